@@ -1,0 +1,1 @@
+"""Outcomes -> Result. Pure: no clock, no I/O."""

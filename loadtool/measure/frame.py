@@ -1,0 +1,129 @@
+"""Frame: what a worker tells the coordinator once a slice, as counts that add up without loss.
+
+A frame carries the *changes* since the worker's last one, by cell = (slice of due, segment, request).
+Histograms travel as sparse counts of values in µs, quantised as HdrHistogram with 3 significant digits
+quantises them; the sums beside them are exact.
+
+On the wire: 4 bytes length of the header, 4 bytes length of the numbers, header (JSON), numbers (little-endian
+unsigned 64 bit, value and count in turn).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from array import array
+from dataclasses import dataclass, field
+
+from loadtool.measure.outcome import OUTCOMES
+
+_LENGTHS = struct.Struct("<II")
+PREFIX_BYTES = _LENGTHS.size
+
+
+@dataclass(slots=True)
+class Sparse:
+    """Counts by quantised value in µs; `sum_us` and `max_us` are exact."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+    sum_us: int = 0
+    max_us: int = 0
+
+
+@dataclass(slots=True)
+class CellDelta:
+    """What happened to the arrivals of one cell since the last frame; `counts` is indexed by outcome code."""
+
+    slice: int
+    segment: int
+    request: int
+    scheduled: int = 0
+    good: int = 0
+    attempts: int = 0
+    counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
+    values: dict[int, Sparse] = field(default_factory=dict)  # by histogram class code
+
+
+@dataclass(slots=True)
+class Example:
+    """One case of an error kind, with secrets masked."""
+
+    kind: str
+    request: str
+    due_s: float
+    detail: str
+
+
+@dataclass(slots=True)
+class Frame:
+    worker: int
+    sequence: int
+    elapsed_ns: int  # since the agreed start, when the frame was made
+    cells: list[CellDelta]
+    in_flight: int = 0  # arrivals sent and not yet done
+    waiting: int = 0  # arrivals waiting for a connection
+    connections: int = 0
+    cpu_ns: int = 0  # processor time of the worker since it started
+    local: dict[str, int] = field(default_factory=dict)  # local resources that ran out: {"EMFILE": 3}
+    retried: int = 0  # requests sent again because a reused connection had just been closed
+    examples: list[Example] = field(default_factory=list)
+    final: bool = False
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame as bytes, prefix included."""
+    numbers = array("Q")
+    cells = []
+    for c in frame.cells:
+        values = []
+        for code, sparse in c.values.items():
+            values.append((code, len(sparse.counts), sparse.sum_us, sparse.max_us))
+            for item in sparse.counts.items():
+                numbers.extend(item)
+        cells.append((c.slice, c.segment, c.request, c.scheduled, c.good, c.attempts, c.counts, values))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    header = json.dumps(
+        {
+            "worker": frame.worker, "sequence": frame.sequence, "elapsed_ns": frame.elapsed_ns,
+            "in_flight": frame.in_flight, "waiting": frame.waiting, "connections": frame.connections,
+            "cpu_ns": frame.cpu_ns, "local": frame.local, "retried": frame.retried, "final": frame.final,
+            "examples": [(e.kind, e.request, e.due_s, e.detail) for e in frame.examples],
+            "cells": cells,
+        },
+        separators=(",", ":"),
+    ).encode()  # fmt: skip
+    body = numbers.tobytes()
+    return b"".join((_LENGTHS.pack(len(header), len(body)), header, body))
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """Lengths of the header and of the numbers that follow this prefix."""
+    header, numbers = _LENGTHS.unpack(prefix)
+    return header, numbers
+
+
+def decode(header: bytes, body: bytes) -> Frame:
+    """The frame of these two parts. Raises ValueError if they do not belong together."""
+    try:
+        h = json.loads(header)
+        numbers = array("Q")
+        numbers.frombytes(body)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        at = 0
+        cells = []
+        for slice_, segment, request, scheduled, good, attempts, counts, values in h.pop("cells"):
+            cell = CellDelta(slice_, segment, request, scheduled, good, attempts, counts)
+            for code, n, sum_us, max_us in values:
+                flat = numbers[at : at + 2 * n]
+                at += 2 * n
+                cell.values[code] = Sparse(dict(zip(flat[::2], flat[1::2], strict=True)), sum_us, max_us)
+            cells.append(cell)
+        if at != len(numbers):
+            raise ValueError(f"{len(numbers) - at} numbers too many")
+        examples = [Example(*e) for e in h.pop("examples")]
+        return Frame(cells=cells, examples=examples, **h)
+    except (TypeError, KeyError, UnicodeDecodeError) as e:
+        raise ValueError(f"not a frame: {e}") from e

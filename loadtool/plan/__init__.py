@@ -1,0 +1,1 @@
+"""Profile -> arrivals. Pure: no clock, no I/O."""

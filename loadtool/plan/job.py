@@ -1,0 +1,108 @@
+"""Job: everything that a worker needs to know, as plain data that travels as JSON.
+
+The coordinator makes one from a checked Profile (`plan/build.py`); workers never see the YAML, the profile
+models or the disk. Times are integer nanoseconds from the run's start, or lengths in nanoseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpec:
+    """A stretch of the schedule. `rate` in arrivals/s; see `plan/shape.py` for what ramp and doubling do."""
+
+    name: str
+    role: str
+    rate: float
+    for_ns: int
+    ramp_ns: int = 0
+    double_every_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FaultWindow:
+    """When a fault is planned to be active: [start_ns, end_ns)."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectSpec:
+    status: tuple[int, ...] = ()  # empty: 200 to 399
+    contains: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file of a multipart body, read by the coordinator."""
+
+    field: str
+    filename: str
+    content_type: str
+    content_base64: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSpec:
+    """One kind of request; every text may be a template. `body_kind` is none, json, form, raw or multipart."""
+
+    name: str
+    weight: float
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()  # the profile's common headers already merged in
+    body_kind: str = "none"
+    body: object = None  # json: any JSON value; form, multipart: list of [name, text]; raw: text
+    files: tuple[FilePart, ...] = ()
+    expect: ExpectSpec = ExpectSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class RowsSpec:
+    """A feeder's rows, in file order."""
+
+    order: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go. `host`/`port` are dialled; `authority` is the Host header, `server_name` the SNI."""
+
+    scheme: str  # http or https
+    host: str
+    port: int
+    authority: str
+    server_name: str
+    base_path: str = ""  # path of the target's URL, without a trailing slash; goes before each request's path
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSpec:
+    timeout_ns: int
+    deadline_ns: int | None
+    connections: int  # a total of the run, shared out among the workers
+    keepalive: bool
+    shed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    seed: int
+    arrivals: str  # constant or poisson
+    phases: tuple[PhaseSpec, ...]
+    faults: tuple[FaultWindow, ...]
+    requests: tuple[RequestSpec, ...]
+    rows: tuple[tuple[str, RowsSpec], ...]
+    endpoint: Endpoint
+    client: ClientSpec
+    good_within_ns: int
+    slice_ns: int
+    secrets: tuple[str, ...] = ()  # values to mask in examples
