@@ -1,0 +1,209 @@
+"""Children of a run: workers, the demo target, Toxiproxy. None of them outlives the coordinator.
+
+Each child leads a process group of its own, so that Ctrl-C in the terminal reaches the coordinator alone, which
+then decides. Our own children hold the read end of their stdin as a lifeline: end of file means that the
+coordinator is gone. Programs that are not ours start through a shim that asks the kernel to kill them with
+their parent (prctl PR_SET_PDEATHSIG, Linux only).
+
+`subprocess.Popen` is called directly, from the main thread: the parent-death signal is tied to the *thread* that
+forked, and trio's own process API forks in a worker thread that goes away after ten idle seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+import trio
+
+from loadtool.errors import SetupError
+
+_TAIL_BYTES = 16 * 1024
+_LINE_LIMIT = 1024 * 1024
+
+# Runs in the child before the real program: argv is [-c, parent's pid, program, arguments...].
+_SHIM = """
+import ctypes, os, signal, sys
+try:
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
+except (AttributeError, OSError):
+    pass
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent is gone")
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as e:
+    sys.exit(f"cannot start {sys.argv[2]}: {e.strerror}")
+"""
+
+
+class Child:
+    """A running child process. Construct it in the main thread; `stop()` it in a shielded scope."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        foreign: bool = False,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `argv`. Raises SetupError if it cannot be started.
+
+        `foreign`: a program that does not watch its stdin; its stdout goes where its stderr goes.
+        """
+        self.name = name
+        command = (
+            [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *argv] if foreign else list(argv)
+        )
+        try:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL if foreign else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if foreign else subprocess.PIPE,
+                bufsize=0,
+                process_group=0,
+                env=dict(env) if env is not None else None,
+            )
+        except OSError as e:
+            raise SetupError(f"cannot start {name} ({argv[0]}): {e.strerror or e}") from e
+        self.pid = self._popen.pid
+        self._pidfd = _open_pidfd(self.pid)
+        self._buffer = bytearray()
+        stdout, stderr = self._popen.stdout, self._popen.stderr
+        assert stdout is not None
+        if foreign:
+            self._tail = _Tail(os.dup(stdout.fileno()))
+        else:
+            assert stderr is not None and self._popen.stdin is not None
+            self._tail = _Tail(os.dup(stderr.fileno()))
+            self.stdin = trio.lowlevel.FdStream(os.dup(self._popen.stdin.fileno()))
+            self.stdout = trio.lowlevel.FdStream(os.dup(stdout.fileno()))
+        for pipe in (self._popen.stdin, stdout, stderr):
+            if pipe is not None:
+                pipe.close()
+        self._foreign = foreign
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    def stderr_tail(self) -> str:
+        """The last text that the child wrote to stderr (a foreign one: or stdout)."""
+        return self._tail.text()
+
+    def last_words(self) -> str:
+        """How it ended and the last line that it wrote, for a message."""
+        code = self.returncode
+        if code is None:
+            state = "still running"
+        elif code < 0:
+            state = f"killed by {_signal_name(-code)}"
+        else:
+            state = f"exit code {code}"
+        lines = self.stderr_tail().strip().splitlines()
+        return f"{state}: {lines[-1].strip()}" if lines else state
+
+    async def read_line(self, deadline_s: float = 10.0) -> str:
+        """The next line of stdout, without its end.
+
+        Raises SetupError if the child ended, said nothing for `deadline_s` or sent an endless line.
+        """
+        with trio.move_on_after(deadline_s):
+            while (end := self._buffer.find(b"\n")) < 0:
+                if len(self._buffer) > _LINE_LIMIT:
+                    raise SetupError(f"{self.name} sent a line without end")
+                data = await self.stdout.receive_some(65536)
+                if not data:
+                    with trio.move_on_after(1):
+                        await self.wait()
+                    raise SetupError(f"{self.name} ended before it was ready ({self.last_words()})")
+                self._buffer += data
+            line = bytes(self._buffer[:end]).decode("utf-8", "replace")
+            del self._buffer[: end + 1]
+            return line
+        raise SetupError(f"{self.name} was not ready after {deadline_s:g} s ({self.last_words()})")
+
+    async def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        while (code := self._popen.poll()) is None:
+            if self._pidfd is None:
+                await trio.sleep(0.02)
+            else:
+                await trio.lowlevel.wait_readable(self._pidfd)
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL to the child and whatever it started; works for a stopped one too."""
+        self._signal(signal.SIGKILL)
+
+    async def stop(self, patience_s: float = 2.0) -> int:
+        """End it: end of its stdin and SIGTERM, then SIGKILL after `patience_s`. Idempotent; never hangs."""
+        with trio.CancelScope(shield=True):
+            if not self._foreign:
+                await self.stdin.aclose()
+            if self.running:
+                self._signal(signal.SIGTERM)
+                with trio.move_on_after(patience_s):
+                    await self.wait()
+            self._signal(signal.SIGKILL)
+            code = await self.wait()
+            if not self._foreign:
+                await self.stdout.aclose()
+            if self._pidfd is not None:
+                os.close(self._pidfd)
+                self._pidfd = None
+            return code
+
+    def _signal(self, number: int) -> None:
+        # The group exists until its last member is reaped, so this also ends what the child left behind.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+class _Tail:
+    """Keeps the end of what a pipe says, so that a chatty child neither blocks nor fills a disk."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._data = bytearray()
+        self._thread = threading.Thread(target=self._drain, daemon=True, name="child's stderr")
+        self._thread.start()
+
+    def _drain(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(self._fd, 65536):
+                self._data += data
+                if len(self._data) > 2 * _TAIL_BYTES:
+                    del self._data[:-_TAIL_BYTES]
+        os.close(self._fd)
+
+    def text(self) -> str:
+        return bytes(self._data[-_TAIL_BYTES:]).decode("utf-8", "replace")
+
+
+def _open_pidfd(pid: int) -> int | None:
+    if sys.platform == "linux":
+        try:
+            return os.pidfd_open(pid)
+        except OSError:  # an old kernel, or no descriptor left: wait() polls instead
+            return None
+    return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
