@@ -5,9 +5,37 @@ Messages are one line, and say where, what came and what was wanted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+SHOWN_LENGTH = 80  # of a refused value in a message
+
+
+def shown(value: object) -> str:
+    """A value of a profile as its writer would recognise it, on one line and not too long."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case Mapping():
+            return "a mapping"
+        case list() | tuple() | set() | frozenset():
+            return "a list"
+        case bytes():
+            return "binary data"
+        case int() if abs(value) >= 10**SHOWN_LENGTH:
+            return "a number of very many digits"
+    text = str(value)
+    if isinstance(value, str) and (not text or not text.isprintable() or text != text.strip()):
+        text = repr(text)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 1]}…"
+
+
+def got(value: object, want: str) -> str:
+    """The wording of every refused value: what came and what was wanted."""
+    return f"got {shown(value)}, want {want}"
 
 
 class LoadtoolError(Exception):
