@@ -1,0 +1,161 @@
+"""The time axis that every picture of one report shares, so that cause stands over effect.
+
+A picture is a gutter on the left (labels of the values, then the axis) and one column for each stretch of
+the run; `column` says which. Lanes are rows of bars on that axis: phases, faults.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from loadtool.report import figures
+from loadtool.report.text import clip
+
+GUTTER: Final = 10  # "12,345/s ┤": nine cells of label, one of axis
+
+_STEPS_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_SPARKS: Final = " ▁▂▃▄▅▆▇█"
+_TICK_ROOM: Final = 12  # columns from one label of the axis to the next, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Something that lasted from `start_s` to `end_s`."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAxis:
+    """`end_s` seconds from 0 on `width` cells, gutter included."""
+
+    end_s: float
+    width: int
+
+    @property
+    def columns(self) -> int:
+        return max(self.width - GUTTER, 1)
+
+    @property
+    def column_s(self) -> float:
+        """How much time a column stands for."""
+        return max(self.end_s, 1e-9) / self.columns
+
+    def column(self, t: float) -> int:
+        """The column that holds the instant t, from 0; instants outside belong to the first or last one."""
+        return min(max(int(t / self.column_s + 1e-9), 0), self.columns - 1)
+
+    def span(self, bar: Bar) -> range:
+        """The columns of a bar, at least one."""
+        first = self.column(bar.start_s)
+        return range(first, max(math.ceil(bar.end_s / self.column_s - 1e-9), first + 1))
+
+    def ticks(self) -> list[tuple[int, str]]:
+        """Columns and labels of round instants, with room between them."""
+        room = max(self.columns // _TICK_ROOM, 1)
+        step = next((s for s in _STEPS_S if self.end_s / s <= room), _STEPS_S[-1])
+        return [(self.column(t), figures.clock(t)) for t in range(0, math.ceil(self.end_s), step)]
+
+    def spread(
+        self, points: Iterable[tuple[float, float, float | None]], *, peak: bool
+    ) -> list[float | None]:
+        """Values of stretches [start, end) brought to one a column; None where nothing is known.
+
+        `peak` takes the largest value that touches a column, so that no peak is lost; otherwise their mean.
+        """
+        held: list[list[float]] = [[] for _ in range(self.columns)]
+        for start, end, value in points:
+            if value is None or start >= self.end_s:
+                continue
+            for c in self.span(Bar("", start, min(end, self.end_s))):
+                held[min(c, self.columns - 1)].append(value)
+        return [(max(v) if peak else math.fsum(v) / len(v)) if v else None for v in held]
+
+
+def ruler(axis: TimeAxis) -> Text:
+    """The axis itself and its labels: two lines."""
+    line = ["─"] * axis.columns
+    labels = [" "] * axis.columns
+    free = 0
+    for c, label in axis.ticks():
+        at = max(min(c - len(label) // 2, axis.columns - len(label)), 0)
+        if at < free or at + len(label) > axis.columns:
+            continue
+        line[c] = "┬"
+        labels[at : at + len(label)] = label
+        free = at + len(label) + 1
+    gutter = " " * (GUTTER - 1)
+    return Text(f"{gutter}└{''.join(line)}\n{gutter} {''.join(labels)}", style="dim")
+
+
+def sections(axis: TimeAxis, bars: Sequence[Bar], *, here: float | None = None) -> Text:
+    """One line with the name of each section at its start; the section that holds `here` stands out."""
+    text = Text(" " * (GUTTER - 1))
+    for i, bar in enumerate(bars):
+        first = axis.column(bar.start_s)
+        after = axis.column(bars[i + 1].start_s) if i + 1 < len(bars) else axis.columns
+        room = after - first
+        if room <= 0:
+            continue
+        now = here is not None and bar.start_s <= here < bar.end_s
+        text.append("│", style="dim")
+        text.append(
+            _fitted(bar.name, room - 1) if i + 1 < len(bars) else _fitted(bar.name, room), style=_section(now)
+        )
+    return text
+
+
+def _section(now: bool) -> str:
+    return "bold reverse" if now else "dim"
+
+
+def lane(axis: TimeAxis, bar: Bar, *, style: str) -> Text:
+    """One line with a bar where something was active, and its name in it or beside it."""
+    columns = axis.span(bar)
+    first, length = columns.start, min(columns.stop, axis.columns) - columns.start
+    name = clip(bar.name, axis.columns - 2)
+    inside = f" {name} "
+    text = Text(" " * GUTTER + " " * first)
+    if cell_len(inside) + 2 <= length:
+        rest = length - cell_len(inside)
+        text.append("█" * (rest // 2) + inside + "█" * (rest - rest // 2), style=style)
+        return text
+    text.append("█" * length, style=style)
+    if first + length + 1 + cell_len(name) <= axis.columns:
+        text.append(f" {name}", style=style)
+    elif cell_len(name) + 1 <= first:
+        text = Text(" " * (GUTTER + first - cell_len(name) - 1))
+        text.append(f"{name} {'█' * length}", style=style)
+    return text
+
+
+def spark(axis: TimeAxis, label: str, values: Sequence[float | None], *, top: float, style: str) -> Text:
+    """One line of blocks, one a column, as high as the value is of `top`; nothing is drawn for 0 and None."""
+    text = Text(clip(label, GUTTER - 1).rjust(GUTTER - 1) + " ")
+    text.append("".join(_block(v, top) for v in values), style=style)
+    return text
+
+
+def _block(value: float | None, top: float) -> str:
+    if not value or top <= 0:
+        return " "
+    if math.isinf(value):
+        return "×"
+    # What is there shows, however small.
+    return _SPARKS[min(max(math.ceil(value / top * (len(_SPARKS) - 1) - 1e-9), 1), len(_SPARKS) - 1)]
+
+
+def _fitted(name: str, room: int) -> str:
+    """`name` in exactly `room` cells."""
+    text = clip(name, room)
+    while cell_len(text) > room:
+        text = text[:-1]
+    return text + " " * (room - cell_len(text))

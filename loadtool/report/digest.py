@@ -1,0 +1,199 @@
+"""What every report says of a Result, in words and formatted figures; each report lays it out in its own way.
+
+Nothing here is escaped: texts are as they stand in the Result.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtool.measure.result import FaultFigure, Figures, Probe, Result
+from loadtool.report import figures, slos
+
+SYMBOLS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!", "interrupted": "■"}
+DISTRUSTED: Final = ("invalid", "interrupted")  # verdicts under which a passed SLO proves nothing
+
+
+def name(result: Result) -> str:
+    return str(result.profile.get("name", "run"))
+
+
+def target(result: Result) -> str:
+    return str(result.profile.get("target", ""))
+
+
+def headline(result: Result) -> str:
+    """The verdict in one sentence, without the run's name and the verdict's own word."""
+    total = len(result.slos)
+    failed = sum(s.status == "fail" for s in result.slos)
+    open_ = sum(s.status == "inconclusive" for s in result.slos)
+    match result.verdict:
+        case "pass":
+            kept = (
+                f"{'both' if total == 2 else f'all {total}'} SLOs were met"
+                if total > 1
+                else "its SLO was met"
+            )
+            return f"{kept if total else 'the profile has no SLOs'}."
+        case "fail":
+            return f"{failed} of {figures.plural(total, 'SLO')} {_be(failed)} not met."
+        case "inconclusive":
+            return f"no SLO failed, but {open_} of {figures.plural(total, 'SLO')} could not be decided."
+        case "invalid":
+            return "this run proves nothing about the target."
+        case "interrupted":
+            after = figures.seconds(result.elapsed_s)
+            return (
+                f"ended by {result.interrupted or 'a signal'} after {after}; a run cut short is never a pass."
+            )
+    return "this result has not been judged."
+
+
+def _be(n: int) -> str:
+    return "was" if n == 1 else "were"
+
+
+def reasons(result: Result) -> list[str]:
+    """Why the verdict is what it is; problems that the judge has not already named come last."""
+    return [*result.reasons, *(p for p in result.problems if p not in result.reasons)]
+
+
+def conservation(result: Result) -> str:
+    """Where every arrival went: scheduled = ok + shed + errors."""
+    t = result.totals
+    errors = sum(t.errors.values())
+    return (
+        f"{figures.count(t.scheduled)} scheduled = {figures.count(t.ok)} ok + {figures.count(t.shed)} shed"
+        f" + {figures.plural(errors, 'error')}"
+    )
+
+
+def quantile(of: Figures, value: float | None) -> str:
+    """A quantile of `latency_ms`, which failed arrivals lift to infinity."""
+    return figures.duration(value, failed=value is None and of.scheduled > of.shed)
+
+
+def unbounded(result: Result) -> bool:
+    """Does an ∞ stand anywhere in the tables, so that the footnote is needed?"""
+    shown = ("p50", "p90", "p99")
+    tables: Iterable[Figures] = (*result.phases, *result.requests)
+    return any(
+        getattr(f.latency_ms, q) is None and f.scheduled > f.shed for f in tables for q in shown
+    ) or any(slos.value(s) == figures.INFINITE for s in result.slos)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    kind: str
+    n: int
+    of_all: float  # share of the scheduled arrivals
+    request: str
+    due_s: float | None
+    detail: str
+
+
+def errors(result: Result) -> list[ErrorRow]:
+    """Errors by kind, most frequent first, each with its example if there is one."""
+    examples = {str(e.get("kind")): e for e in reversed(result.examples)}
+    rows = []
+    for kind, n in sorted(result.totals.errors.items(), key=lambda e: (-e[1], e[0])):
+        if not n:
+            continue
+        e = examples.get(kind, {})
+        due = e.get("due_s")
+        of_all = n / max(result.totals.scheduled, 1)
+        rows.append(ErrorRow(kind, n, of_all, str(e.get("request", "")), due, str(e.get("detail", ""))))
+    return rows
+
+
+def window(fault: FaultFigure, elapsed_s: float) -> tuple[float, float] | None:
+    """When the fault was really in place, in s; None if it never was."""
+    if fault.started_s is None:
+        return None
+    return fault.started_s, fault.ended_s if fault.ended_s is not None else elapsed_s
+
+
+def planned(fault: FaultFigure) -> str:
+    if len(fault.planned_s) != 2:
+        return figures.NOTHING
+    return figures.between(*(figures.seconds(s) for s in fault.planned_s))
+
+
+def actual(fault: FaultFigure) -> str:
+    if fault.started_s is None:
+        return "never placed"
+    ended = "?" if fault.ended_s is None else f"{fault.ended_s:.2f} s"
+    return figures.between(f"{fault.started_s:.2f} s", ended)
+
+
+def removal(fault: FaultFigure) -> str:
+    if fault.removed:
+        return "removed"
+    return "nothing to remove" if fault.started_s is None and not fault.problem else "NOT REMOVED"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRow:
+    """Probes of one name inside one fault's window, or outside all of them (`fault` is None); ms."""
+
+    name: str
+    fault: str | None
+    n: int
+    failed: int
+    least: float | None
+    median: float | None
+    most: float | None
+
+
+def probes(result: Result) -> list[ProbeRow]:
+    """How the probes fared outside the faults, then during each."""
+    windows = [(f.name, w) for f in result.faults if (w := window(f, result.elapsed_s)) is not None]
+    rows = []
+    for probe in dict.fromkeys(p.name for p in result.probes):
+        mine = [p for p in result.probes if p.name == probe]
+        rows.append(
+            _probe_row(probe, None, [p for p in mine if not any(a <= p.t < b for _, (a, b) in windows)])
+        )
+        rows += [_probe_row(probe, fault, [p for p in mine if a <= p.t < b]) for fault, (a, b) in windows]
+    return rows
+
+
+def _probe_row(probe: str, fault: str | None, taken: Sequence[Probe]) -> ProbeRow:
+    ms = [p.ms for p in taken if p.ok and p.ms is not None]
+    failed = sum(not p.ok for p in taken)
+    if not ms:
+        return ProbeRow(probe, fault, len(taken), failed, None, None, None)
+    return ProbeRow(probe, fault, len(taken), failed, min(ms), statistics.median(ms), max(ms))
+
+
+def health(result: Result) -> list[tuple[str, str]]:
+    """How the load generator itself fared: label and text."""
+    g, e = result.generator, result.engine
+    lag = " · ".join(f"{q} {figures.duration(g.lag_ms.get(q))}" for q in ("p50", "p99", "max"))
+    late = f"{figures.share(g.late_share)} of arrivals late" if g.late_share else "no arrival late"
+    rows = [("send lag", f"{lag}; {late}")]
+    lost = f", {g.workers_lost} LOST" if g.workers_lost else ""
+    workers = (
+        f"{figures.plural(e.workers, 'process', 'processes')} on {figures.plural(e.cores, 'usable core')}"
+    )
+    rows.append(("workers", f"{workers}{lost}; busiest at {figures.share(g.cpu_share)} of a core"))
+    build = "compiled" if e.compiled else "plain Python"
+    rows.append(("engine", f"transport {e.transport}, {build}, loadtool {result.loadtool}"))
+    if e.toxiproxy:
+        rows.append(("toxiproxy", e.toxiproxy))
+    if g.unsent:
+        rows.append(("unsent", f"{figures.plural(g.unsent, 'arrival')} timed out before they left"))
+    if g.retried:
+        rows.append(
+            (
+                "sent again",
+                f"{figures.plural(g.retried, 'request')} whose reused connection had just been closed",
+            )
+        )
+    if g.local:
+        ran_out = ", ".join(f"{what} {figures.count(n)} times" for what, n in sorted(g.local.items()))
+        rows.append(("ran out of", ran_out))
+    return rows

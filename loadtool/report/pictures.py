@@ -1,0 +1,137 @@
+"""The pictures of the final report: rates and response times over time, and the probes on the same axis."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from loadtool.measure.result import Probe, Result, Slice
+from loadtool.report import digest, figures
+from loadtool.report.axis import GUTTER, Bar, TimeAxis, lane, ruler, sections, spark
+from loadtool.report.chart import Curve, panel
+from loadtool.report.text import clean
+
+RATE_HEIGHT: Final = 8
+LATENCY_HEIGHT: Final = 6
+FAULT_STYLE: Final = "red"
+
+
+def timeline(result: Result, width: int) -> list[RenderableType]:
+    """Offered and ok rate, sheds and errors, p50 and p99, with phases and faults on the same axis.
+
+    Empty if there is no series.
+    """
+    if not result.series:
+        return []
+    axis = TimeAxis(_end_s(result), width)
+    faults = _fault_bars(result)
+    marks = edges(axis, faults)
+
+    def spread(value: Callable[[Slice], float | None], *, peak: bool) -> list[float | None]:
+        return axis.spread(((s.t, s.t + result.slice_s, value(s)) for s in result.series), peak=peak)
+
+    offered = spread(lambda s: s.scheduled / result.slice_s, peak=False)
+    ok = spread(lambda s: s.ok / result.slice_s, peak=False)
+    shed = spread(lambda s: s.shed / result.slice_s, peak=True)
+    errors = spread(lambda s: sum(s.errors.values()) / result.slice_s, peak=True)
+    parts: list[RenderableType] = [
+        legend(
+            ("─ offered", ""),
+            ("█ ok", "green"),
+            _peak("shed", shed, "yellow"),
+            _peak("errors", errors, "red"),
+        ),
+        panel(
+            axis,
+            [Curve(offered), Curve(ok, "green", True)],
+            height=RATE_HEIGHT,
+            label=figures.rate,
+            marks=marks,
+        ),
+    ]
+    for label, values, style in (("shed", shed, "yellow"), ("errors", errors, "red")):
+        if top := _top(values):
+            parts.append(spark(axis, label, values, top=top, style=style))
+    p50 = spread(lambda s: _quantile(s, s.p50), peak=True)
+    p99 = spread(lambda s: _quantile(s, s.p99), peak=True)
+    latency = panel(
+        axis,
+        [Curve(p50, "cyan"), Curve(p99, "magenta")],
+        height=LATENCY_HEIGHT,
+        label=figures.duration,
+        marks=marks,
+    )
+    parts += [
+        legend(("─ p99", "magenta"), ("─ p50", "cyan"), ("of response time", "dim")),
+        latency,
+        ruler(axis),
+    ]
+    parts.append(sections(axis, [Bar(p.name, p.start_s, p.end_s) for p in result.phases]))
+    return parts + [lane(axis, bar, style=FAULT_STYLE) for bar in faults]
+
+
+def probe_pictures(result: Result, width: int) -> list[RenderableType]:
+    """One line of blocks a probe, over lanes of the faults: what rose inside a window, and only there."""
+    if not result.probes:
+        return []
+    axis = TimeAxis(max(_end_s(result), max(p.t for p in result.probes)), width)
+    parts: list[RenderableType] = []
+    for name in dict.fromkeys(p.name for p in result.probes):
+        mine = [p for p in result.probes if p.name == name]
+        values = axis.spread(_stretches(mine), peak=True)
+        parts.append(spark(axis, name, values, top=_top(values), style="cyan"))
+    return parts + [lane(axis, bar, style=FAULT_STYLE) for bar in _fault_bars(result)]
+
+
+def edges(axis: TimeAxis, bars: Sequence[Bar]) -> list[int]:
+    """Columns in which something begins or ends, for marks across a panel."""
+    return sorted(
+        {c for bar in bars for c in (axis.span(bar).start, axis.span(bar).stop) if c < axis.columns}
+    )
+
+
+def legend(*entries: tuple[str, str]) -> Text:
+    """What the curves are, above a panel."""
+    text = Text(" " * GUTTER, no_wrap=True, overflow="ellipsis")
+    for label, style in entries:
+        if label:
+            text.append(f"{label}   ", style=style or "bold")
+    return text
+
+
+def _peak(label: str, values: Sequence[float | None], style: str) -> tuple[str, str]:
+    top = _top(values)
+    return (f"▅ {label}, up to {figures.rate(top)}", style) if top else ("", "")
+
+
+def _top(values: Sequence[float | None]) -> float:
+    return max((v for v in values if v is not None and not math.isinf(v)), default=0.0)
+
+
+def _quantile(s: Slice, value: float | None) -> float | None:
+    """A slice's quantile: infinite where failed ones took it out of reach, None where nothing was due."""
+    return math.inf if value is None and s.scheduled > s.shed else value
+
+
+def _end_s(result: Result) -> float:
+    return max(
+        [*(p.end_s for p in result.phases), *(s.t + result.slice_s for s in result.series[-1:])], default=0.0
+    )
+
+
+def _fault_bars(result: Result) -> list[Bar]:
+    windows = ((f, digest.window(f, result.elapsed_s)) for f in result.faults)
+    return [Bar(clean(f.name), *w) for f, w in windows if w is not None]
+
+
+def _stretches(probes: Sequence[Probe]) -> list[tuple[float, float, float | None]]:
+    """Each probe stands for the time to the next one, a failed one as infinite."""
+    gaps = [b.t - a.t for a, b in pairwise(probes)]
+    usual = statistics.median(gaps) if gaps else 0.0
+    return [(p.t, p.t + usual, p.ms if p.ok else math.inf) for p in probes]

@@ -1,0 +1,227 @@
+"""The final report for a terminal: the verdict first, then what it rests on, in 80 columns or more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from loadtool.measure.result import Figures, Result, SloFigure
+from loadtool.report import digest, figures, slos
+from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
+from loadtool.report.pictures import probe_pictures, timeline
+from loadtool.report.text import clean, defuse
+
+LEAST_WIDTH: Final = 60
+
+STYLES: Final = {
+    "pass": "bold green",
+    "fail": "bold red",
+    "inconclusive": "bold yellow",
+    "invalid": "bold magenta",
+    "interrupted": "bold yellow",
+}
+
+_FIGURES: Final = (
+    Column("offered", drop=5),
+    Column("ok"),
+    Column("shed"),
+    Column("errors"),
+    Column("p50"),
+    Column("p90", drop=9),
+    Column("p99"),
+    Column("max", drop=8),
+    Column("goodput", drop=3),
+)
+
+
+def render(result: Result, *, width: int = 80, color: bool = False) -> str:
+    """The report as text, in lines of at most `width` cells (at least 60)."""
+    width = max(width, LEAST_WIDTH)
+    return defuse(printed(_parts(result, width), width=width, color=color))
+
+
+def _parts(result: Result, width: int) -> Iterator[RenderableType]:
+    inner = width - INDENT
+    yield from _verdict(result, width)
+    sections = (
+        ("SLOs", _slos(result, inner)),
+        ("Over time", timeline(result, inner)),
+        ("Phases", _phases(result, inner)),
+        ("Requests", _requests(result, inner)),
+        ("Errors", _errors(result, inner)),
+        ("Faults", _faults(result, inner)),
+        ("Probes", _probes(result, inner)),
+        ("Generator", [pairs(digest.health(result))]),
+    )
+    for title, body in sections:
+        if not body:
+            continue
+        yield Text()
+        yield heading(title, width)
+        yield from (Padding(part, (0, 0, 0, INDENT)) for part in body)
+    if digest.unbounded(result):
+        yield Text()
+        yield Text(figures.FOOTNOTE, style="dim")
+
+
+def _verdict(result: Result, width: int) -> Iterator[RenderableType]:
+    style = STYLES.get(result.verdict, "bold")
+    symbol = digest.SYMBOLS.get(result.verdict, " ")
+    yield Text("━" * width, style=style)
+    yield Text.assemble(
+        (f"{symbol} {result.verdict.upper()}", style),
+        "  ",
+        (clean(digest.name(result)), "bold"),
+        f": {clean(digest.headline(result))}",
+    )
+    for reason in digest.reasons(result):
+        yield Padding(Text.assemble(("· ", style), clean(reason)), (0, 0, 0, 2))
+    yield Text("━" * width, style=style)
+    yield Text(clean(f"{digest.conservation(result)}, in {figures.seconds(result.elapsed_s)}"))
+    yield Text(
+        clean(
+            f"target {digest.target(result)} · profile {result.profile_file} · seed {result.seed}"
+            f" · good within {figures.duration(result.good_within_ms)}"
+        ),
+        style="dim",
+    )
+
+
+def status(slo: SloFigure) -> Text:
+    """`✓ pass`: never by colour alone."""
+    return Text(
+        f"{digest.SYMBOLS.get(slo.status, ' ')} {clean(slo.status)}", style=STYLES.get(slo.status, "")
+    )
+
+
+def _slos(result: Result, width: int) -> list[RenderableType]:
+    if not result.slos:
+        return []
+    rows = []
+    for s in result.slos:
+        text = Text(clean(s.text))
+        if s.note:
+            text.append(f"\n{clean(s.note)}", style="dim")
+        value = Text(slos.value(s), style=STYLES["fail"] if s.status == "fail" else "bold")
+        rows.append((status(s), text, value, slos.interval(s), figures.count(s.samples)))
+    columns = (
+        Column("", left=True),
+        Column("objective", text=True),
+        Column("measured"),
+        Column("95% interval", drop=2),
+        Column("samples", drop=1),
+    )
+    return [table(columns, rows, width)]
+
+
+def _row(name: str, of: Figures) -> list[Text | str]:
+    errors = sum(of.errors.values())
+    q = of.latency_ms
+    p99 = digest.quantile(of, q.p99)
+    return [
+        Text(clean(name), style="bold"),
+        figures.rate(of.offered_per_s),
+        figures.count(of.ok),
+        Text(figures.count(of.shed), style="yellow" if of.shed else "dim"),
+        Text(figures.count(errors), style="red" if errors else "dim"),
+        digest.quantile(of, q.p50),
+        digest.quantile(of, q.p90),
+        Text(p99, style="red" if p99 == figures.INFINITE else ""),
+        figures.duration(q.max),
+        figures.rate(of.goodput_per_s),
+    ]
+
+
+def _phases(result: Result, width: int) -> list[RenderableType]:
+    if not result.phases:
+        return []
+    rows = [_row(p.name, p) for p in result.phases]
+    if len(rows) > 1:
+        rows.append(_row("all", result.totals))
+    return [table((Column("", text=True), *_FIGURES), rows, width)]
+
+
+def _requests(result: Result, width: int) -> list[RenderableType]:
+    if len(result.requests) < 2:
+        return []
+    return [table((Column("", text=True), *_FIGURES), [_row(r.name, r) for r in result.requests], width)]
+
+
+def _errors(result: Result, width: int) -> list[RenderableType]:
+    rows = []
+    for e in digest.errors(result):
+        example = Text(clean(e.detail))
+        where = f"{e.request} at {figures.seconds(e.due_s)}" if e.due_s is not None else e.request
+        if where:
+            example.append(f"\n{clean(where)}", style="dim")
+        rows.append((Text(clean(e.kind), style="red"), figures.count(e.n), figures.share(e.of_all), example))
+    if not rows:
+        return []
+    columns = (Column("kind", text=True), Column("count"), Column("of all"), Column("for example", text=True))
+    return [table(columns, rows, width)]
+
+
+def _faults(result: Result, width: int) -> list[RenderableType]:
+    rows = []
+    for f in result.faults:
+        what = Text(clean(f"{f.text} on {f.proxy}"))
+        if f.problem:
+            what.append(f"\n{clean(f.problem)}", style="red")
+        removal = digest.removal(f)
+        style = "green" if f.removed else "bold red" if removal.isupper() else "dim"
+        rows.append(
+            (
+                Text(clean(f.name), style="bold"),
+                what,
+                digest.planned(f),
+                digest.actual(f),
+                Text(removal, style=style),
+            )
+        )
+    if not rows:
+        return []
+    columns = (
+        Column("", text=True),
+        Column("what", text=True),
+        Column("planned", drop=1),
+        Column("actual"),
+        Column("afterwards", left=True),
+    )
+    return [table(columns, rows, width)]
+
+
+def _probes(result: Result, width: int) -> list[RenderableType]:
+    rows = []
+    for p in digest.probes(result):
+        if p.fault is not None and not p.n:
+            continue
+        spread = (
+            figures.between(figures.duration(p.least), figures.duration(p.most))
+            if p.median is not None
+            else figures.NOTHING
+        )
+        rows.append(
+            (
+                Text(clean(p.name), style="bold"),
+                "outside faults" if p.fault is None else f"during {p.fault}",
+                Text(figures.duration(p.median), style="bold"),
+                spread,
+                figures.count(p.n),
+                Text(figures.count(p.failed), style="red" if p.failed else "dim"),
+            )
+        )
+    if not rows:
+        return []
+    columns = (
+        Column("", text=True),
+        Column("", text=True),
+        Column("median"),
+        Column("from – to", drop=1),
+        Column("probes"),
+        Column("failed"),
+    )
+    return [table(columns, rows, width), Text(), *probe_pictures(result, width)]
