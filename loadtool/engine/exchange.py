@@ -1,0 +1,198 @@
+"""One exchange with the target, kept whole: for a person to read, where the reactor keeps figures.
+
+The bytes that leave and the reading of what comes back are the reactor's own (http1): `try` shows what a run
+sends.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import trio
+
+from loadtool.engine.addresses import Address, Addresses, resolve
+from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe
+from loadtool.engine.http1 import Answer, ProtocolError, encode
+from loadtool.errors import SetupError
+from loadtool.measure.outcome import DNS, OK, OUTCOMES, PROTOCOL, RESET, SHED, STATUS, TIMEOUT
+from loadtool.plan.expect import Expectation
+from loadtool.plan.job import ClientSpec, Endpoint
+from loadtool.plan.message import Message
+
+_CHUNK = 64 * 1024
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What was sent and what came back. Times are in ms, each step's own; None: it did not come to that."""
+
+    sent: bytes
+    outcome: str = ""  # one of OUTCOMES; sheds count as such, as they would in a spike
+    detail: str = ""  # what was wrong, in words
+    address: str = ""  # the one that answered, or the last one tried
+    head: str = ""  # status line and headers as they came
+    body: bytes = b""
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None  # from the request's first byte out to the answer's first byte in
+    total_ms: float | None = None  # of all of it
+    tls: str = ""  # the protocol that was agreed on, such as TLSv1.3
+
+    @property
+    def answered(self) -> bool:
+        """Whether a whole HTTP answer came back."""
+        return self.outcome in ("ok", "shed", "status", "check")
+
+
+async def exchange(
+    message: Message,
+    endpoint: Endpoint,
+    client: ClientSpec,
+    expectation: Expectation,
+    tls: ssl.SSLContext | None = None,
+) -> Exchange:
+    """Send `message` over a connection of its own and read the answer; never raises for what the target does.
+
+    `tls` is wanted for https. The profile's timeout bounds all of it.
+    """
+    done = Exchange(encode(message, endpoint, keepalive=client.keepalive))
+    began = trio.current_time()
+    answer = Answer()
+    answer.expect(no_body=message.method == "HEAD", keep_body=True)
+    try:
+        with trio.fail_after(client.timeout_ns / 1e9):
+            await _talk(done, answer, endpoint, tls)
+        done.outcome, done.detail = _judged(answer, client, expectation)
+    except trio.TooSlowError:
+        done.outcome, done.detail = OUTCOMES[TIMEOUT], f"no whole answer within {client.timeout_ns / 1e9:g} s"
+    except _Failed as e:
+        done.outcome, done.detail = OUTCOMES[e.outcome], e.detail
+    done.total_ms = _ms_since(began)
+    done.head, done.body = answer.head_text(), answer.body_bytes()
+    answer.close()
+    return done
+
+
+def _judged(answer: Answer, client: ClientSpec, expectation: Expectation) -> tuple[str, str]:
+    problem = expectation.problem(answer.status, answer.body_bytes())
+    if problem is None:
+        return OUTCOMES[OK], ""
+    if problem[0] == OUTCOMES[STATUS] and answer.status in client.shed:
+        return OUTCOMES[SHED], problem[1]
+    return problem
+
+
+async def _talk(done: Exchange, answer: Answer, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
+    began = trio.current_time()
+    try:
+        addresses = await resolve(endpoint.host, endpoint.port)
+    except SetupError as e:
+        raise _Failed(DNS, str(e)) from e
+    done.dns_ms = _ms_since(began)
+    stream: trio.abc.Stream = await _connect(done, addresses)
+    try:
+        if tls is not None:
+            began = trio.current_time()
+            secured = trio.SSLStream(stream, tls, server_hostname=endpoint.server_name, https_compatible=True)
+            stream = secured
+            with _failing_as(HANDSHAKING):
+                await secured.do_handshake()
+            done.tls_ms = _ms_since(began)
+            done.tls = secured.version() or ""  # type: ignore[attr-defined]  # forwarded to the SSLObject by trio
+        await _converse(done, answer, stream)
+    finally:
+        # A polite end of TLS would wait for the peer, and the answer is all that was wanted.
+        await trio.aclose_forcefully(stream)
+
+
+async def _connect(done: Exchange, addresses: Addresses) -> trio.SocketStream:
+    """A connection to the first address that accepts one."""
+    began = trio.current_time()
+    tried: list[Address] = []
+    while (address := addresses.pick(0, tried)) is not None:
+        tried.append(address)
+        done.address = str(address)
+        with _failing_as(CONNECTING, last=len(tried) == len(addresses)):
+            sock = trio.socket.socket(address.family, trio.socket.SOCK_STREAM)
+            try:
+                await sock.connect(address.sockaddr)
+            except BaseException:
+                sock.close()
+                raise
+            done.connect_ms = _ms_since(began)
+            return trio.SocketStream(sock)
+    raise AssertionError("the last address raises")
+
+
+async def _converse(done: Exchange, answer: Answer, stream: trio.abc.Stream) -> None:
+    """Send and read at the same time: an early answer to a large body must not go unread."""
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        async def send() -> None:
+            # A target may answer, and close, before it has read everything: what it says counts, so a
+            # failure to send shows when reading ends without an answer.
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(done.sent)
+
+        nursery.start_soon(send)
+        failed: _Failed | None = None
+        try:
+            with _failing_as(EXCHANGING):
+                await _read(done, answer, stream, began)
+        except _Failed as e:
+            failed = e  # raised outside, or the nursery would wrap it
+        nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
+
+
+async def _read(done: Exchange, answer: Answer, stream: trio.abc.Stream, began: float) -> None:
+    while not answer.complete:
+        data = await stream.receive_some(_CHUNK)
+        if not data:
+            if not (answer.started and answer.end_of_file()):
+                raise _Failed(
+                    RESET, f"the connection was closed {'amid' if answer.started else 'before'} the answer"
+                )
+            return
+        if done.first_byte_ms is None:
+            done.first_byte_ms = _ms_since(began)
+        try:
+            answer.feed(data)
+        except ProtocolError as e:
+            raise _Failed(PROTOCOL, str(e)) from e
+
+
+class _Failed(Exception):
+    def __init__(self, outcome: int, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+        self.detail = detail
+
+
+@contextmanager
+def _failing_as(stage: int, *, last: bool = True) -> Iterator[None]:
+    """Turn a socket's error into the outcome that the reactor gives it; swallow all but the `last`."""
+    try:
+        yield
+    except (OSError, ValueError, trio.BrokenResourceError) as e:
+        error: BaseException = e
+        while isinstance(error, trio.BrokenResourceError):
+            error = error.__cause__ or ConnectionResetError(errno.ECONNRESET, "")
+        code = classify(error, stage)
+        if (
+            code == LOCAL
+        ):  # there is no run to call invalid: it counts for its stage, and says who is to blame
+            raise _Failed(stage, f"this machine ran out of something: {describe(error)}") from e
+        if last:
+            raise _Failed(code, describe(error)) from e
+
+
+def _ms_since(began: float) -> float:
+    return (trio.current_time() - began) * 1e3
