@@ -4,8 +4,8 @@ A frame carries the *changes* since the worker's last one, by cell = (slice of d
 Histograms travel as sparse counts of values in µs, quantised as HdrHistogram with 3 significant digits
 quantises them; the sums beside them are exact.
 
-On the wire: 4 bytes length of the header, 4 bytes length of the numbers, header (JSON), numbers (little-endian
-unsigned 64 bit, value and count in turn).
+On the wire: 4 bytes length of the header, 4 bytes length of the numbers, header (JSON), numbers
+(little-endian unsigned 64 bit, value and count in turn).
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Frame:
     waiting: int = 0  # arrivals waiting for a connection
     connections: int = 0
     cpu_ns: int = 0  # processor time of the worker since it started
+    # Since the last frame, too:
     local: dict[str, int] = field(default_factory=dict)  # local resources that ran out: {"EMFILE": 3}
     retried: int = 0  # requests sent again because a reused connection had just been closed
     examples: list[Example] = field(default_factory=list)

@@ -20,8 +20,8 @@ ABORTED: Final = 12
 
 # The index of a name is its code on the hot path and in frames.
 OUTCOMES: Final = (
-    "ok", "shed", "status", "check", "timeout", "unsent", "connect", "tls", "dns", "reset", "protocol", "lost",
-    "aborted",
+    "ok", "shed", "status", "check", "timeout", "unsent", "connect", "tls", "dns", "reset", "protocol",
+    "lost", "aborted",
 )  # fmt: skip
 ERROR_KINDS: Final = OUTCOMES[2:]
 

@@ -1,0 +1,69 @@
+"""Recent: what ended in each slice of the run's clock, for the live view's rates and curves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from loadtool.measure.books import Books
+from loadtool.measure.frame import CellDelta
+from loadtool.measure.outcome import H_LAG, H_OK
+from loadtool.measure.snapshot import Point
+
+SECOND: Final = 1_000_000_000
+WINDOW_NS: Final = 3 * SECOND  # what "now" is
+_CLASSES: Final = (H_OK, H_LAG)
+
+
+class Recent:
+    """Bins of one slice each. A bin is full once every worker has reported past its end."""
+
+    def __init__(self, slice_ns: int) -> None:
+        self.slice_ns = slice_ns
+        self.window = max(1, WINDOW_NS // slice_ns)  # bins that are "now"
+        self._bins: dict[int, Books] = {}
+        self._points: list[Point] = []
+
+    def bin_of(self, since_ns: int, until_ns: int) -> int:
+        """The bin of a frame that covers [since_ns, until_ns): the one of its middle.
+
+        Frames are cut near the ends of slices, not at them.
+        """
+        return max(0, (since_ns + until_ns) // 2 // self.slice_ns)
+
+    def add(self, bin_: int, delta: CellDelta) -> None:
+        """Count a delta. One that comes after its bin was drawn shows in the next one to be drawn."""
+        self._bins.setdefault(max(bin_, len(self._points)), Books()).add(delta, _CLASSES)
+
+    def full(self, covered_ns: int) -> int:
+        """How many bins are full when everything up to `covered_ns` was reported."""
+        return max(0, (covered_ns + self.slice_ns // 10) // self.slice_ns)
+
+    def points(self, full: int) -> tuple[Point, ...]:
+        """The curves up to this bin. Earlier bins than "now" are forgotten."""
+        for place in range(len(self._points), full):
+            self._points.append(self._point(place))
+        for place in [p for p in self._bins if p < full - self.window]:
+            del self._bins[place]
+        return tuple(self._points)
+
+    def now(self, full: int) -> tuple[Books, float]:
+        """The books of the last full bins, and the seconds that they cover."""
+        total = Books()
+        first = max(0, full - self.window)
+        for place in range(first, full):
+            if place in self._bins:
+                total.add(self._bins[place])
+        return total, (full - first) * self.slice_ns / SECOND
+
+    def _point(self, place: int) -> Point:
+        books = self._bins.get(place, Books())
+        seconds = self.slice_ns / SECOND
+        return Point(
+            t=place * seconds,
+            offered=books.scheduled / seconds,
+            ok=books.ok / seconds,
+            shed=books.shed / seconds,
+            errors=books.failed / seconds,
+            p50=books.latency_ms(0.5),
+            p99=books.latency_ms(0.99),
+        )

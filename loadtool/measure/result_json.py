@@ -1,0 +1,84 @@
+"""Result <-> the plain data of result.json (design §8): an exact round trip.
+
+Infinite quantiles are None in a Result and null in the file. Keys that a newer version has added are ignored;
+a newer `format` is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from loadtool.errors import UsageError, got
+from loadtool.measure.result import FORMAT, Result
+
+_SHOWN_PROBLEMS = 3
+
+
+def dump(result: Result) -> dict[str, Any]:
+    """The result as JSON's own types, `format` first."""
+    raw = asdict(result)
+    for entry in raw["histograms"]:
+        entry["class"] = entry.pop("class_")
+    plain = {key: _plain(value) for key, value in raw.items()}
+    return {"format": plain.pop("format"), **plain}
+
+
+def load(data: object) -> Result:
+    """The result of such data. Raises UsageError if it is not one, or of a newer format."""
+    if not isinstance(data, dict) or "format" not in data:
+        raise UsageError("not a result: got no `format`, want a result.json that loadtool wrote")
+    version = data["format"]
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UsageError(f"format: {got(version, f'{FORMAT}')}")
+    if version > FORMAT:
+        writer = data.get("loadtool")
+        by = f" by loadtool {writer}" if isinstance(writer, str) else ""
+        raise UsageError(f"format: got {version}, written{by}, want {FORMAT}; update loadtool to read it")
+    histograms = data.get("histograms")
+    if isinstance(histograms, list):
+        data = {**data, "histograms": [_renamed(entry) for entry in histograms]}
+    try:
+        return _adapter().validate_python(data, strict=True)
+    except ValidationError as e:
+        problems = [f"{_path(p['loc'])}: {_wanted(p['input'], p['type'], p['msg'])}" for p in e.errors()]
+        more = len(problems) - _SHOWN_PROBLEMS
+        shown = problems[:_SHOWN_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+        raise UsageError(f"not a result: {'; '.join(shown)}") from None
+
+
+@cache
+def _adapter() -> TypeAdapter[Result]:
+    return TypeAdapter(Result)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _renamed(entry: object) -> object:
+    if not isinstance(entry, dict) or "class" not in entry:
+        return entry
+    return {("class_" if key == "class" else key): value for key, value in entry.items()}
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    """slos[0].ci95[1] of ("slos", 0, "ci95", 1)."""
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return steps.lstrip(".").replace("class_", "class")
+
+
+def _wanted(value: object, kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is missing"
+    return got(value, message.removeprefix("Input should be "))

@@ -1,0 +1,302 @@
+"""Tally: the coordinator's running sum of the workers' frames.
+
+Arrivals are kept three ways: by worker and cell (what is still owed), by segment and request (phases,
+requests, faults), by slice of due (the series). `conservation` proves that they agree and nothing is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from loadtool.measure.books import Books, in_ms
+from loadtool.measure.frame import CellDelta, Example, Frame
+from loadtool.measure.outcome import (
+    CHECK,
+    CLASSES,
+    H_FAILED,
+    H_LAG,
+    H_OK,
+    H_SHED,
+    LOST,
+    OK,
+    OUTCOMES,
+    SHED,
+    STATUS,
+)
+from loadtool.measure.population import CellKey, Population
+from loadtool.measure.recent import SECOND, Recent
+from loadtool.measure.snapshot import PhaseNow, Snapshot
+from loadtool.plan.timeline import Timeline
+
+CellIndex = tuple[int, int, int]  # slice of due, segment, request
+
+_SERIES_CLASSES: Final = (H_OK, H_FAILED, H_LAG)
+_REST_AFTER: Final = 30  # slices; the values of older ones are put away until something late touches them
+_STALLED_AFTER: Final = 2  # slices without a frame, after which the live view goes on without a worker
+# Histogram classes that hold exactly one value for each arrival with one of these outcomes.
+ONE_EACH: Final = ((H_OK, (OK,)), (H_SHED, (SHED,)), (H_FAILED, (STATUS, CHECK)))
+
+
+@dataclass(slots=True)
+class Worker:
+    """What one worker has reported."""
+
+    owed: dict[CellIndex, list[int]] = field(default_factory=dict)  # [scheduled, finished]
+    first: Frame | None = None
+    last: Frame | None = None
+    lost: bool = False
+
+    @property
+    def running(self) -> bool:
+        return not self.lost and not (self.last is not None and self.last.final)
+
+
+class Tally:
+    def __init__(self, timeline: Timeline, request_names: Sequence[str], workers: int = 0) -> None:
+        """`workers`: how many are expected; those that report are counted in any case."""
+        self.timeline = timeline
+        self.request_names = tuple(request_names)
+        self.totals = Books()  # counts only
+        self.by_segment: dict[tuple[int, int], Books] = {}  # by segment and request
+        self.by_slice: dict[int, Books] = {}
+        self.in_flight_by_slice: dict[int, dict[int, int]] = {}  # slice -> worker -> at its end
+        self.local: dict[str, int] = {}  # local resources that ran out
+        self.retried = 0
+        self._examples: dict[str, Example] = {}
+        self.by_worker: dict[int, Worker] = {index: Worker() for index in range(workers)}
+        self._recent = Recent(timeline.slice_ns)
+        self._awake: set[int] = set()  # slices whose values are not at rest
+        self._phases: dict[int, PhaseNow] = {}
+
+    def add(self, frame: Frame) -> None:
+        """Add a frame. Raises ValueError for one that cannot be: out of order, or of another run."""
+        worker = self.by_worker.setdefault(frame.worker, Worker())
+        problem = self._problem(worker, frame)
+        if problem:
+            raise ValueError(f"frame {frame.sequence} of worker {frame.worker}: {problem}")
+        since_ns = worker.last.elapsed_ns if worker.last else 0
+        bin_ = self._recent.bin_of(since_ns, frame.elapsed_ns)
+        for delta in frame.cells:
+            self._count(worker, delta)
+            self._recent.add(bin_, delta)
+        if bin_ < self.timeline.slices:
+            self.in_flight_by_slice.setdefault(bin_, {})[frame.worker] = frame.in_flight
+        for name, count in frame.local.items():
+            self.local[name] = self.local.get(name, 0) + count
+        self.retried += frame.retried
+        for example in frame.examples:
+            known = self._examples.get(example.kind)
+            if known is None or example.due_s < known.due_s:
+                self._examples[example.kind] = example
+        worker.first = worker.first or frame
+        worker.last = frame
+        self._rest(bin_ - _REST_AFTER)
+
+    def lose(self, worker: int, due: Mapping[CellIndex, int]) -> int:
+        """A worker died: whatever it owed has become `lost`. Returns how many arrivals that are.
+
+        `due` holds its arrivals due before the cut (all of the run's, unless the run ends early) by slice,
+        segment and request. May be called again with a later cut. Raises ValueError for a cell that isn't.
+        """
+        books = self.by_worker.setdefault(worker, Worker())
+        books.lost = True
+        lost = 0
+        for cell in sorted(due.keys() | books.owed.keys()):
+            problem = self._misplaced(cell)
+            if problem:
+                raise ValueError(f"arrivals of the lost worker {worker}: {problem}")
+            scheduled, finished = books.owed.get(cell, (0, 0))
+            owed = max(due.get(cell, 0), scheduled)
+            if owed > finished:
+                delta = CellDelta(*cell, scheduled=owed - scheduled)
+                delta.counts[LOST] = owed - finished
+                lost += owed - finished
+                self._count(books, delta)
+        return lost
+
+    def _count(self, worker: Worker, delta: CellDelta) -> None:
+        owed = worker.owed.setdefault((delta.slice, delta.segment, delta.request), [0, 0])
+        owed[0] += delta.scheduled
+        owed[1] += sum(delta.counts)
+        self.totals.add(delta, classes=())
+        self.by_segment.setdefault((delta.segment, delta.request), Books()).add(delta)
+        self.by_slice.setdefault(delta.slice, Books()).add(delta, _SERIES_CLASSES)
+        self._awake.add(delta.slice)
+        self._phases.pop(self.timeline.segments[delta.segment].phase, None)
+
+    def _rest(self, before: int) -> None:
+        for slice_ in [s for s in self._awake if s < before]:
+            self.by_slice[slice_].rest()
+            self._awake.discard(slice_)
+
+    def _problem(self, worker: Worker, frame: Frame) -> str:
+        """Why this frame cannot be; empty if it can."""
+        if worker.lost:
+            return "the worker is counted as lost"
+        if worker.last is not None:
+            if worker.last.final:
+                return "comes after the final one"
+            if frame.sequence != worker.last.sequence + 1:
+                return f"comes after frame {worker.last.sequence}"
+        for delta in frame.cells:
+            problem = self._misplaced((delta.slice, delta.segment, delta.request))
+            if problem:
+                return problem
+            if len(delta.counts) != len(OUTCOMES) or not all(0 <= c < len(CLASSES) for c in delta.values):
+                return "unknown outcomes or classes"
+        return ""
+
+    def _misplaced(self, cell: CellIndex) -> str:
+        sizes = (self.timeline.slices, len(self.timeline.segments), len(self.request_names))
+        for name, index, size in zip(("slice", "segment", "request"), cell, sizes, strict=True):
+            if not 0 <= index < size:
+                return f"{name} {index} of {size}"
+        return ""
+
+    @property
+    def examples(self) -> list[Example]:
+        """The earliest example of each error kind, in the order of OUTCOMES."""
+        return sorted(self._examples.values(), key=lambda e: OUTCOMES.index(e.kind))
+
+    @property
+    def workers(self) -> int:
+        return len(self.by_worker)
+
+    @property
+    def workers_lost(self) -> int:
+        return sum(w.lost for w in self.by_worker.values())
+
+    @property
+    def cpu_share(self) -> float:
+        """CPU time of the busiest worker ÷ the time that its frames cover."""
+        shares = [0.0]
+        for worker in self.by_worker.values():
+            first, last = worker.first, worker.last
+            if first is None or last is None:
+                continue
+            # From first to last frame, so that starting the process is not counted; else all there is.
+            since_ns, since_cpu = (first.elapsed_ns, first.cpu_ns) if last is not first else (0, 0)
+            if last.elapsed_ns > since_ns:
+                shares.append((last.cpu_ns - since_cpu) / (last.elapsed_ns - since_ns))
+        return max(shares)
+
+    def conservation(self) -> list[str]:
+        """What does not add up, in words; empty when scheduled = ok + shed + errors everywhere.
+
+        It holds once every worker has sent its final frame or was declared lost, not while a run lasts.
+        """
+        return [*self._unbalanced_cells(), *self._unbalanced_values(), *self._unbalanced_sums()]
+
+    def _unbalanced_cells(self) -> Iterator[str]:
+        for index, worker in sorted(self.by_worker.items()):
+            for (slice_, segment, request), (scheduled, finished) in sorted(worker.owed.items()):
+                if scheduled != finished:
+                    place = f"worker {index}, slice {slice_}, {self._place(segment, request)}"
+                    yield f"{place}: {scheduled} scheduled, {finished} ended"
+
+    def _unbalanced_values(self) -> Iterator[str]:
+        for (segment, request), books in sorted(self.by_segment.items()):
+            for code, outcomes in ONE_EACH:
+                ended, found = sum(books.counts[o] for o in outcomes), books.histogram(code).total
+                if ended != found:
+                    yield f"{self._place(segment, request)}: {ended} ended {CLASSES[code]}, {found} timed"
+
+    def _unbalanced_sums(self) -> Iterator[str]:
+        owed = [cell for worker in self.by_worker.values() for cell in worker.owed.values()]
+        sums = {
+            "in total": (self.totals.scheduled, self.totals.finished),
+            "over workers": (sum(c[0] for c in owed), sum(c[1] for c in owed)),
+            "over slices": _sums(self.by_slice.values()),
+            "over phases": _sums(self.by_segment.values()),
+        }
+        if len(set(sums.values())) > 1:
+            yield "; ".join(f"{place} {s} scheduled, {f} ended" for place, (s, f) in sums.items())
+
+    def _place(self, segment: int, request: int) -> str:
+        phase = self.timeline.spans[self.timeline.segments[segment].phase].name
+        return f"phase {phase}, request {self.request_names[request]}"
+
+    def populations(self, end_ns: int) -> dict[CellKey, Population]:
+        """The cells of what was run up to `end_ns`, in the order of the schedule.
+
+        Stretches that were not reached are left out. The histograms are shared, not copied: read only.
+        """
+        spans, faults = self.timeline.spans, self.timeline.faults
+        stretches: dict[tuple[str, tuple[str, ...]], tuple[int, list[int]]] = {}
+        for segment in self.timeline.segments:
+            ns = min(segment.end_ns, end_ns) - segment.start_ns
+            reached = any((segment.index, r) in self.by_segment for r in range(len(self.request_names)))
+            if ns > 0 or reached:
+                place = spans[segment.phase].name, tuple(faults[i].name for i in segment.faults)
+                before, indexes = stretches.get(place, (0, []))
+                stretches[place] = before + max(ns, 0), [*indexes, segment.index]
+        cells: dict[CellKey, Population] = {}
+        for (phase, names), (total_ns, indexes) in stretches.items():
+            for request, name in enumerate(self.request_names):
+                found = [b for i in indexes if (b := self.by_segment.get((i, request))) is not None]
+                population = cells[CellKey(phase, names, name)] = Population(seconds=total_ns / SECOND)
+                for books in found:
+                    population.add(books, classes=range(len(CLASSES)) if len(found) > 1 else ())
+                if len(found) == 1:
+                    population.values = found[0].awake()
+        return cells
+
+    def snapshot(self, elapsed_ns: int) -> Snapshot:
+        """What is known at this time of the run's clock."""
+        current = [w.last for w in self.by_worker.values() if w.last is not None and not w.lost]
+        running = [w.last.elapsed_ns if w.last else 0 for w in self.by_worker.values() if w.running]
+        reported_ns = min(running, default=max((f.elapsed_ns for f in current), default=0))
+        stalled_ns = elapsed_ns - _STALLED_AFTER * self.timeline.slice_ns
+        full = self._recent.full(max(reported_ns, min(stalled_ns, self.timeline.duration_ns)))
+        now, seconds = self._recent.now(full)
+        seconds = seconds or 1.0  # no full bin yet: nothing over any time is zero
+        return Snapshot(
+            elapsed_s=elapsed_ns / SECOND,
+            scheduled=self.totals.scheduled,
+            good=self.totals.good,
+            attempts=self.totals.attempts,
+            outcomes=dict(zip(OUTCOMES, self.totals.counts, strict=True)),
+            offered_per_s=now.scheduled / seconds,
+            ok_per_s=now.ok / seconds,
+            good_per_s=now.good / seconds,
+            shed_per_s=now.shed / seconds,
+            errors_per_s=now.failed / seconds,
+            p50_ms=now.latency_ms(0.5),
+            p99_ms=now.latency_ms(0.99),
+            lag_p99_ms=now.quantile_ms(H_LAG, 0.99),
+            phases=tuple(self._phase_now(index) for index in range(len(self.timeline.spans))),
+            in_flight=sum(f.in_flight for f in current),
+            waiting=sum(f.waiting for f in current),
+            connections=sum(f.connections for f in current),
+            recent=self._recent.points(full),
+            workers=self.workers,
+            workers_alive=self.workers - self.workers_lost,
+            local=dict(self.local),
+        )
+
+    def _phase_now(self, index: int) -> PhaseNow:
+        """The phase's figures, worked out again only after frames have touched it."""
+        if index not in self._phases:
+            span, books = self.timeline.spans[index], Books()
+            for (segment, _), cell in self.by_segment.items():
+                if self.timeline.segments[segment].phase == index:
+                    books.add(cell, (H_OK, H_LAG))
+            self._phases[index] = PhaseNow(
+                name=span.name,
+                role=span.role,
+                scheduled=books.scheduled,
+                ok=books.ok,
+                shed=books.shed,
+                errors=books.failed,
+                p50_ms=books.latency_ms(0.5),
+                p99_ms=books.latency_ms(0.99),
+                lag_p99_ms=in_ms(books.histogram(H_LAG).quantile(0.99)),
+            )
+        return self._phases[index]
+
+
+def _sums(books: Iterable[Books]) -> tuple[int, int]:
+    both = [(b.scheduled, b.finished) for b in books]
+    return sum(b[0] for b in both), sum(b[1] for b in both)

@@ -1,0 +1,142 @@
+"""result.json on disk, and the directory of a run: written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import stat
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from loadtool.errors import OutputError, UsageError
+from loadtool.measure.result import Result
+from loadtool.measure.result_json import dump, load
+
+RESULT_NAME: Final = "result.json"
+LONGEST_NAME: Final = 60  # of a profile's name in a directory's: file systems allow 255 bytes in all
+_TRIES: Final = 1000
+_DESCRIPTORS: Final = ("/dev/std", "/dev/fd/", "/proc/")
+
+
+def write_atomically(result: Result, path: Path) -> None:
+    """Write the result as JSON: afterwards the file holds all of it, or what it held before.
+
+    Raises OutputError if the disk is full, read-only or otherwise unwilling.
+    """
+    write_text_atomically(
+        json.dumps(dump(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path
+    )
+
+
+def write_text_atomically(text: str, path: Path) -> None:
+    """Write a text file, whole or not at all, and the directories above it if they are missing.
+
+    Pipes and devices (/dev/stdout) are written to as they are. Raises OutputError.
+    """
+    data = text.encode("utf-8", errors="backslashreplace")
+    try:
+        if _is_special(path):
+            _write(os.open(path, os.O_WRONLY | os.O_APPEND), data)
+            return
+        real = Path(os.path.realpath(path))  # a link stays a link: what it points to is replaced
+        real.parent.mkdir(parents=True, exist_ok=True)
+        beside = real.with_name(f".{real.name[:LONGEST_NAME]}.{secrets.token_hex(6)}.tmp")
+        try:
+            _write(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), data, sync=True)
+            os.replace(beside, real)
+        except BaseException:
+            with suppress(OSError):  # the first failure is the one to tell of
+                os.unlink(beside)
+            raise
+        _sync_directory(real.parent)
+    except (OSError, ValueError) as e:
+        raise _unwritable(path, e) from e
+
+
+def read(path: Path) -> Result:
+    """The result in this file, or in a run's directory. Raises UsageError if there is no readable one."""
+    try:
+        file = path / RESULT_NAME if path.is_dir() else path
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: not a result: not UTF-8 text") from e
+    except (OSError, ValueError) as e:
+        raise UsageError(f"{path}: cannot be read: {_why(e)}; want a result.json or its directory") from e
+    try:
+        return load(json.loads(text))
+    except json.JSONDecodeError as e:
+        raise UsageError(f"{file}:{e.lineno}: not JSON: {e.msg} in column {e.colno}") from e
+    except (ValueError, RecursionError) as e:  # a number of too many digits, or far too deep a nesting
+        raise UsageError(f"{file}: not a result: {e}") from e
+    except UsageError as e:
+        raise UsageError(f"{file}: {e}") from e
+
+
+def new_run_directory(base: Path, started: datetime, name: str) -> Path:
+    """A new directory below `base` for the run of profile `name`, which no other run has or gets.
+
+    `started` should know its time zone; the directory's name is in UTC. Proves that files can be written
+    there, so that a run fails before its load and not after it. Raises OutputError.
+    """
+    stamp = started.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:LONGEST_NAME] or "run"
+    place = base / f"{stamp}-{plain}"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        place = _claim(place)
+        write_text_atomically("", place / ".writable")
+        os.unlink(place / ".writable")
+    except OSError as e:
+        raise _unwritable(place, e) from e
+    return place
+
+
+def _claim(wanted: Path) -> Path:
+    """Make the directory, or the first free of -2, -3, …: runs may start in the same second."""
+    for number in range(1, _TRIES):
+        place = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        with suppress(FileExistsError):
+            place.mkdir()
+            return place
+    raise FileExistsError(f"{_TRIES} runs in one second")
+
+
+def _is_special(path: Path) -> bool:
+    """An existing pipe, device, socket or open descriptor, which must not be replaced by a file."""
+    if str(path).startswith(_DESCRIPTORS):
+        return path.exists()
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _write(descriptor: int, data: bytes, *, sync: bool = False) -> None:
+    with open(descriptor, "wb", closefd=True) as file:
+        file.write(data)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the rename itself last. Where a file system cannot, the file is there anyway."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _unwritable(path: Path, error: Exception) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {_why(error)}; free the disk or choose another place")
