@@ -22,12 +22,12 @@ class Expectation:
 
     @classmethod
     def of(cls, spec: ExpectSpec) -> Expectation:
-        """Raises ValueError (re.error is one too) for a pattern that is no regular expression."""
+        """Raises ValueError for a pattern that is no regular expression."""
         try:
             matches = tuple(re.compile(pattern) for pattern in spec.matches)
         except (re.error, OverflowError, RecursionError) as e:
             raise ValueError(f"not a regular expression: {e}") from e
-        contains = tuple(text.encode("utf-8", "surrogatepass") for text in spec.contains)
+        contains = tuple(text.encode() for text in spec.contains)
         return cls(frozenset(spec.status) or None, contains, matches)
 
     @property

@@ -49,7 +49,7 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class RequestSpec:
-    """One kind of request; every text may be a template. `body_kind` is none, json, form, raw or multipart."""
+    """One kind of request; every text but its name and header names may be a template."""
 
     name: str
     weight: float
@@ -57,7 +57,7 @@ class RequestSpec:
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()  # the profile's common headers already merged in
-    body_kind: str = "none"
+    body_kind: str = "none"  # none, json, form, raw or multipart
     body: object = None  # json: any JSON value; form, multipart: list of [name, text]; raw: text
     files: tuple[FilePart, ...] = ()
     expect: ExpectSpec = ExpectSpec()
@@ -82,6 +82,7 @@ class Endpoint:
     authority: str
     server_name: str
     base_path: str = ""  # path of the target's URL, without a trailing slash; goes before each request's path
+    authorization: str = ""  # from the URL's userinfo; build_job puts it into the requests that have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +107,4 @@ class Job:
     good_within_ns: int
     slice_ns: int
     secrets: tuple[str, ...] = ()  # values to mask in examples
+    nonce: str = ""  # makes uuid() of this run differ from that of another with the same seed

@@ -27,7 +27,7 @@ class Shape(Protocol):
         """Arrivals from the beginning to t: the integral of `rate`."""
 
     def time_of(self, n: float) -> float:
-        """When `arrivals` reaches n: its inverse. For n past what the shape ever reaches: math.inf or its end."""
+        """When `arrivals` reaches n: its inverse; any time past the end for n that it never reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Doubling:
     period: float
 
     def rate(self, t: float) -> float:
-        return self.start * 2.0 ** (t / self.period)
+        return self.start * math.exp2(t / self.period)
 
     def arrivals(self, t: float) -> float:
         # ∫ r·2^(x/T) dx = r·T/ln 2 · (2^(t/T) − 1); expm1 and log1p keep it exact for small t.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final
 
@@ -197,9 +198,9 @@ def _spans(phases: Sequence[PhaseSpec]) -> tuple[Span, ...]:
 def _segments(spans: Sequence[Span], faults: Sequence[FaultWindow]) -> tuple[Segment, ...]:
     end = spans[-1].end_ns
     planned = {ns for fault in faults for ns in (fault.start_ns, fault.end_ns) if 0 < ns < end}
-    cuts = sorted({span.start_ns for span in spans} | planned) + [end]
+    cuts = [*sorted({span.start_ns for span in spans} | planned), end]
     segments: list[Segment] = []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         active = tuple(i for i, fault in enumerate(faults) if fault.start_ns <= start < fault.end_ns)
         phase = bisect_right(spans, start, key=_start) - 1
         segments.append(Segment(len(segments), start, stop, phase, active))

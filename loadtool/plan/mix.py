@@ -1,0 +1,122 @@
+"""Mix: the requests of a job, rendered for each arrival."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from loadtool.plan.body import BODIES
+from loadtool.plan.context import Context
+from loadtool.plan.job import Job, RequestSpec
+from loadtool.plan.message import Message
+from loadtool.plan.ordinals import Ordinals
+from loadtool.plan.rows import Feeder
+from loadtool.plan.template import HEADER, PATH, QUERY
+from loadtool.plan.texts import Jinja, Named, RenderError, Texts
+
+__all__ = ["Message", "Mix", "RenderError"]
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, §5.6.2
+
+
+class Mix:
+    """The requests of a job. Its `message` is for one thread; arrivals may come in any order."""
+
+    def __init__(self, job: Job, *, fast: bool = True) -> None:
+        """Compiles every request. `fast` False sends every template through Jinja.
+
+        Raises RenderError for a text that is no template or has no place where it stands, ValueError for a
+        feeder without rows.
+        """
+        ordinals = Ordinals(job)
+        feeders = [
+            Feeder(name, spec, job.seed, index, ordinals.slots[name])
+            for index, (name, spec) in enumerate(job.rows)
+            if name in ordinals.slots
+        ]
+        self._context = Context(job.seed, job.nonce, feeders)
+        self._uses_rows = [bool(used) for used in ordinals.by_request]
+        jinja = Jinja(self._context, fast=fast)
+        self._requests = [_Compiled(spec, Texts(spec.name, jinja)) for spec in job.requests]
+        self._static = [
+            None if compiled.leaves.functions else compiled.render() for compiled in self._requests
+        ]
+
+    def is_static(self, request: int) -> bool:
+        """Whether every arrival of this request has the same message."""
+        return self._static[request] is not None
+
+    def uses_rows(self, request: int) -> bool:
+        """Whether this request's templates use feeder rows."""
+        return self._uses_rows[request]
+
+    def message(self, request: int, arrival: int, ordinal: int) -> Message:
+        """The message of this arrival of the run; the same arguments give the same bytes.
+
+        `ordinal` as in Batch. Raises RenderError if a template fails, a rendered header or path has a line
+        break, or a feeder with `order: once` has no row left.
+        """
+        if (static := self._static[request]) is not None:
+            return static
+        self._context.begin(arrival, ordinal)
+        return self._requests[request].render()
+
+
+class _Compiled:
+    """One request: formats, and in `leaves` the functions whose values fill them."""
+
+    def __init__(self, spec: RequestSpec, texts: Texts) -> None:
+        self._name = spec.name
+        self._method = spec.method
+        self.leaves = texts.leaves
+        self._path = self.leaves.format(texts.parts("path", spec.path, PATH))
+        query: Named = []
+        for name, value in spec.query:
+            field = f"query.{name}"
+            query += [(field, "&" if query else ""), *texts.parts(field, name, QUERY)]
+            query += [(field, "="), *texts.parts(field, value, QUERY)]
+        self._query = self.leaves.format(query)
+        self._headers = []
+        for name, value in spec.headers:
+            field = f"headers.{name}"
+            if _TOKEN.fullmatch(name) is None:
+                raise RenderError(spec.name, field, f"got the name {name!r}, want letters, digits and dashes")
+            self._headers.append((name, self.leaves.format(texts.parts(field, value, HEADER))))
+        self._typed = any(name.lower() == "content-type" for name, _ in spec.headers)
+        try:
+            self._body = BODIES[spec.body_kind](spec, texts)
+        except RenderError:
+            raise
+        except ValueError as e:
+            raise RenderError(spec.name, spec.body_kind, str(e)) from e
+
+    def render(self) -> Message:
+        """The message of the context's current arrival. Raises RenderError."""
+        done: list[str] = []
+        try:
+            for function in self.leaves.functions:
+                done.append(function())  # noqa: PERF401 - how far it got tells which field failed
+            values = tuple(done)
+            target = self._target(values)
+            headers = [(name, text.fill(values)) for name, text in self._headers]
+            body, content_type = self._body(values)
+        except RenderError:
+            raise
+        except Exception as e:  # a template is code of its own, and may raise anything
+            field = self.leaves.fields[len(done)] if len(done) < len(self.leaves.fields) else "body"
+            raise RenderError(self._name, field, str(e) or type(e).__name__) from e
+        if content_type is not None and not self._typed:
+            headers.append(("Content-Type", content_type))
+        return Message(self._method, target, tuple(headers), body)
+
+    def _target(self, values: tuple[str, ...]) -> str:
+        target = self._path.fill(values)
+        if not target.startswith("/") and not (self._method == "OPTIONS" and target == "*"):
+            raise RenderError(
+                self._name, "path", f"got {target or 'nothing'}, want a path that begins with /"
+            )
+        query = self._query.fill(values)
+        if not query:
+            return target
+        joint = "?" if "?" not in target else "" if target.endswith(("?", "&")) else "&"
+        return f"{target}{joint}{query}"

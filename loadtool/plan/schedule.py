@@ -1,0 +1,154 @@
+"""Schedule: which arrivals a run has. Lazily, block by block, the same for any number of workers.
+
+An arrival process is a function that yields positions on the timeline's arrivals axis, in blocks. A new
+process (bursts, batches) is one function and one row of `PROCESSES`; a replay, whose recorded times need no
+rate curve, is another class with this one's `batches`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, count
+from math import ceil, log
+from typing import Final
+
+from loadtool.plan.job import Job
+from loadtool.plan.ordinals import Ordinals
+from loadtool.plan.seeding import GAPS, MIX, stream
+from loadtool.plan.timeline import TOLERANCE, Timeline
+
+BLOCK: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some arrivals as columns of equal length, in order of due time; never empty."""
+
+    arrival: list[int]  # its number in the run, from 0
+    due: list[int]  # ns since the run's start, in [0, duration)
+    request: list[int]  # index into the job's requests
+    segment: list[int]  # index into the timeline's segments
+    ordinal: list[int]  # for Mix.message: which feeder rows are its own (see plan/ordinals.py)
+
+
+def _constant(arrivals: float, seed: int) -> Iterator[Sequence[float]]:
+    """The k-th arrival is due when k arrivals were planned: the first of a run at once."""
+    number = max(0, ceil(arrivals - TOLERANCE))
+    for first in range(0, number, BLOCK):
+        yield range(first, min(first + BLOCK, number))
+
+
+def _poisson(arrivals: float, seed: int) -> Iterator[Sequence[float]]:
+    """Unit exponential gaps on the arrivals axis, which make a Poisson process of the planned rate in time.
+
+    The time-change theorem: Cinlar, Introduction to Stochastic Processes (1975), §4.7.
+    """
+    at = 0.0
+    for block in count():
+        draw = stream(seed, GAPS, block).random
+        positions = list(accumulate([-log(1.0 - draw()) for _ in range(BLOCK)], initial=at))
+        at = positions[-1]
+        if at >= arrivals - TOLERANCE:
+            yield positions[1 : bisect_left(positions, arrivals - TOLERANCE, 1)]
+            return
+        yield positions[1:]
+
+
+PROCESSES: Final[dict[str, Callable[[float, int], Iterator[Sequence[float]]]]] = {
+    "constant": _constant,
+    "poisson": _poisson,
+}
+
+
+class Schedule:
+    """The arrivals of a job."""
+
+    def __init__(self, job: Job) -> None:
+        """Raises ValueError for a job without phases or requests, or of an unknown arrival process."""
+        if job.arrivals not in PROCESSES:
+            raise ValueError(f"arrivals: got {job.arrivals}, want one of {', '.join(PROCESSES)}")
+        if not job.requests:
+            raise ValueError("a job needs at least one request")
+        self.timeline = Timeline.of(job)
+        self._seed = job.seed
+        self._process = PROCESSES[job.arrivals]
+        self._weights = list(accumulate(r.weight for r in job.requests))
+        self._ordinals = Ordinals(job)
+
+    def count(self) -> int:
+        """Arrivals of the whole run, exactly. Poisson ones must be drawn for it, at about 0.1 µs each."""
+        return sum(map(len, self._blocks()))
+
+    def batches(self, worker: int = 0, workers: int = 1) -> Iterator[Batch]:
+        """The arrivals whose number % workers is `worker`, in order. 0 <= worker < workers.
+
+        Each worker draws the whole run and keeps its own share; the draws cost well under 1 µs an arrival.
+        """
+        number, ordinal = 0, 0
+        for block, positions in enumerate(self._blocks()):
+            size = len(positions)
+            offset = (worker - number) % workers
+            draws = self._draws(block, size)
+            ordinals: list[int] | None = None
+            if self._ordinals.used:
+                # Feeder rows are handed out along the whole run, so every arrival's request matters here.
+                requests = self._requests(draws)
+                taken = self._ordinals.along(requests, ordinal)
+                ordinal = taken.pop()
+                requests, ordinals = requests[offset::workers], taken[offset::workers]
+            else:
+                requests = self._requests(draws[offset::workers])
+            if offset < size:
+                due = self.timeline.dues(positions[offset::workers])
+                mine = list(range(number + offset, number + size, workers))
+                yield Batch(mine, due, requests, self._segments(due), ordinals or [0] * len(due))
+            number += size
+
+    def counts_by_segment_and_request(
+        self, until_ns: int | None = None, worker: int | None = None, workers: int = 1
+    ) -> dict[tuple[int, int, int], int]:
+        """How many arrivals fall into each (slice, segment, request); cells without any are left out.
+
+        `until_ns`: only those due before it. `worker`: only that worker's of `workers`; None: everybody's.
+        """
+        share = (0, 1) if worker is None else (worker, workers)
+        width = self.timeline.slice_ns
+        cells: Counter[tuple[int, int, int]] = Counter()
+        for batch in self.batches(*share):
+            due = batch.due
+            end = len(due) if until_ns is None else bisect_left(due, until_ns)
+            cells.update(zip([ns // width for ns in due[:end]], batch.segment, batch.request, strict=False))
+            if end < len(due):
+                break
+        return dict(cells)
+
+    def _blocks(self) -> Iterator[Sequence[float]]:
+        return self._process(self.timeline.arrivals, self._seed)
+
+    def _draws(self, block: int, size: int) -> Sequence[float]:
+        if len(self._weights) == 1:
+            return range(size)  # nothing to choose
+        draw = stream(self._seed, MIX, block).random
+        return [draw() for _ in range(size)]
+
+    def _requests(self, draws: Sequence[float]) -> list[int]:
+        weights = self._weights
+        last = len(weights) - 1
+        if last == 0:
+            return [0] * len(draws)
+        total = weights[-1]
+        return [bisect_right(weights, u * total, 0, last) for u in draws]
+
+    def _segments(self, due: list[int]) -> list[int]:
+        """Segment of each due time. They ascend, so one search a segment serves them all."""
+        segments = self.timeline.segments
+        at = self.timeline.segment_at(due[0])
+        column: list[int] = []
+        while len(column) < len(due):
+            end = bisect_left(due, segments[at].end_ns, len(column))
+            column += [at] * (end - len(column))
+            at += 1
+        return column
