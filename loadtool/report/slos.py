@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from loadtool.measure.result import SloFigure
 from loadtool.report import figures
 
-_SHARES = ("rate", "share", "ratio", "retention", "rejection", "hysteresis")
+_PADDING: Final = re.compile(r"(\.\d*?)0+(?!\d)")  # 0.100% is 0.1%, 1.00 s is 1 s
+_SHARES: Final = ("rate", "share", "ratio", "retention", "rejection", "hysteresis")
 
 
 def value(slo: SloFigure) -> str:
@@ -14,7 +18,7 @@ def value(slo: SloFigure) -> str:
 
 
 def threshold(slo: SloFigure) -> str:
-    return _written(slo, slo.threshold)
+    return _PADDING.sub(lambda m: m[1].rstrip("."), _written(slo, slo.threshold))
 
 
 def interval(slo: SloFigure) -> str:

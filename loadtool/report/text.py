@@ -18,7 +18,7 @@ _COMMAND: Final = re.compile(r"^((?:\s|\x1b\[[\d;]*m)*):(?=:)|##(?=\[)", re.MULT
 
 
 def clean(value: object) -> str:
-    """One printable line: what is not printable is written as an escape (`\\n`, `\\e`, `\\x07`, `\\u202e`)."""
+    """One printable line: what is not printable becomes an escape (`\\n`, `\\e`, `\\x07`, `\\u202e`)."""
     text = str(value)
     if text.isascii() and text.isprintable():
         return text

@@ -21,8 +21,8 @@ from loadtool.measure.result import (
 )
 
 HOSTILE = (
-    "\x1b[31mred\x1b[0m [bold]b[/bold] | <script>alert(1)</script> & \r\n::error::x \x00\x07\u202e \udcff \ufffe"
-    " `tick` \\"
+    "\x1b[31mred\x1b[0m [bold]b[/bold] | <script>alert(1)</script> & \r\n::error::x \x00\x07\u202e \udcff"
+    " \ufffe `tick` \\"
 )
 
 PHASES = (

@@ -1,0 +1,46 @@
+"""The formats that a result is written in: a later one is one file and one row here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from loadtool.errors import UsageError, got
+from loadtool.measure.result import Result
+from loadtool.measure.result_json import dump
+from loadtool.report import junit, markdown
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """`option` is the command line's, `suffix` that of its files; `render` gives the whole file as text."""
+
+    name: str
+    option: str
+    suffix: str
+    render: Callable[[Result], str]
+
+
+def _json(result: Result) -> str:
+    return json.dumps(dump(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+FORMATS: Final = {
+    f.name: f
+    for f in (
+        Format("json", "--json", ".json", _json),
+        Format("junit", "--junit", ".xml", junit.render),
+        Format("markdown", "--markdown", ".md", markdown.render),
+    )
+}
+
+
+def render_format(name: str, result: Result) -> str:
+    """The result in the format of this name. Raises UsageError if there is none."""
+    try:
+        chosen = FORMATS[name]
+    except KeyError:
+        raise UsageError(f"format: {got(name, ' or '.join(sorted(FORMATS)))}") from None
+    return chosen.render(result)

@@ -1,0 +1,161 @@
+"""A summary in GitHub-flavoured markdown: for pull requests, merge requests and GitHub's summary page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from loadtool.measure.result import Figures, Result
+from loadtool.report import digest, figures, slos
+from loadtool.report.text import clean
+
+MOST_ROWS: Final = 100  # of a table: GitHub takes 1 MiB of summary a step
+
+_ICONS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "⚠️", "interrupted": "⏹️"}
+# What markdown and GitHub give a meaning to. A backslash does not stop GitHub from turning a name into a
+# mention, a number into an issue or an address into a link, since that is done to the finished text; an empty
+# comment between the characters does.
+_SPECIAL: Final = {
+    **{c: f"\\{c}" for c in "\\`*_[]|~$"},
+    **{c: f"{c}<!-- -->" for c in "@#"},
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+}
+_INLINE: Final = re.compile(r"[\\`*_\[\]|~$@#&<>]")
+_LINK: Final = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=\.)|(?<=:)(?=\w+:)")
+_LIST: Final = re.compile(r"^([-+]|\d+(?=[.)])|=+$)(?=\W|$)")  # a start that makes a list or a heading of it
+_HEADER: Final = ("", "offered", "ok", "shed", "errors", "p50", "p90", "p99", "max", "goodput")
+
+
+def render(result: Result) -> str:
+    """The summary as markdown text."""
+    parts = [*_headline(result), *_slos(result), *_figures("Phases", [(p.name, p) for p in result.phases])]
+    if len(result.requests) > 1:
+        parts += _figures("Requests", [(r.name, r) for r in result.requests])
+    parts += [*_errors(result), *_faults(result), *_probes(result), *_generator(result)]
+    if digest.unbounded(result):
+        parts.append(f"<sub>{figures.FOOTNOTE}</sub>")
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(value: object) -> str:
+    """Text that markdown shows as it is, on one line."""
+    text = _LINK.sub("\0", clean(value))  # `clean` leaves no NUL: it marks the places
+    text = _INLINE.sub(lambda m: _SPECIAL[m[0]], text)
+    return _LIST.sub(r"\1<!-- -->", text).replace("\0", "<!-- -->")
+
+
+def _headline(result: Result) -> list[str]:
+    icon = _ICONS.get(result.verdict, "")
+    verdict = escape(result.verdict or "not judged")
+    parts = [f"## {icon} {escape(digest.name(result))}: {verdict}", escape(digest.headline(result))]
+    reasons = digest.reasons(result)
+    if reasons:
+        parts.append("\n".join(f"- {escape(r)}" for r in reasons))
+    facts = (
+        f"{digest.conservation(result)}, in {figures.seconds(result.elapsed_s)}",
+        f"target {digest.target(result)}",
+        f"seed {result.seed}",
+        f"good within {figures.duration(result.good_within_ms)}",
+    )
+    parts.append(" · ".join(escape(f) for f in facts))
+    return parts
+
+
+def _slos(result: Result) -> list[str]:
+    rows = []
+    for s in result.slos:
+        text = escape(s.text) if not s.note else f"{escape(s.text)}<br><sub>{escape(s.note)}</sub>"
+        interval = slos.interval(s)
+        rows.append(
+            (
+                f"{_ICONS.get(s.status, '')} {escape(s.status)}",
+                text,
+                f"**{escape(slos.value(s))}**",
+                escape(interval),
+                figures.count(s.samples),
+            )
+        )
+    return _table("SLOs", ("", "objective", "measured", "95% interval", "samples"), rows, left=2)
+
+
+def _figures(title: str, named: Sequence[tuple[str, Figures]]) -> list[str]:
+    rows = [
+        (
+            escape(name),
+            figures.rate(f.offered_per_s),
+            figures.count(f.ok),
+            figures.count(f.shed),
+            figures.count(sum(f.errors.values())),
+            digest.quantile(f, f.latency_ms.p50),
+            digest.quantile(f, f.latency_ms.p90),
+            digest.quantile(f, f.latency_ms.p99),
+            figures.duration(f.latency_ms.max),
+            figures.rate(f.goodput_per_s),
+        )
+        for name, f in named
+    ]
+    return _table(title, _HEADER, rows, left=1)
+
+
+def _errors(result: Result) -> list[str]:
+    rows = [
+        (escape(e.kind), figures.count(e.n), figures.share(e.of_all), escape(e.request), escape(e.detail))
+        for e in digest.errors(result)
+    ]
+    return _table("Errors", ("kind", "count", "of all", "for example", "detail"), rows, left=1, last_left=2)
+
+
+def _faults(result: Result) -> list[str]:
+    rows = [
+        (
+            escape(f.name),
+            escape(f"{f.text} on {f.proxy}"),
+            digest.planned(f),
+            escape(digest.actual(f)),
+            f"{escape(digest.removal(f))}{f'<br>{escape(f.problem)}' if f.problem else ''}",
+        )
+        for f in result.faults
+    ]
+    return _table("Faults", ("", "what", "planned", "actual", "afterwards"), rows, left=5)
+
+
+def _probes(result: Result) -> list[str]:
+    rows = [
+        (
+            escape(p.name),
+            "outside faults" if p.fault is None else f"during {escape(p.fault)}",
+            figures.duration(p.median),
+            figures.between(figures.duration(p.least), figures.duration(p.most)),
+            figures.count(p.n),
+            figures.count(p.failed),
+        )
+        for p in digest.probes(result)
+        if p.n or p.fault is None
+    ]
+    return _table("Probes", ("", "when", "median", "from – to", "probes", "failed"), rows, left=2)
+
+
+def _generator(result: Result) -> list[str]:
+    lines = "\n".join(f"- {escape(label)}: {escape(text)}" for label, text in digest.health(result))
+    return [f"<details><summary>Generator</summary>\n\n{lines}\n\n</details>"]
+
+
+def _table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, last_left: int = 0
+) -> list[str]:
+    """A heading and a table of cells that are escaped already; nothing if there are no rows."""
+    if not rows:
+        return []
+    text = [i < left or i >= len(header) - last_left for i in range(len(header))]
+    lines = [_line(header), _line(":--" if t else "--:" for t in text), *(_line(r) for r in rows[:MOST_ROWS])]
+    parts = [f"### {title}", "\n".join(lines)]
+    if len(rows) > MOST_ROWS:
+        parts.append(f"and {figures.count(len(rows) - MOST_ROWS)} more")
+    return parts
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
