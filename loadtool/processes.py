@@ -1,12 +1,12 @@
 """Children of a run: workers, the demo target, Toxiproxy. None of them outlives the coordinator.
 
-Each child leads a process group of its own, so that Ctrl-C in the terminal reaches the coordinator alone, which
-then decides. Our own children hold the read end of their stdin as a lifeline: end of file means that the
-coordinator is gone. Programs that are not ours start through a shim that asks the kernel to kill them with
-their parent (prctl PR_SET_PDEATHSIG, Linux only).
+Each child leads a process group of its own, so that Ctrl-C in the terminal reaches the coordinator alone,
+which then decides. Our own children hold the read end of their stdin as a lifeline: end of file means that
+the coordinator is gone. Programs that are not ours start through a shim that asks the kernel to kill them
+with their parent (prctl PR_SET_PDEATHSIG, Linux only).
 
-`subprocess.Popen` is called directly, from the main thread: the parent-death signal is tied to the *thread* that
-forked, and trio's own process API forks in a worker thread that goes away after ten idle seconds.
+`subprocess.Popen` is called directly, from the main thread: the parent-death signal is tied to the *thread*
+that forked, and trio's own process API forks in a worker thread that goes away after ten idle seconds.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Child:
         if foreign:
             self._tail = _Tail(os.dup(stdout.fileno()))
         else:
-            assert stderr is not None and self._popen.stdin is not None
+            assert stderr is not None
+            assert self._popen.stdin is not None
             self._tail = _Tail(os.dup(stderr.fileno()))
             self.stdin = trio.lowlevel.FdStream(os.dup(self._popen.stdin.fileno()))
             self.stdout = trio.lowlevel.FdStream(os.dup(stdout.fileno()))
@@ -134,6 +135,19 @@ class Child:
             del self._buffer[: end + 1]
             return line
         raise SetupError(f"{self.name} was not ready after {deadline_s:g} s ({self.last_words()})")
+
+    async def peek(self, size: int) -> bytes:
+        """The next `size` bytes of stdout, without taking them. Raises EOFError if it ends before."""
+        while len(self._buffer) < size:
+            data = await self.stdout.receive_some(1 << 20)
+            if not data:
+                raise EOFError
+            self._buffer += data
+        return bytes(self._buffer[:size])
+
+    def take(self, size: int) -> None:
+        """Take bytes that were peeked at."""
+        del self._buffer[:size]
 
     async def wait(self) -> int:
         """Its exit status, once it has ended."""

@@ -1,0 +1,61 @@
+"""Connection: one socket of the reactor and what it is busy with."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+
+from loadtool.engine.addresses import Address
+from loadtool.engine.http1 import Answer
+from loadtool.measure.recorder import Cell
+
+CONNECTING: Final = 0
+HANDSHAKING: Final = 1
+IDLE: Final = 2
+BUSY: Final = 3
+CLOSED: Final = 4
+
+
+class Arrival:
+    """One request of the schedule on its way. Times are ns of the monotonic clock."""
+
+    __slots__ = ("cell", "data", "dialled", "due", "give_up", "launched", "request", "resent")
+
+    def __init__(self, due: int, give_up: int, request: int, cell: Cell, data: bytes) -> None:
+        self.due = due
+        self.give_up = give_up
+        self.request = request
+        self.cell = cell
+        self.data = data
+        self.launched = 0  # when the loop got round to it
+        self.dialled = False  # a connection was opened for it, so it does not wait for a slot
+        self.resent = False  # has had its one more try on a fresh connection
+
+
+class Connection:
+    """State of one socket. `served` answers have come over it."""
+
+    __slots__ = (
+        "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first", "in_heap",
+        "rest", "sent", "served", "sock", "state", "tried", "writing",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket | ssl.SSLSocket, address: Address, begun: int) -> None:
+        self.sock: socket.socket | ssl.SSLSocket = sock
+        self.fd = sock.fileno()
+        self.address = address
+        self.state = CONNECTING
+        self.connect_begun = begun
+        self.begun = begun  # of the handshake
+        self.arrival: Arrival | None = None
+        self.answer = Answer()
+        self.rest = b""  # of the request, not yet taken by the kernel
+        self.cut = False  # the peer stopped reading in the middle of the request
+        self.writing = True  # registered for writability
+        self.sent = 0
+        self.first = 0  # when the answer's first byte came
+        self.served = 0
+        self.deadline = 0
+        self.in_heap = False
+        self.tried: list[Address] = [address]

@@ -1,0 +1,81 @@
+"""Feed: the worker's arrivals, rendered ahead of their due times in a bounded window.
+
+The reactor calls `fill()` when it has time to spare; `ready` holds what is prepared, in order of due times.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from loadtool.engine.connection import Arrival
+from loadtool.measure.recorder import Cell, Recorder
+from loadtool.plan.job import Job
+from loadtool.plan.mix import Mix, RenderError
+from loadtool.plan.schedule import Batch
+
+WINDOW = 4096  # arrivals prepared at the most
+FAR = 1 << 62
+
+Render = Callable[[int, int, int], bytes]
+
+
+class Feed:
+    """Arrivals of one worker. Times of the schedule are shifted by `start_ns` of the monotonic clock."""
+
+    def __init__(
+        self, job: Job, batches: Iterator[Batch], render: Render, mix: Mix, recorder: Recorder, start_ns: int
+    ) -> None:
+        self.ready: deque[Arrival] = deque()
+        self.exhausted = False
+        self.render_problem = "it could not be rendered"  # the last one
+        self._batches = batches
+        self._render = render
+        self._static = [render(i, 0, 0) if mix.is_static(i) else None for i in range(len(job.requests))]
+        self._recorder = recorder
+        self._start = start_ns
+        self._slice_ns = job.slice_ns
+        timeout = job.client.timeout_ns
+        self._patience = timeout if job.client.deadline_ns is None else min(timeout, job.client.deadline_ns)
+        self._cells: list[Cell | None] = [None] * len(job.requests)
+        self._batch: Batch | None = None
+        self._at = 0
+        self.slice = 0  # of the last arrival prepared: no later one lies in an earlier slice
+
+    def wants(self) -> bool:
+        """Whether there is room and something left to prepare."""
+        return not self.exhausted and len(self.ready) < WINDOW
+
+    def fill(self, count: int) -> None:
+        """Prepare up to `count` more arrivals."""
+        for _ in range(count):
+            batch = self._batch
+            if batch is None or self._at == len(batch.due):
+                batch = self._batch = next(self._batches, None)
+                self._at = 0
+                if batch is None:
+                    self.exhausted = True
+                    return
+                if not batch.due:
+                    continue
+            at = self._at
+            self._at = at + 1
+            due = batch.due[at]
+            request = batch.request[at]
+            segment = batch.segment[at]
+            slice_ = due // self._slice_ns
+            cell = self._cells[request]
+            if cell is None or cell.key[0] != slice_ or cell.key[1] != segment:
+                cell = self._cells[request] = self._recorder.cell(slice_, segment, request)
+                self.slice = slice_
+            data = self._static[request]
+            if data is None:
+                try:
+                    data = self._render(request, batch.arrival[at], batch.ordinal[at])
+                except RenderError as e:
+                    # Counted when it is due, like any other; an arrival without data can't be sent.
+                    self.render_problem = str(e)
+                    data = b""
+            cell.open += 1
+            due += self._start
+            self.ready.append(Arrival(due, due + self._patience, request, cell, data))

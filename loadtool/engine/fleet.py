@@ -1,0 +1,186 @@
+"""Fleet: the coordinator's side of the workers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from trio import TaskStatus
+
+from loadtool.errors import SetupError
+from loadtool.measure.frame import PREFIX_BYTES, Frame, decode, lengths
+from loadtool.plan.job import Job
+from loadtool.plan.wire import job_to_json
+from loadtool.processes import Child
+
+READY_S: Final = 30.0
+START_DELAY_NS: Final = 150_000_000  # for the start to reach every worker, and their feeds to fill
+WATCH_S: Final = 1.0
+# How long after its end a worker may take for its last frame; slow machines are slow, frozen ones lost.
+END_GRACE_NS: Final = 20_000_000_000
+STOP_GRACE_NS: Final = 5_000_000_000
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and the quota of its control group."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        cores = os.cpu_count() or 1
+    quota = _cgroup_cores()
+    return max(1, min(cores, int(quota))) if quota is not None else max(1, cores)
+
+
+def default_workers(connections: int) -> int:
+    """One per usable core but one, at least one; never more than there are connections to share out."""
+    return max(1, min(usable_cores() - 1, connections))
+
+
+def _cgroup_cores() -> float | None:
+    # v2 first, then v1
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return None if quota == "max" else float(quota) / float(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
+            v1_quota = float(file.read())
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
+            return v1_quota / float(file.read()) if v1_quota > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+@dataclass(slots=True)
+class Lost:
+    """A worker that ended before its last frame."""
+
+    worker: int
+    how: str
+
+
+class Fleet:
+    """Running workers. Use `open_fleet`."""
+
+    def __init__(self, job: Job, children: list[Child], patience_ns: int) -> None:
+        self.addresses: list[str] = []  # what the target's name means to the workers
+        self.start_ns = 0
+        self.stop_ns: int | None = None
+        self._job = job
+        self._children = children
+        self._patience_ns = patience_ns
+        self._send, self._receive = trio.open_memory_channel[Frame | Lost](math.inf)
+
+    @property
+    def pids(self) -> list[int]:
+        return [child.pid for child in self._children]
+
+    async def prepare(self) -> None:
+        """Give every worker its job. Raises SetupError if one can't do it."""
+        text = job_to_json(self._job)
+        for number, child in enumerate(self._children):
+            hello = {"worker": number, "workers": len(self._children), "job": text}
+            await _tell(child, hello)
+        for child in self._children:
+            answer = json.loads(await child.read_line(READY_S))
+            if "error" in answer:
+                raise SetupError(answer["error"])
+            self.addresses = answer["ready"]
+
+    async def run(self, duration_ns: int, *, task_status: TaskStatus[int]) -> None:
+        """Start all workers at one instant (the task status: monotonic ns) and read their frames to the end.
+
+        A worker that says nothing long after it should have ended is killed, and so lost.
+        """
+        self.start_ns = time.monotonic_ns() + START_DELAY_NS
+        for child in self._children:
+            await _tell(child, {"start_ns": self.start_ns})
+        task_status.started(self.start_ns)
+        async with self._send, trio.open_nursery() as nursery:
+            for number, child in enumerate(self._children):
+                nursery.start_soon(self._read, number, child, duration_ns)
+
+    async def frames(self) -> AsyncIterator[Frame | Lost]:
+        """Every worker's frames as they come, until each has sent its last or was lost."""
+        async for item in self._receive:
+            yield item
+
+    async def stop(self) -> None:
+        """End the run now: arrivals due from now on are not sent, the others are aborted."""
+        if self.stop_ns is None:
+            self.stop_ns = time.monotonic_ns()
+            for child in self._children:
+                await _tell(child, {"stop_ns": self.stop_ns})
+
+    def _deadline(self, duration_ns: int) -> int:
+        if self.stop_ns is not None:
+            return self.stop_ns + STOP_GRACE_NS
+        return self.start_ns + duration_ns + self._patience_ns + END_GRACE_NS
+
+    async def _read(self, number: int, child: Child, duration_ns: int) -> None:
+        while True:
+            try:
+                with trio.move_on_after(WATCH_S) as watch:
+                    frame = await _next_frame(child)
+                    await self._send.send(frame)
+                    if frame.final:
+                        return
+            except (EOFError, ValueError) as e:
+                with trio.move_on_after(1):
+                    await child.wait()
+                how = child.last_words() if isinstance(e, EOFError) else f"it sent {e}"
+                child.kill()
+                await self._send.send(Lost(number, how))
+                return
+            if watch.cancelled_caught and time.monotonic_ns() > self._deadline(duration_ns):
+                child.kill()  # the end of its pipe then comes as EOFError
+
+
+async def _next_frame(child: Child) -> Frame:
+    # Cancelled between two reads, it loses nothing: peek first, take when everything is there.
+    header, numbers = lengths(await child.peek(PREFIX_BYTES))
+    data = await child.peek(PREFIX_BYTES + header + numbers)
+    frame = decode(data[PREFIX_BYTES : PREFIX_BYTES + header], data[PREFIX_BYTES + header :])
+    child.take(len(data))
+    return frame
+
+
+async def _tell(child: Child, command: object) -> None:
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        # One that has ended is told by what it says next, or by the end of its frames.
+        await child.stdin.send_all(json.dumps(command).encode() + b"\n")
+
+
+@asynccontextmanager
+async def open_fleet(job: Job, workers: int) -> AsyncIterator[Fleet]:
+    """Workers that are ready to start. They are gone when the block ends, however it ends.
+
+    Raises SetupError if one of them does not get ready.
+    """
+    children: list[Child] = []
+    patience_ns = job.client.timeout_ns
+    try:
+        for number in range(workers):
+            argv = [sys.executable, "-m", "loadtool.engine.worker"]
+            children.append(Child(f"worker {number + 1}", argv))
+        fleet = Fleet(job, children, patience_ns)
+        await fleet.prepare()
+        yield fleet
+    finally:
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                for child in children:
+                    nursery.start_soon(child.stop)

@@ -1,0 +1,30 @@
+"""Which hosts may be loaded (design §11): loopback and private addresses freely, any other only by name."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from loadtool.engine.addresses import resolve
+from loadtool.errors import UsageError
+
+
+async def check_host(host: str, port: int, allowed: Iterable[str]) -> Sequence[str]:
+    """The addresses of `host` as text.
+
+    Raises UsageError if one of them is neither loopback nor private and the host is not in `allowed`, and
+    SetupError if the name does not resolve.
+    """
+    addresses = [str(a.sockaddr[0]).partition("%")[0] for a in await resolve(host, port)]
+    if host.lower() in {name.lower() for name in allowed}:
+        return addresses
+    for text in addresses:
+        address = ipaddress.ip_address(text)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        if not (address.is_loopback or address.is_private or address.is_link_local) and text not in allowed:
+            raise UsageError(
+                f"target {host} is the public address {text}: "
+                f"name it in allow_hosts: [{host}] or with --allow-host {host} if you may load it"
+            )
+    return addresses

@@ -1,0 +1,132 @@
+"""Ledger: what becomes of each arrival, written into its cell. Every arrival ends here exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadtool.engine.connection import Arrival
+from loadtool.engine.http1 import Answer
+from loadtool.measure.frame import Example
+from loadtool.measure.outcome import (
+    ABORTED,
+    CHECK,
+    H_FAILED,
+    H_LAG,
+    H_OK,
+    H_QUEUED,
+    H_SERVICE,
+    H_SHED,
+    H_TTFB,
+    OK,
+    OUTCOMES,
+    SHED,
+    STATUS,
+    TIMEOUT,
+    UNSENT,
+)
+from loadtool.plan.expect import Expectation
+
+
+class Ledger:
+    """Classifies what happened and keeps the first example of each error kind. Times are ns."""
+
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        expectations: Sequence[Expectation],
+        shed: Sequence[int],
+        good_within_ns: int,
+        start_ns: int,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        self.last_idle = 0  # when the loop last had nothing to do
+        self.examples: list[Example] = []  # not yet reported
+        self._names = names
+        self._expectations = expectations
+        self._shed = frozenset(shed)
+        self._good_within = good_within_ns
+        self._start = start_ns
+        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._noted = [False] * len(OUTCOMES)
+
+    def begin(self, arrival: Arrival, now: int) -> None:
+        """The loop has got round to it."""
+        arrival.launched = now
+        cell = arrival.cell
+        cell.touched = True
+        cell.scheduled += 1
+
+    def settle_wait(self, arrival: Arrival, now: int) -> None:
+        """Record how long it waited before it was sent, as lag or as queued.
+
+        Waiting for a connection is lag, too, unless the loop has been idle since the arrival was due: a
+        generator without a moment's rest can't say that its arrivals waited for the target.
+        """
+        if arrival.resent:
+            return
+        cell = arrival.cell
+        cell.touched = True
+        if self.last_idle >= arrival.due:
+            cell.record(H_LAG, arrival.launched - arrival.due)
+            cell.record(H_QUEUED, 0 if arrival.dialled else now - arrival.launched)
+        else:
+            cell.record(H_LAG, now - arrival.due)
+            cell.record(H_QUEUED, 0)
+
+    def answered(self, arrival: Arrival, answer: Answer, sent: int, now: int, first: int) -> None:
+        """A whole answer has come."""
+        cell = arrival.cell
+        cell.touched = True
+        if now > arrival.give_up:
+            self.fail(arrival, TIMEOUT, "the answer was complete only after the timeout")
+            return
+        service = now - sent
+        cell.record(H_SERVICE, service)
+        cell.record(H_TTFB, first - sent)
+        response = now - arrival.due
+        problem = self._expectations[arrival.request].problem(
+            answer.status, answer.body_bytes() if answer.body else b""
+        )
+        if problem is None:
+            cell.record(H_OK, response)
+            if response <= self._good_within:
+                cell.good += 1
+            cell.open -= 1
+            cell.counts[OK] += 1
+            return
+        kind, detail = problem
+        if kind == "status" and cell.shed_allowed and answer.status in self._shed:
+            cell.record(H_SHED, service)
+            cell.open -= 1
+            cell.counts[SHED] += 1
+            return
+        cell.record(H_FAILED, response)
+        outcome = STATUS if kind == "status" else CHECK
+        if not self._noted[outcome]:
+            snippet = answer.snippet()
+            if snippet:
+                detail = f"{detail}; the answer: {snippet}"
+        self.fail(arrival, outcome, detail)
+
+    def fail(self, arrival: Arrival, outcome: int, detail: str) -> None:
+        """It ended with an error kind."""
+        cell = arrival.cell
+        cell.touched = True
+        cell.open -= 1
+        cell.counts[outcome] += 1
+        if not self._noted[outcome]:
+            self._noted[outcome] = True
+            for secret in self._secrets:
+                detail = detail.replace(secret, "***")
+            due_s = (arrival.due - self._start) / 1e9
+            self.examples.append(Example(OUTCOMES[outcome], self._names[arrival.request], due_s, detail))
+
+    def unsent(self, arrival: Arrival, now: int, why: str) -> None:
+        """It timed out before its first byte left."""
+        self.settle_wait(arrival, now)
+        self.fail(arrival, UNSENT, why)
+
+    def aborted(self, arrival: Arrival) -> None:
+        """The run was ended while it was under way."""
+        self.fail(arrival, ABORTED, "the run was ended")

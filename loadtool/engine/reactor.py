@@ -1,0 +1,114 @@
+"""Reactor: the loop around a worker's sockets (design §5).
+
+Each turn, synchronously: launch what is due, poll once, drain every ready socket, expire. Then either the
+next turn at once, or a wait for the next event: below a millisecond in the poller itself, above it through
+trio. The clock is the monotonic one, in ns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic_ns as clock
+from typing import Final
+
+import trio
+
+from loadtool.engine.feed import FAR, Feed
+from loadtool.engine.ledger import Ledger
+from loadtool.engine.poller import Poller
+from loadtool.engine.traffic import Traffic
+
+LAUNCHES_A_TURN: Final = 64  # then the answers get their turn
+SHORT_WAIT_NS: Final = 1_000_000
+YIELD_NS: Final = 10_000_000  # trio gets its turn at least so often
+FILL_NS: Final = 20_000  # a gap worth preparing an arrival in
+
+
+class Reactor:
+    """Sends the arrivals of a feed, each when it is due."""
+
+    def __init__(self, feed: Feed, traffic: Traffic, ledger: Ledger, poller: Poller) -> None:
+        self.on_tick: Callable[[int], int] = _never  # called at `next_tick`, returns the next one
+        self.next_tick = FAR
+        self.stop_at = FAR  # arrivals due from then on are not of the run; the others are aborted then
+        self._feed = feed
+        self._traffic = traffic
+        self._ledger = ledger
+        self._poller = poller
+
+    async def run(self) -> None:
+        """Until every arrival is done, or `stop_at` has passed."""
+        feed, ledger, poller, traffic = self._feed, self._ledger, self._poller, self._traffic
+        yielded = clock()
+        while True:
+            busy = self.turn()
+            now = clock()
+            if now >= self.stop_at:
+                self._abort_rest(now)
+                return
+            if not busy:
+                if feed.exhausted and not feed.ready and not traffic.pending and not traffic.busy:
+                    traffic.close()
+                    return
+                wake = self._next_event()
+                if wake > now:
+                    ledger.last_idle = now
+                if feed.wants() and (wake - now > FILL_NS or not feed.ready):
+                    feed.fill(8 if wake - now > 8 * FILL_NS else 1)
+                    continue
+                if wake - now >= SHORT_WAIT_NS:
+                    poller.arm(wake)
+                    await trio.lowlevel.wait_readable(poller.fileno())
+                    yielded = clock()
+                    continue
+                traffic.dispatch(poller.wait_until(wake))
+            if now - yielded > YIELD_NS:
+                await trio.lowlevel.checkpoint()
+                yielded = clock()
+
+    def turn(self) -> bool:
+        """Do what can be done now; whether there was anything."""
+        feed, traffic = self._feed, self._traffic
+        ready = feed.ready
+        now = clock()
+        launched = 0
+        while launched < LAUNCHES_A_TURN:
+            if not ready:
+                if feed.exhausted:
+                    break
+                feed.fill(8)  # late or not, it must be made now
+                continue
+            if ready[0].due > now or ready[0].due >= self.stop_at:
+                break
+            traffic.launch(ready.popleft(), now)
+            launched += 1
+            now = clock()
+        events = self._poller.poll()
+        if events:
+            traffic.dispatch(events)
+        now = clock()
+        traffic.upkeep(now)
+        if now >= self.next_tick:
+            self.next_tick = self.on_tick(now)
+        return launched > 0 or len(events) > 0
+
+    def _next_event(self) -> int:
+        wake = min(self.next_tick, self.stop_at, self._traffic.next_event())
+        ready = self._feed.ready
+        return min(wake, ready[0].due) if ready else wake
+
+    def _abort_rest(self, now: int) -> None:
+        feed, ledger = self._feed, self._ledger
+        ready = feed.ready
+        while not feed.exhausted and (not ready or ready[-1].due < self.stop_at):
+            feed.fill(64)
+        while ready and ready[0].due < self.stop_at:
+            arrival = ready.popleft()
+            ledger.begin(arrival, now)
+            ledger.settle_wait(arrival, now)
+            ledger.aborted(arrival)
+        self._traffic.abort(now)
+
+
+def _never(now: int) -> int:
+    return FAR

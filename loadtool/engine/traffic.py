@@ -1,0 +1,414 @@
+"""Traffic: arrivals on connections, from due to done. Synchronous; the reactor's loop drives it.
+
+Arrivals without a free connection wait in `pending`, in the order of their due times; each of them has a
+connection opened for it while the limit allows, and whichever connection is free first takes the first one.
+"""
+
+from __future__ import annotations
+
+import heapq
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic_ns as clock
+from typing import Final
+
+from loadtool.engine.addresses import Address
+from loadtool.engine.connection import BUSY, CLOSED, CONNECTING, HANDSHAKING, IDLE, Arrival, Connection
+from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
+from loadtool.engine.feed import FAR
+from loadtool.engine.http1 import ProtocolError
+from loadtool.engine.ledger import Ledger
+from loadtool.engine.poller import READ, WRITE, Events, Poller
+from loadtool.measure.outcome import H_CONNECT, H_LAG, H_QUEUED, H_TLS, PROTOCOL, RESET, TIMEOUT, UNSENT
+
+RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from the poller
+_AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_NO_SLOT = "no connection was free before the timeout"
+
+
+class Traffic:
+    """All connections of a worker. `special` maps its pipes to what to do when they are ready."""
+
+    def __init__(
+        self,
+        *,
+        poller: Poller,
+        dialler: Dialler,
+        ledger: Ledger,
+        heads: Sequence[bool],
+        keep_bodies: Sequence[bool],
+        connections: int,
+        timeout_ns: int,
+        keepalive: bool,
+    ) -> None:
+        """`heads`, `keep_bodies`: by request, whether it is a HEAD and whether the answer's body matters."""
+        self.special: dict[int, Callable[[], None]] = {}
+        self.render_problem: Callable[[], str] = str  # why an arrival has no data, in words
+        self.resent = 0  # requests sent again on a fresh connection; since the last frame
+        self.busy = 0  # connections with a request under way
+        self.open = 0
+        self.pending: deque[Arrival] = deque()
+        self._poller = poller
+        self._dialler = dialler
+        self._ledger = ledger
+        self._heads = list(heads)
+        self._keep_bodies = list(keep_bodies)
+        self._limit = connections
+        self._timeout = timeout_ns
+        self._keepalive = keepalive
+        self._connections: dict[int, Connection] = {}
+        self._idle: list[Connection] = []  # a stack; closed ones are dropped when they come up
+        self._idle_closed = 0
+        self._dialling = 0  # connections being opened for whoever is first in `pending`
+        self._expiry: list[tuple[int, int, Connection]] = []
+        self._heap_key = 0
+
+    # What the loop calls
+
+    def launch(self, arrival: Arrival, now: int) -> None:
+        """It is due: send it, or let it wait for a connection."""
+        ledger = self._ledger
+        ledger.begin(arrival, now)
+        if arrival.give_up <= now:
+            ledger.unsent(arrival, now, "the generator got round to it only after its timeout")
+            return
+        if not arrival.data:
+            self._dialler.ran_out_of("RENDER")
+            ledger.unsent(arrival, now, self.render_problem())
+            return
+        idle = self._idle
+        if not self.pending:
+            while idle:
+                connection = idle.pop()
+                if connection.state == IDLE:
+                    cell = arrival.cell
+                    cell.record(H_LAG, now - arrival.due)
+                    cell.record(H_QUEUED, 0)
+                    self._send(connection, arrival, now)
+                    return
+                self._idle_closed -= 1
+        self.pending.append(arrival)  # nobody overtakes
+        self._dial_for_pending(now)
+
+    def dispatch(self, events: Events) -> None:
+        """Serve every connection and pipe that is ready."""
+        connections = self._connections
+        for fd, flags in events:
+            connection = connections.get(fd)
+            if connection is None:
+                handler = self.special.get(fd)
+                if handler is not None:  # else it was closed earlier in this batch
+                    handler()
+                continue
+            state = connection.state
+            if state == BUSY:
+                if flags & WRITE and connection.rest:
+                    self._write_rest(connection)
+                if flags & ~WRITE and connection.state == BUSY:
+                    self._read(connection)
+            elif state == IDLE:
+                self._read_idle(connection)
+            elif state == CONNECTING:
+                self._connected(connection)
+            elif state == HANDSHAKING:
+                self._handshake(connection)
+
+    def upkeep(self, now: int) -> None:
+        """Expire what has waited too long, and open connections that are missing."""
+        pending = self.pending
+        while pending and pending[0].give_up <= now:
+            self._ledger.unsent(pending.popleft(), now, _NO_SLOT)
+        if self._dialling < len(pending):
+            self._dial_for_pending(now)
+        if self._expiry and self._expiry[0][0] <= now:
+            self._expire(now)
+
+    def next_event(self) -> int:
+        """When `upkeep` is needed next."""
+        wake = self._expiry[0][0] if self._expiry else FAR
+        pending = self.pending
+        if pending:
+            wake = min(wake, pending[0].give_up)
+            if self._dialling < len(pending) and self.open < self._limit:
+                wake = min(wake, self._dialler.not_before)
+        return wake
+
+    def abort(self, now: int) -> None:
+        """The run is over: whatever is under way is aborted."""
+        for arrival in self.pending:
+            self._ledger.settle_wait(arrival, now)
+            self._ledger.aborted(arrival)
+        self.pending.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; arrivals on them are aborted."""
+        for connection in list(self._connections.values()):
+            arrival = connection.arrival
+            self._close(connection)
+            if arrival is not None:
+                self._ledger.aborted(arrival)
+        self._idle.clear()
+
+    # From due to sent
+
+    def _dial_for_pending(self, now: int) -> None:
+        pending = self.pending
+        while self._dialling < len(pending) and self.open < self._limit and now >= self._dialler.not_before:
+            pending[self._dialling].dialled = True
+            self._dial(now, None, [])
+
+    def _take_pending(self, connection: Connection, now: int) -> None:
+        """Give a connection that has become free to whoever has waited longest, else to the stack."""
+        pending = self.pending
+        while pending:
+            arrival = pending.popleft()
+            if arrival.give_up <= now:
+                self._ledger.unsent(arrival, now, _NO_SLOT)
+                continue
+            self._ledger.settle_wait(arrival, now)
+            self._send(connection, arrival, now)
+            return
+        connection.state = IDLE
+        connection.arrival = None
+        connection.deadline = FAR
+        self._idle.append(connection)
+
+    def _send(self, connection: Connection, arrival: Arrival, now: int) -> None:
+        connection.state = BUSY
+        connection.arrival = arrival
+        request = arrival.request
+        connection.answer.expect(no_body=self._heads[request], keep_body=self._keep_bodies[request])
+        connection.first = 0
+        connection.sent = now
+        connection.deadline = arrival.give_up
+        self.busy += 1
+        if not arrival.resent:
+            arrival.cell.attempts += 1
+            arrival.cell.touched = True
+        if not connection.in_heap:
+            self._watch(connection)
+        data = arrival.data
+        try:
+            n = connection.sock.send(data)
+        except _AGAIN:
+            n = 0
+        except OSError as e:
+            self._broken(connection, e)
+            return
+        if n < len(data):
+            connection.rest = data[n:]
+            self._dialler.want(connection, READ | WRITE)
+
+    def _write_rest(self, connection: Connection) -> None:
+        try:
+            n = connection.sock.send(connection.rest)
+        except _AGAIN:
+            return
+        except OSError:
+            # The peer takes no more, but may have answered before it stopped: the read will tell.
+            connection.cut = True
+            n = len(connection.rest)
+        connection.rest = connection.rest[n:]
+        if not connection.rest:
+            self._dialler.want(connection, READ)
+            if connection.cut:
+                self._read(connection)
+
+    # Opening and closing
+
+    def _dial(self, now: int, arrival: Arrival | None, tried: list[Address]) -> None:
+        found = self._dialler.dial(now, arrival, tried)
+        if isinstance(found, Failure):
+            self._dial_failed(found, arrival, now)
+            return
+        self._connections[found.fd] = found
+        self.open += 1
+        if arrival is None:
+            self._dialling += 1
+            found.deadline = now + self._timeout
+        else:
+            found.deadline = arrival.give_up
+        self._watch(found)
+
+    def _dial_failed(self, failure: Failure, arrival: Arrival | None, now: int) -> None:
+        """Somebody pays for it: the arrival it was for, else the one that has waited longest."""
+        if failure.local:
+            if arrival is not None:
+                self.pending.appendleft(arrival)  # not the target's fault: it waits on
+            return
+        if arrival is None and self.pending:
+            arrival = self.pending.popleft()
+            self._ledger.settle_wait(arrival, now)
+        if arrival is not None:
+            self._ledger.fail(arrival, failure.outcome, failure.detail)
+
+    def _connected(self, connection: Connection) -> None:
+        now = clock()
+        failure = self._dialler.connected(connection, now)
+        if failure is not None:
+            arrival = connection.arrival
+            again = not failure.local and connection.state == CONNECTING
+            self._close(connection)
+            if again and self._dialler.others_left(connection):
+                self._dial(now, arrival, connection.tried)
+            else:
+                self._dial_failed(failure, arrival, now)
+            return
+        self._record_stage(connection, H_CONNECT, now - connection.connect_begun)
+        if connection.state == HANDSHAKING:
+            self._handshake(connection)
+        else:
+            self._opened(connection, now)
+
+    def _handshake(self, connection: Connection) -> None:
+        now = clock()
+        done = self._dialler.handshake(connection, now)
+        if isinstance(done, Failure):
+            arrival = connection.arrival
+            self._close(connection)
+            self._dial_failed(done, arrival, now)
+        elif done:
+            now = clock()
+            self._record_stage(connection, H_TLS, now - connection.begun)
+            self._opened(connection, now)
+
+    def _record_stage(self, connection: Connection, code: int, length: int) -> None:
+        arrival = connection.arrival
+        if arrival is None and self.pending:
+            arrival = self.pending[0]
+        if arrival is not None:
+            arrival.cell.touched = True
+            arrival.cell.record(code, length)
+
+    def _opened(self, connection: Connection, now: int) -> None:
+        self._dialler.want(connection, READ)
+        arrival = connection.arrival
+        if arrival is None:
+            self._dialling -= 1
+            self._take_pending(connection, now)
+        else:
+            self._send(connection, arrival, now)
+
+    def _close(self, connection: Connection) -> None:
+        state = connection.state
+        if state == BUSY:
+            self.busy -= 1
+        elif state == IDLE:
+            self._idle_closed += 1
+        elif connection.arrival is None:  # being opened, for all
+            self._dialling -= 1
+        connection.state = CLOSED
+        self.open -= 1
+        del self._connections[connection.fd]
+        self._poller.forget(connection.fd)
+        connection.sock.close()
+        connection.answer.close()
+        if self._idle_closed > 64 and 2 * self._idle_closed > len(self._idle):
+            self._idle = [c for c in self._idle if c.state == IDLE]
+            self._idle_closed = 0
+
+    # From sent to done
+
+    def _read(self, connection: Connection) -> None:
+        answer = connection.answer
+        try:
+            data = connection.sock.recv(RECEIVE)
+        except _AGAIN:
+            if connection.cut:
+                self._broken(connection, None)
+            return
+        except OSError as e:
+            self._broken(connection, e)
+            return
+        now = clock()
+        if not data:
+            if answer.started and answer.end_of_file():
+                self._answered(connection, now)
+            else:
+                self._broken(connection, None)
+            return
+        if not connection.first:
+            connection.first = now
+        try:
+            complete = answer.feed(data)
+        except ProtocolError as e:
+            arrival = connection.arrival
+            assert arrival is not None
+            self._close(connection)
+            self._ledger.fail(arrival, PROTOCOL, str(e))
+            return
+        if complete:
+            self._answered(connection, now)
+
+    def _answered(self, connection: Connection, now: int) -> None:
+        arrival = connection.arrival
+        assert arrival is not None
+        answer = connection.answer
+        self._ledger.answered(arrival, answer, connection.sent, now, connection.first)
+        connection.served += 1
+        if self._keepalive and not connection.rest and not connection.cut and answer.reusable():
+            self.busy -= 1
+            self._take_pending(connection, now)
+        else:
+            self._close(connection)
+
+    def _read_idle(self, connection: Connection) -> None:
+        """The server closed an idle connection or sends what nobody asked for: either way it is no use."""
+        try:
+            connection.sock.recv(RECEIVE)
+        except _AGAIN:
+            return  # TLS 1.3 session tickets, for one, are no data
+        except OSError:
+            pass  # a reset of a connection that nobody waits for concerns nobody
+        self._close(connection)
+
+    def _broken(self, connection: Connection, error: OSError | None) -> None:
+        """The connection ended before the answer did (`error` None: end of file)."""
+        arrival = connection.arrival
+        assert arrival is not None
+        self._close(connection)
+        now = clock()
+        if error is not None and classify(error, EXCHANGING) == LOCAL:
+            self._dialler.ran_out(error)
+        started = connection.answer.started
+        if connection.served > 0 and not started and not arrival.resent and arrival.give_up > now:
+            # The server closed it just as we wrote: once more on a fresh one, as browsers do.
+            arrival.resent = True
+            self.resent += 1
+            self._dial(now, arrival, [])
+            return
+        what = describe(error) if error is not None else "the connection was closed"
+        where = "in the middle of the answer" if started else "before an answer came"
+        self._ledger.fail(arrival, RESET, f"{connection.address}: {what} {where}")
+
+    # Time's up
+
+    def _watch(self, connection: Connection) -> None:
+        """One entry a connection, renewed only when it comes up."""
+        connection.in_heap = True
+        self._heap_key += 1
+        heapq.heappush(self._expiry, (connection.deadline, self._heap_key, connection))
+
+    def _expire(self, now: int) -> None:
+        expiry = self._expiry
+        while expiry and expiry[0][0] <= now:
+            connection = heapq.heappop(expiry)[2]
+            connection.in_heap = False
+            if connection.state == CLOSED or connection.deadline == FAR:
+                continue
+            if connection.deadline > now:
+                self._watch(connection)
+                continue
+            arrival, state = connection.arrival, connection.state
+            self._close(connection)
+            if arrival is None:
+                continue  # of a dial for all: those who wait for it have timeouts of their own
+            if state != BUSY or len(connection.rest) == len(arrival.data):
+                self._ledger.fail(arrival, UNSENT, "the timeout expired before its first byte left")
+            elif connection.answer.started:
+                self._ledger.fail(arrival, TIMEOUT, "the answer was incomplete when the timeout expired")
+            else:
+                self._ledger.fail(arrival, TIMEOUT, "no answer when the timeout expired")

@@ -1,0 +1,182 @@
+"""Worker: a process that sends its share of the arrivals and reports once a second.
+
+It reads a job from stdin, answers {"ready": …} or {"error": …}, waits for {"start_ns": …} and then writes
+frames to stdout until the last one (`final`). {"stop_ns": …} ends the run early. It knows arrivals, an
+exchange and outcomes, and nothing about where it runs.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import ssl
+import sys
+import time
+from typing import Any, Final
+
+import trio
+
+from loadtool.engine.addresses import Addresses, resolve
+from loadtool.engine.dialler import Dialler
+from loadtool.engine.feed import Feed
+from loadtool.engine.http1 import encode
+from loadtool.engine.ledger import Ledger
+from loadtool.engine.pipes import Commands, Reports
+from loadtool.engine.poller import READ, new_poller
+from loadtool.engine.reactor import Reactor
+from loadtool.engine.traffic import Traffic
+from loadtool.errors import LoadtoolError
+from loadtool.measure import frame as frames
+from loadtool.measure.recorder import Recorder
+from loadtool.plan.expect import Expectation
+from loadtool.plan.job import Job
+from loadtool.plan.mix import Mix
+from loadtool.plan.schedule import Schedule
+from loadtool.plan.timeline import Timeline
+from loadtool.plan.wire import job_from_json
+
+TICK_NS: Final = 1_000_000_000
+SHED_ROLES: Final = frozenset(("spike", "recovery"))
+
+
+def share_of(total: int, worker: int, workers: int) -> int:
+    """This worker's part of a total of the run, such as connections; the parts add up to it."""
+    return total // workers + (1 if worker < total % workers else 0)
+
+
+class Worker:
+    """One worker's parts, put together around a job."""
+
+    def __init__(self, worker: int, workers: int, job: Job, commands: Commands, out: int) -> None:
+        self._worker = worker
+        self._workers = workers
+        self._job = job
+        self._commands = commands
+        self._out = out
+        self._mix = Mix(job)
+        self._sequence = 0
+        self._last_cpu = time.process_time_ns()
+
+    def render(self, request: int, arrival: int, ordinal: int) -> bytes:
+        """The bytes of one arrival's request."""
+        message = self._mix.message(request, arrival, ordinal)
+        return encode(message, self._job.endpoint, keepalive=self._job.client.keepalive)
+
+    async def run(self, addresses: Addresses, start_ns: int) -> None:
+        """Send everything that is due between the start and the end, or the stop."""
+        job = self._job
+        timeline = Timeline.of(job)
+        shed_segments = frozenset(
+            s.index for s in timeline.segments if timeline.spans[s.phase].role in SHED_ROLES
+        )
+        recorder = Recorder(shed_segments)
+        connections = share_of(job.client.connections, self._worker, self._workers)
+        poller = new_poller(connections)
+        batches = Schedule(job).batches(self._worker, self._workers)
+        feed = Feed(job, batches, self.render, self._mix, recorder, start_ns)
+        expectations = [Expectation.of(r.expect) for r in job.requests]
+        ledger = Ledger(
+            names=[r.name for r in job.requests],
+            expectations=expectations,
+            shed=job.client.shed,
+            good_within_ns=job.good_within_ns,
+            start_ns=start_ns,
+            secrets=job.secrets,
+        )
+        tls = ssl.create_default_context() if job.endpoint.scheme == "https" else None
+        dialler = Dialler(addresses, poller, tls=tls, server_name=job.endpoint.server_name)
+        traffic = Traffic(
+            poller=poller,
+            dialler=dialler,
+            ledger=ledger,
+            heads=[r.method == "HEAD" for r in job.requests],
+            keep_bodies=[e.needs_body for e in expectations],
+            connections=connections,
+            timeout_ns=job.client.timeout_ns,
+            keepalive=job.client.keepalive,
+        )
+        reactor = Reactor(feed, traffic, ledger, poller)
+        traffic.render_problem = lambda: feed.render_problem
+        reports = Reports(self._out, poller, traffic.special)
+
+        def listen() -> None:
+            for command in self._commands.ready():
+                reactor.stop_at = int(command["stop_ns"])
+
+        def report(now: int, final: bool = False) -> int:
+            elapsed = now - start_ns
+            # Nothing will be added to cells of slices that are over and whose arrivals are all prepared.
+            current = min(feed.slice, elapsed // job.slice_ns)
+            frame = frames.Frame(
+                worker=self._worker,
+                sequence=self._sequence,
+                elapsed_ns=elapsed,
+                cells=recorder.deltas(current),
+                in_flight=traffic.busy,
+                waiting=len(traffic.pending),
+                connections=traffic.open,
+                cpu_ns=time.process_time_ns() - self._last_cpu,
+                local=dict(dialler.local),
+                retried=traffic.resent,
+                examples=ledger.examples,
+                final=final,
+            )
+            dialler.local.clear()
+            traffic.resent = 0
+            ledger.examples = []
+            self._sequence += 1
+            reports.send(frames.encode(frame))
+            return start_ns + (elapsed // TICK_NS + 1) * TICK_NS
+
+        traffic.special[self._commands.fd] = listen
+        poller.register(self._commands.fd, READ)
+        reactor.on_tick = report
+        reactor.next_tick = start_ns + TICK_NS
+        gc.freeze()
+        gc.disable()
+        try:
+            await reactor.run()
+        finally:
+            gc.enable()
+        report(time.monotonic_ns(), final=True)
+        reports.send_last()
+        poller.close()
+
+
+async def _serve(commands: Commands, out: int) -> None:
+    hello: dict[str, Any] = commands.receive()
+    try:
+        job = job_from_json(hello["job"])
+        worker = Worker(hello["worker"], hello["workers"], job, commands, out)
+        addresses = await resolve(job.endpoint.host, job.endpoint.port)
+    except LoadtoolError as e:
+        os.write(out, json.dumps({"error": str(e)}).encode() + b"\n")
+        return
+    os.write(out, json.dumps({"ready": [str(a) for a in addresses]}).encode() + b"\n")
+    start = commands.receive()
+    if "start_ns" in start:
+        await worker.run(addresses, int(start["start_ns"]))
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> None:
+    # Whatever prints by mistake must not get between the frames.
+    out = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    raise_file_limit()
+    try:
+        trio.run(_serve, Commands(sys.stdin.fileno()), out)
+    except (EOFError, BrokenPipeError):
+        os._exit(1)  # the coordinator is gone: nobody is left to tell
+
+
+if __name__ == "__main__":
+    main()
