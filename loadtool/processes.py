@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import trio
 
@@ -51,12 +52,16 @@ class Child:
         argv: Sequence[str],
         *,
         foreign: bool = False,
+        output: bool | None = None,
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         """Start `argv`. Raises SetupError if it cannot be started.
 
-        `foreign`: a program that does not watch its stdin; its stdout goes where its stderr goes.
+        `foreign`: a program that does not watch its stdin. `output`: whether its stdout can be read; if not
+        (the default for a foreign one), it goes where its stderr goes.
         """
+        output = not foreign if output is None else output
         self.name = name
         command = (
             [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *argv] if foreign else list(argv)
@@ -66,30 +71,30 @@ class Child:
                 command,
                 stdin=subprocess.DEVNULL if foreign else subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if foreign else subprocess.PIPE,
+                stderr=subprocess.PIPE if output else subprocess.STDOUT,
                 bufsize=0,
                 process_group=0,
                 env=dict(env) if env is not None else None,
+                cwd=cwd,
             )
         except OSError as e:
             raise SetupError(f"cannot start {name} ({argv[0]}): {e.strerror or e}") from e
         self.pid = self._popen.pid
         self._pidfd = _open_pidfd(self.pid)
         self._buffer = bytearray()
-        stdout, stderr = self._popen.stdout, self._popen.stderr
+        stdin, stdout, stderr = self._popen.stdin, self._popen.stdout, self._popen.stderr
         assert stdout is not None
-        if foreign:
-            self._tail = _Tail(os.dup(stdout.fileno()))
-        else:
-            assert stderr is not None
-            assert self._popen.stdin is not None
-            self._tail = _Tail(os.dup(stderr.fileno()))
-            self.stdin = trio.lowlevel.FdStream(os.dup(self._popen.stdin.fileno()))
+        self._streams: list[trio.lowlevel.FdStream] = []
+        if stdin is not None:
+            self.stdin = trio.lowlevel.FdStream(os.dup(stdin.fileno()))
+            self._streams.append(self.stdin)
+        if stderr is not None:
             self.stdout = trio.lowlevel.FdStream(os.dup(stdout.fileno()))
-        for pipe in (self._popen.stdin, stdout, stderr):
+            self._streams.append(self.stdout)
+        self._tail = _Tail(os.dup((stderr or stdout).fileno()))
+        for pipe in (stdin, stdout, stderr):
             if pipe is not None:
                 pipe.close()
-        self._foreign = foreign
 
     @property
     def running(self) -> bool:
@@ -165,7 +170,7 @@ class Child:
     async def stop(self, patience_s: float = 2.0) -> int:
         """End it: end of its stdin and SIGTERM, then SIGKILL after `patience_s`. Idempotent; never hangs."""
         with trio.CancelScope(shield=True):
-            if not self._foreign:
+            if self._popen.stdin is not None:
                 await self.stdin.aclose()
             if self.running:
                 self._signal(signal.SIGTERM)
@@ -173,12 +178,16 @@ class Child:
                     await self.wait()
             self._signal(signal.SIGKILL)
             code = await self.wait()
-            if not self._foreign:
-                await self.stdout.aclose()
-            if self._pidfd is not None:
-                os.close(self._pidfd)
-                self._pidfd = None
+            await self.release()
             return code
+
+    async def release(self) -> None:
+        """Let go of its pipes once it has ended, without harm to what it started and left behind."""
+        for stream in self._streams:
+            await stream.aclose()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
 
     def _signal(self, number: int) -> None:
         # The group exists until its last member is reaped, so this also ends what the child left behind.
