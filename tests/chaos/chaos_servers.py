@@ -1,0 +1,176 @@
+"""The two Toxiproxies that the tests of this room run against, and what tests do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+_names = count()
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once: loading certificates for each request is slow
+
+
+@dataclass
+class Toxiproxy:
+    """A running server, spoken to without any of the code under test."""
+
+    kind: str
+    url: str
+    made: list[str] = field(default_factory=list)
+
+    @property
+    def real(self) -> bool:
+        return self.kind == "real"
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        content = body if isinstance(body, bytes | str) or body is None else json.dumps(body)
+        async with httpx.AsyncClient(trust_env=False, timeout=30, verify=_NO_TLS) as client:
+            return await client.request(method, self.url + path, content=content, headers=headers)
+
+    async def raw(self, text: str) -> str:
+        """Whatever is answered to this text, until the server closes the connection."""
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(text.encode())
+            return (await receive_all(stream)).decode()
+
+    def free_name(self) -> str:
+        """A name that no proxy has; whatever gets it is deleted after the test."""
+        name = f"p{next(_names)}"
+        self.made.append(name)
+        return name
+
+    async def proxy(self, upstream: str, **fields: Any) -> Proxy:
+        name = self.free_name()
+        wanted = {"name": name, "upstream": upstream, "listen": "127.0.0.1:0", **fields}
+        answer = await self.ask("POST", "/proxies", wanted)
+        assert answer.status_code == 201, answer.text
+        return Proxy(self, name, answer.json()["listen"])
+
+
+@dataclass
+class Proxy:
+    """A proxy on that server, and what a test does to it."""
+
+    server: Toxiproxy
+    name: str
+    listen: str
+
+    async def ask(self, method: str, path: str = "", body: Any = None) -> httpx.Response:
+        answer = await self.server.ask(method, f"/proxies/{self.name}{path}", body)
+        assert answer.status_code < 300, answer.text
+        return answer
+
+    async def add(
+        self, type_: str, stream: str = "downstream", toxicity: float = 1, **attributes: int
+    ) -> str:
+        toxic = {"type": type_, "stream": stream, "toxicity": toxicity, "attributes": attributes}
+        return str((await self.ask("POST", "/toxics", toxic)).json()["name"])
+
+    async def update(self, toxic: str, **attributes: int) -> None:
+        await self.ask("PATCH", f"/toxics/{toxic}", {"attributes": attributes})
+
+    async def remove(self, toxic: str) -> None:
+        await self.ask("DELETE", f"/toxics/{toxic}")
+
+    async def connect(self) -> trio.SocketStream:
+        host, _, port = self.listen.rpartition(":")
+        return await trio.open_tcp_stream(host, int(port))
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/version", trust_env=False).status_code == 200:
+                return
+        assert process.poll() is None, "the server has ended"
+        time.sleep(0.05)
+    raise AssertionError(f"{url} does not answer")
+
+
+@contextlib.contextmanager
+def embedded_server() -> Iterator[str]:
+    argv = [
+        sys.executable,
+        "-m",
+        "loadtool.chaos.server",
+        "--port",
+        "0",
+        "--proxy-metrics",
+        "--lifeline",
+    ]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.stdin.close()
+        assert process.wait(10) == 0
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def real_server() -> Iterator[str]:
+    program = shutil.which("toxiproxy-server")
+    if program is None:
+        pytest.skip("toxiproxy-server is not on PATH")
+    port = _free_port()
+    process = subprocess.Popen(
+        [program, "-host", "127.0.0.1", "-port", str(port), "-proxy-metrics"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "LOG_LEVEL": "disabled"},
+    )  # fmt: skip
+    try:
+        _wait(f"http://127.0.0.1:{port}", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+SERVERS = {"embedded": embedded_server, "real": real_server}
+
+
+async def echo(stream: trio.SocketStream) -> None:
+    """Sends back what comes, and ends when it ends."""
+    async with stream:
+        while data := await stream.receive_some(65536):
+            await stream.send_all(data)
+
+
+async def receive_exactly(stream: trio.SocketStream, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        more = await stream.receive_some(size - len(data))
+        assert more, f"the stream ended after {len(data)} of {size} bytes"
+        data += more
+    return bytes(data)
+
+
+async def receive_all(stream: trio.SocketStream) -> bytes:
+    """Everything up to the end, clean or not."""
+    data = bytearray()
+    with contextlib.suppress(trio.BrokenResourceError):
+        while more := await stream.receive_some(65536):
+            data += more
+    return bytes(data)
