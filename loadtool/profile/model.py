@@ -2,29 +2,35 @@
 
 Quantities arrive as text ("50/s", "250ms", "64KB", "10%") and are kept as numbers: rates in arrivals per
 second (float), durations in nanoseconds (int), sizes in bytes (int), shares from 0 to 1 (float).
-`model_dump(mode="json", by_alias=True)` writes them as text again, so that a dump is itself a profile.
+`model_dump(mode="json", by_alias=True, exclude_none=True)` writes them as text again, so that a dump is
+itself a profile.
+
+A model holds single values to their rules. What ties values together (references, exactly one of several
+keys) is `profile/rules.py`'s business, since a profile's mistakes are told all at once.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from loadtool import units
+from loadtool.profile import fields, toxics
+from loadtool.profile.readers import one_of
 
 Role = Literal["warmup", "baseline", "spike", "recovery"]
 ROLES: tuple[Role, ...] = ("warmup", "baseline", "spike", "recovery")
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 BODIES = ("json", "form", "raw", "multipart")
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")]
-Rate = Annotated[float, BeforeValidator(units.parse_rate), PlainSerializer(units.format_rate)]
-Duration = Annotated[int, BeforeValidator(units.parse_duration), PlainSerializer(units.format_duration)]
-PositiveDuration = Annotated[
-    int, BeforeValidator(units.parse_duration), AfterValidator(units.positive_duration),
-    PlainSerializer(units.format_duration),
-]  # fmt: skip
 
 
 class Model(BaseModel):
@@ -34,36 +40,36 @@ class Model(BaseModel):
 class WaitFor(Model):
     """Do not start before this path answers with 2xx."""
 
-    get: str
-    up_to: PositiveDuration = units.SECOND * 60
+    get: fields.Path
+    up_to: fields.PositiveDuration = units.MINUTE
 
 
 class Expect(Model):
     """What an answer must be to count as ok; without `status`, 200 to 399."""
 
-    status: tuple[int, ...] = ()
-    contains: tuple[str, ...] = ()
-    matches: tuple[str, ...] = ()  # regular expressions, searched in the body
+    status: fields.Statuses = ()
+    contains: fields.Contains = ()
+    matches: fields.Matches = ()  # regular expressions, searched in the body
 
 
 class Request(Model):
     """One kind of request of the mix. Exactly one of the methods; at most one of the bodies."""
 
-    name: str
-    weight: float = Field(default=1.0, gt=0)
-    get: str | None = None
-    head: str | None = None
-    post: str | None = None
-    put: str | None = None
-    patch: str | None = None
-    delete: str | None = None
-    options: str | None = None
-    query: dict[str, Any] = {}
-    headers: dict[str, str] = {}
-    json_body: Any = Field(default=None, alias="json")
-    form: dict[str, Any] | None = None
-    raw: str | None = None
-    multipart: dict[str, Any] | None = None
+    name: fields.Line
+    weight: fields.Weight = 1.0
+    get: fields.Path | None = None
+    head: fields.Path | None = None
+    post: fields.Path | None = None
+    put: fields.Path | None = None
+    patch: fields.Path | None = None
+    delete: fields.Path | None = None
+    options: fields.Path | None = None
+    query: fields.Fields = {}  # a tuple repeats the parameter
+    headers: fields.Headers = {}
+    json_body: fields.Json = Field(default=None, alias="json")
+    form: fields.Fields | None = None
+    raw: fields.Text | None = None
+    multipart: fields.Parts | None = None  # text, or {file, type, filename}, the file relative to the profile
     expect: Expect = Expect()
 
     @property
@@ -78,19 +84,26 @@ class Request(Model):
 class DataSource(Model):
     """A feeder: rows for the templates, from a CSV or JSONL file beside the profile."""
 
-    file: str
-    order: Literal["cycle", "shuffle", "once"] = "cycle"
+    file: fields.Line
+    order: Annotated[
+        Literal["cycle", "shuffle", "once"], BeforeValidator(one_of("cycle", "shuffle", "once"))
+    ] = "cycle"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, data: object) -> object:
+        return {"file": data} if isinstance(data, str) else data
 
 
 class Phase(Model):
     """A named stretch of the schedule."""
 
-    name: Name
-    rate: Rate
-    for_: PositiveDuration = Field(alias="for")
-    ramp: PositiveDuration | None = None  # linear from the rate before, inside `for`
-    double_every: PositiveDuration | None = None  # rate doubles every so long, from `rate`
-    role_: Role | None = Field(default=None, alias="role")
+    name: fields.Name
+    rate: fields.Rate
+    for_: fields.PositiveDuration = Field(alias="for")
+    ramp: fields.PositiveDuration | None = None  # linear from the rate before, inside `for`
+    double_every: fields.PositiveDuration | None = None  # rate doubles every so long, from `rate`
+    role_: Annotated[Role, BeforeValidator(one_of(*ROLES))] | None = Field(default=None, alias="role")
 
     @property
     def role(self) -> Role:
@@ -101,56 +114,85 @@ class Phase(Model):
 
 
 class Client(Model):
-    timeout: PositiveDuration = 10 * units.SECOND  # per attempt, from when it was due
-    deadline: PositiveDuration | None = None  # per arrival
-    connections: int = Field(default=1000, gt=0)  # a total of the run
-    keepalive: bool = True
-    shed: tuple[int, ...] = (429, 503)
+    """How requests are sent."""
+
+    timeout: fields.PositiveDuration = 10 * units.SECOND  # per attempt, from when it was due
+    deadline: fields.PositiveDuration | None = None  # per arrival
+    connections: fields.Connections = 1000  # a total of the run
+    keepalive: fields.Flag = True
+    shed: fields.Sheds = (429, 503)
 
 
 class Proxy(Model):
-    """A Toxiproxy proxy: one that the run makes (upstream), or one that the service is wired to (existing)."""
+    """A Toxiproxy proxy: made by the run (upstream), or one that the service is wired to (existing)."""
 
-    upstream: str | None = None  # HOST:PORT as the Toxiproxy server sees it, or `target`, or `demo.store`
-    listen: str | None = None  # default 127.0.0.1:0
-    existing: str | None = None
+    upstream: fields.Upstream | None = None  # HOST:PORT as the server sees it, or `target`, or `demo.store`
+    listen: fields.Listen | None = None  # default 127.0.0.1:0
+    existing: fields.Line | None = None
 
 
 class Fault(Model):
-    name: Name
-    at: str  # phase, phase+offset, or an offset from the start
-    for_: PositiveDuration | None = Field(default=None, alias="for")  # default: to the end of the run
-    proxy: str
-    toxic: str | None = None
-    down: bool = False
-    stream: Literal["downstream", "upstream"] = "downstream"
-    toxicity: float = Field(default=1.0, ge=0, le=1)
+    """Something done to a proxy for a while: a toxic, or `down`."""
+
+    name: fields.Name
+    at: fields.At  # phase, phase+offset, or an offset from the start
+    for_: fields.PositiveDuration | None = Field(default=None, alias="for")  # default: to the end of the run
+    proxy: fields.Name
+    toxic: Annotated[str, BeforeValidator(one_of(*toxics.TOXICS))] | None = None
+    down: fields.Flag = False
+    stream: Annotated[
+        Literal["downstream", "upstream"], BeforeValidator(one_of("downstream", "upstream"))
+    ] = "downstream"
+    toxicity: fields.Share = 1.0
     attributes: dict[str, int] = {}  # in Toxiproxy's own units, from the keys of the toxic's table row
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: object) -> object:
+        if not isinstance(data, dict) or "attributes" in data or data.get("toxic") not in toxics.TOXICS:
+            return data
+        attributes, flaws = toxics.collect(data["toxic"], data)
+        if flaws:
+            raise ValueError(": ".join(flaws[0]))
+        return {k: v for k, v in data.items() if k not in attributes} | {"attributes": attributes}
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dump: dict[str, Any] = handler(self)
+        dump.pop("attributes", None)
+        belongs_to_the_other = ("stream", "toxicity") if self.toxic is None else ("down",)
+        for key in belongs_to_the_other:
+            dump.pop(key, None)
+        return dump if self.toxic is None else dump | toxics.as_written(self.toxic, self.attributes)
 
 
 class Validity(Model):
-    lag: PositiveDuration = 10 * units.MILLISECOND
+    """When a run may not be trusted: send lag past this, at p99 or a higher quantile that an SLO uses."""
+
+    lag: fields.PositiveDuration = 10 * units.MILLISECOND
 
 
 class Profile(Model):
     """A checked profile: every reference in it resolves, every SLO parses."""
 
-    name: str
-    target: str
+    name: fields.Line
+    target: fields.Target
     wait_for: WaitFor | None = None
-    setup: tuple[str | tuple[str, ...], ...] = ()
-    teardown: tuple[str | tuple[str, ...], ...] = ()
-    seed: int = 1
-    good_within: PositiveDuration | None = None
-    headers: dict[str, str] = {}
+    setup: fields.Commands = ()
+    teardown: fields.Commands = ()
+    seed: fields.Seed = 1
+    good_within: fields.PositiveDuration | None = None
+    headers: fields.Headers = {}
     requests: tuple[Request, ...] = Field(min_length=1)
     data: dict[str, DataSource] = {}
     phases: tuple[Phase, ...] = Field(min_length=1)
-    arrivals: Literal["constant", "poisson"] = "poisson"
+    arrivals: Annotated[Literal["constant", "poisson"], BeforeValidator(one_of("constant", "poisson"))] = (
+        "poisson"
+    )
     client: Client = Client()
     proxies: dict[str, Proxy] = {}
     faults: tuple[Fault, ...] = ()
-    toxiproxy: str | None = None
-    slos: tuple[str, ...] = ()
+    toxiproxy: fields.HttpUrl | None = None
+    slos: fields.Texts = ()
     validity: Validity = Validity()
-    allow_hosts: tuple[str, ...] = ()
+    allow_hosts: fields.Hosts = ()

@@ -1,0 +1,152 @@
+"""What each key of a profile is for, with an example: shown by editors on hover, and in messages."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+
+class Help(NamedTuple):
+    text: str
+    example: Any
+
+
+_TEMPLATE: Final = "A template."
+
+
+def _method(name: str) -> Help:
+    return Help(f"{name} this path. {_TEMPLATE}", "/products/{{ randint(1, 500) }}")
+
+
+# Model -> key as it is written -> help.
+DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
+    "Profile": {
+        "name": Help("What the run is called; by default the file's name.", "checkout-10x"),
+        "target": Help("Base URL of the service; or demo, the embedded one.", "http://127.0.0.1:8080"),
+        "wait_for": Help("Do not start before this path answers.", {"get": "/health", "up_to": "60s"}),
+        "setup": Help(
+            "Commands before the load; lines NAME=value that they print are there as ${NAME}.",
+            "./fetch-token.sh",
+        ),
+        "teardown": Help("Commands after the load, whatever came of it.", "./clean-up.sh"),
+        "seed": Help("The same profile and seed give the same arrivals.", 42),
+        "good_within": Help(
+            "An ok answer within this is goodput; by default the largest response time that an SLO at p95 "
+            "or above allows, else 1s.",
+            "500ms",
+        ),
+        "headers": Help(
+            "Headers of every request, over which a request's own win. Templates.",
+            {"Authorization": "Bearer ${TOKEN}"},
+        ),
+        "requests": Help("The traffic mix.", [{"get": "/"}]),
+        "data": Help("Feeders: rows for the templates, by name.", {"row": "carts.csv"}),
+        "phases": Help(
+            "The schedule, phase after phase.", [{"name": "baseline", "rate": "50/s", "for": "30s"}]
+        ),
+        "arrivals": Help("poisson: independent users; constant: evenly spaced.", "poisson"),
+        "client": Help("How requests are sent.", {"timeout": "2s"}),
+        "proxies": Help(
+            "Toxiproxy proxies that faults act on, by name.", {"store": {"upstream": "127.0.0.1:5432"}}
+        ),
+        "faults": Help(
+            "What is done to the proxies, and when.",
+            [{"name": "cut", "at": "spike+5s", "for": "5s", "proxy": "store", "down": True}],
+        ),
+        "toxiproxy": Help(
+            "URL of a Toxiproxy server's API; by default the run starts one.", "http://127.0.0.1:8474"
+        ),
+        "slos": Help("METRIC OP VALUE [during PHASE-OR-FAULT] [for REQUEST].", ["p99 < 250ms during spike"]),
+        "validity": Help("When a run may not be trusted.", {"lag": "10ms"}),
+        "allow_hosts": Help(
+            "Hosts beyond loopback and private networks that may be loaded.", ["staging.example.com"]
+        ),
+    },
+    "WaitFor": {
+        "get": Help("Path that must answer with 2xx.", "/health"),
+        "up_to": Help("Give up after this long.", "60s"),
+    },
+    "Request": {
+        "name": Help("How reports and SLOs call it; by default method and path.", "checkout"),
+        "weight": Help("Share of the arrivals, relative to the other requests.", 8),
+        **{m: _method(m.upper()) for m in ("get", "head", "post", "put", "patch", "delete", "options")},
+        "query": Help("Query parameters; a list repeats one. Templates.", {"page": 1}),
+        "headers": Help("Headers of this request, over the profile's. Templates.", {"Accept": "*/*"}),
+        "json": Help(
+            "JSON body. Texts are templates; a lone expression keeps its type.",
+            {"quantity": "{{ randint(1, 5) }}"},
+        ),
+        "form": Help("Body as an HTML form sends it. Templates.", {"user": "jane"}),
+        "raw": Help(f"Body as it stands. {_TEMPLATE}", "plain text"),
+        "multipart": Help(
+            "multipart/form-data body: text parts, which are templates, and files beside the profile.",
+            {"photo": {"file": "photo.png", "type": "image/png"}},
+        ),
+        "expect": Help("What an answer must be to count as ok.", {"status": 200, "contains": "ok"}),
+    },
+    "Expect": {
+        "status": Help("Statuses that are ok; by default 200 to 399.", [200, 201]),
+        "contains": Help("Text that the body must contain, all of it if several.", "ok"),
+        "matches": Help("Regular expressions to be found in the body, all of them if several.", "id: [0-9]+"),
+    },
+    "DataSource": {
+        "file": Help(
+            "CSV file with a header line, or JSONL file of objects, relative to the profile.", "carts.csv"
+        ),
+        "order": Help(
+            "cycle: in order, again and again; shuffle: each pass in another order; once: each row once.",
+            "cycle",
+        ),
+    },
+    "Phase": {
+        "name": Help(
+            "How reports, faults and SLOs call it. warmup, baseline, spike and recovery are roles as well.",
+            "spike",
+        ),
+        "rate": Help("Arrivals; a bare number is per second.", "50/s"),
+        "for": Help("How long the phase lasts.", "30s"),
+        "ramp": Help("Reach the rate over so long from the rate before, inside `for`.", "1s"),
+        "double_every": Help("The rate doubles every so long, beginning at `rate`.", "7m"),
+        "role": Help("What the phase is for; by default its name if that is a role, else baseline.", "spike"),
+    },
+    "Client": {
+        "timeout": Help("Of each attempt, from when it was due; expiry closes the connection.", "2s"),
+        "deadline": Help("Of each arrival, from when it was due.", "10s"),
+        "connections": Help(
+            "Most connections at a time, in the whole run; past it, attempts queue and the wait counts.", 1000
+        ),
+        "keepalive": Help("Use a connection for more than one request.", True),
+        "shed": Help("Statuses with which the service says no politely.", [429, 503]),
+    },
+    "Proxy": {
+        "upstream": Help(
+            "HOST:PORT as the Toxiproxy server sees it; or target: the load itself goes through this proxy; "
+            "or demo.store, what the demo service depends on.",
+            "127.0.0.1:5432",
+        ),
+        "listen": Help(
+            "HOST:PORT where the proxy listens, as the Toxiproxy server sees it; by default any free port.",
+            "127.0.0.1:15432",
+        ),
+        "existing": Help(
+            "Name of a proxy that the server has already and the service is wired to.", "postgres"
+        ),
+    },
+    "Fault": {
+        "name": Help("How reports and SLOs call it.", "slow-store"),
+        "at": Help("When: a phase, phase+offset, or an offset from the start.", "spike+5s"),
+        "for": Help("For how long; by default to the end of the run.", "5s"),
+        "proxy": Help("Which of `proxies`.", "store"),
+        "toxic": Help(
+            "What is done to the proxy's traffic; the toxic's attributes stand beside it.", "latency"
+        ),
+        "down": Help("Cut every connection and refuse new ones.", True),
+        "stream": Help("downstream: towards the client; upstream: towards the server.", "downstream"),
+        "toxicity": Help("Share of the connections that are hit.", "10%"),
+    },
+    "Validity": {
+        "lag": Help(
+            "Most send lag at p99, or at a higher quantile that an SLO uses; past it the run is invalid.",
+            "10ms",
+        ),
+    },
+}

@@ -1,0 +1,172 @@
+"""The kinds of value that a profile's fields have: how each is read, dumped, and described to editors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from loadtool import units
+from loadtool.profile import addresses, moment, readers
+
+
+def one_or_many(item: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item}]})
+
+
+_STRING: Final[dict[str, Any]] = {"type": "string"}
+_TEXT: Final[dict[str, Any]] = {
+    "type": ["string", "number", "boolean"]
+}  # unquoted numbers are kept as written
+_FIELD: Final[dict[str, Any]] = {"type": ["string", "number", "boolean", "null"]}
+_STATUS: Final[dict[str, Any]] = {"type": "integer", "minimum": 200, "maximum": 599}
+_SHED: Final[dict[str, Any]] = {"type": "integer", "minimum": 400, "maximum": 599}
+_DURATION: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^([0-9][0-9_.]*\s*(d|h|m|min|s|sec|ms|us|µs|μs|ns)\s*)+$"},
+        {"const": 0},
+    ]
+}
+_RATE: Final[dict[str, Any]] = {
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": r"^[0-9][0-9_.eE+-]*\s*[kM]?\s*(/\s*(s|sec|second|m|min|minute|h|hour)|rp[smh])?$",
+        },
+        {"type": "number", "minimum": 0},
+    ]
+}  # fmt: skip
+_SHARE: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^[0-9][0-9_.eE+-]*\s*%?$"},
+        {"type": "number", "minimum": 0, "maximum": 1},
+    ]
+}
+
+Name = Annotated[
+    str,
+    BeforeValidator(
+        readers.pattern(readers.NAME_PATTERN, "a name of letters, digits, _ and -, such as spike-1")
+    ),
+    WithJsonSchema({"type": "string", "pattern": f"^{readers.NAME_PATTERN}$"}),
+]
+Text = Annotated[str, BeforeValidator(readers.text), WithJsonSchema(_TEXT)]
+Line = Annotated[str, BeforeValidator(readers.line), WithJsonSchema(_TEXT)]
+Path = Annotated[str, BeforeValidator(readers.path), WithJsonSchema(_STRING)]
+Rate = Annotated[
+    float, BeforeValidator(units.parse_rate), PlainSerializer(units.format_rate), WithJsonSchema(_RATE)
+]
+PositiveDuration = Annotated[
+    int,
+    BeforeValidator(lambda value: units.positive_duration(units.parse_duration(value))),
+    PlainSerializer(units.format_duration),
+    WithJsonSchema(_DURATION),
+]
+Share = Annotated[
+    float, BeforeValidator(units.parse_share), PlainSerializer(units.format_share), WithJsonSchema(_SHARE)
+]
+Weight = Annotated[
+    float,
+    BeforeValidator(readers.weight),
+    PlainSerializer(lambda w: int(w) if w == int(w) else w),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
+Connections = Annotated[
+    int,
+    BeforeValidator(
+        readers.whole(1, readers.MOST_CONNECTIONS, f"a whole number from 1 to {readers.MOST_CONNECTIONS}")
+    ),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": readers.MOST_CONNECTIONS}),
+]
+Seed = Annotated[
+    int,
+    BeforeValidator(readers.whole(0, 2**63 - 1, "a whole number of at least 0, such as 42")),
+    WithJsonSchema({"type": "integer", "minimum": 0}),
+]
+Flag = Annotated[bool, BeforeValidator(readers.flag), WithJsonSchema({"type": "boolean"})]
+Status = Annotated[int, BeforeValidator(readers.whole(200, 599, "a status from 200 to 599"))]
+Statuses = Annotated[tuple[Status, ...], BeforeValidator(readers.as_list), one_or_many(_STATUS)]
+Shed = Annotated[int, BeforeValidator(readers.whole(400, 599, "a status from 400 to 599, such as 429"))]
+Sheds = Annotated[tuple[Shed, ...], BeforeValidator(readers.as_list), one_or_many(_SHED)]
+Sought = Annotated[str, BeforeValidator(readers.sought)]
+Contains = Annotated[tuple[Sought, ...], BeforeValidator(readers.as_list), one_or_many(_TEXT)]
+Regex = Annotated[str, BeforeValidator(readers.regex)]
+Matches = Annotated[tuple[Regex, ...], BeforeValidator(readers.as_list), one_or_many(_TEXT)]
+Headers = Annotated[
+    dict[str, Annotated[str, BeforeValidator(readers.header_value)]],
+    BeforeValidator(readers.headers),
+    WithJsonSchema({"type": "object", "additionalProperties": _FIELD}),
+]
+Fields = Annotated[
+    dict[str, Annotated[str | tuple[str, ...], BeforeValidator(readers.field_value)]],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"anyOf": [_FIELD, {"type": "array", "items": _FIELD}]},
+        }
+    ),
+]
+Parts = Annotated[
+    dict[str, Annotated[str | dict[str, str], BeforeValidator(readers.part)]],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [
+                    _FIELD,
+                    {
+                        "type": "object",
+                        "properties": {"file": _STRING, "type": _STRING, "filename": _STRING},
+                        "required": ["file"],
+                        "additionalProperties": False,
+                    },
+                ]
+            },
+        }
+    ),
+]
+Json = Annotated[Any, BeforeValidator(readers.json_value), WithJsonSchema({})]
+Commands = Annotated[
+    tuple[Annotated[str | tuple[str, ...], BeforeValidator(readers.command)], ...],
+    BeforeValidator(readers.as_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _STRING,
+                {
+                    "type": "array",
+                    "items": {"anyOf": [_STRING, {"type": "array", "items": _TEXT, "minItems": 1}]},
+                },
+            ]
+        }
+    ),
+]
+Texts = Annotated[
+    tuple[Annotated[str, BeforeValidator(readers.some_text)], ...],
+    BeforeValidator(readers.as_list),
+    one_or_many(_STRING),
+]
+HttpUrl = Annotated[
+    str, BeforeValidator(addresses.http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+]
+Target = Annotated[
+    str,
+    BeforeValidator(addresses.target),
+    WithJsonSchema({"anyOf": [{"const": "demo"}, {"type": "string", "pattern": "^https?://"}]}),
+]
+Upstream = Annotated[
+    str,
+    BeforeValidator(addresses.upstream),
+    WithJsonSchema(
+        {"anyOf": [{"enum": ["target", "demo.store"]}, {"type": "string", "pattern": ":[0-9]+$"}]}
+    ),
+]
+Listen = Annotated[
+    str, BeforeValidator(addresses.listen), WithJsonSchema({"type": "string", "pattern": ":[0-9]+$"})
+]
+Hosts = Annotated[
+    tuple[Annotated[str, BeforeValidator(addresses.host)], ...],
+    BeforeValidator(readers.as_list),
+    one_or_many(_STRING),
+]
+At = Annotated[str, BeforeValidator(moment.canonical), WithJsonSchema({"anyOf": [_STRING, {"const": 0}]})]

@@ -1,0 +1,231 @@
+"""Readers of single values of a profile. Each returns the value that the model keeps, or raises ValueError
+with "got X, want …" (see `errors.got`), so that no message of pydantic's own is needed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from loadtool.errors import got
+
+NAME_PATTERN: Final = r"[A-Za-z][\w-]*"
+MOST_CONNECTIONS: Final = 1_000_000
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Headers that decide how a message is framed or a connection is used are the engine's business.
+ENGINE_HEADERS: Final[Mapping[str, str]] = {
+    "content-length": "set by loadtool from the body",
+    "transfer-encoding": "set by loadtool from the body",
+    "connection": "set by loadtool; use client: {keepalive: false}",
+    "keep-alive": "set by loadtool; use client: {keepalive: false}",
+    "upgrade": "not built yet",
+    "expect": "not built yet",
+    "trailer": "not built yet",
+    "te": "not built yet",
+}
+
+
+def pattern(regex: str, want: str) -> Callable[[object], str]:
+    """A reader of text that matches the whole regular expression."""
+    compiled = re.compile(regex)
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise ValueError(got(value, want))
+        return value
+
+    return read
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        hint = " (put it in quotes)" if isinstance(value, Mapping | list) else ""
+        raise ValueError(got(value, f"text{hint}"))
+    return value
+
+
+def some_text(value: object) -> str:
+    if not text(value).strip():
+        raise ValueError(got(value, "text"))
+    return str(value)
+
+
+def line(value: object) -> str:
+    """Text that fits on one line of a report."""
+    if not some_text(value).isprintable():
+        raise ValueError(got(value, "text on one line, of printable characters"))
+    return str(value)
+
+
+def whole(least: int, most: int, want: str) -> Callable[[object], int]:
+    """A reader of whole numbers in [least, most]; digits as text are one, since ${…} gives text."""
+
+    def read(value: object) -> int:
+        if (
+            isinstance(value, str)
+            and re.fullmatch(r"[+-]?[0-9](?:_?[0-9])*", value, re.ASCII)
+            and len(value) < 40
+        ):
+            number: object = int(value)
+        else:
+            number = value
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+            raise ValueError(got(value, want))
+        return number
+
+    return read
+
+
+def weight(value: object) -> float:
+    want = "a weight above 0, such as 1 or 2.5"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(got(value, want))
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(got(value, want)) from None
+    if not 0 < number <= 1e9 or number < 1e-9:
+        raise ValueError(got(value, want))
+    return number
+
+
+def flag(value: object) -> bool:
+    if isinstance(value, str):  # ${…} gives text
+        value = {"true": True, "false": False}.get(value, value)
+    if not isinstance(value, bool):
+        raise ValueError(got(value, "true or false"))
+    return value
+
+
+def one_of(*names: str) -> Callable[[object], str]:
+    """A reader of one of these words."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(got(value, f"one of {', '.join(names)}"))
+        return value
+
+    return read
+
+
+def as_list(value: object) -> object:
+    """A value that stands alone where a list is meant."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def path(value: object) -> str:
+    """Path and query of a request, as a template."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(got(value, "a path such as /products"))
+    if re.match(r"(?i)https?://", value):
+        raise ValueError(got(value, "a path such as /products; scheme and host come from `target`"))
+    if not value.startswith(("/", "{{", "{%")):
+        raise ValueError(got(value, f"a path that begins with /, such as /{value.lstrip()}"))
+    literal = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", "", value, flags=re.DOTALL)
+    if "#" in literal:
+        raise ValueError(got(value, "a path without #…, which is never sent; write %23 for a #"))
+    if not literal.isprintable() or " " in literal:
+        raise ValueError(got(value, "a path without spaces or control characters; write %20 for a space"))
+    return value
+
+
+def header_value(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(got(value, "text"))
+    if re.search(r"[\r\n\0]", value):
+        raise ValueError(got(value, "a header on one line"))
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(got(value, "a header of Latin-1 characters")) from None
+    return value
+
+
+def headers(value: object) -> object:
+    """Looks at the names only; values have a reader of their own. `header_flaws` tells of every bad name."""
+    if isinstance(value, Mapping):
+        for _, message in header_flaws(value):
+            raise ValueError(message)
+    return value
+
+
+def header_flaws(value: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """What is wrong with the names of these headers: name, message."""
+    flaws, seen = [], dict[str, str]()
+    for name in map(str, value):
+        lower = name.lower()
+        if not _TOKEN.fullmatch(name):
+            flaws.append((name, got(name, "a header name such as X-Request-Id")))
+        elif lower in ENGINE_HEADERS:
+            flaws.append((name, ENGINE_HEADERS[lower]))
+        elif lower in seen:
+            flaws.append((name, f"given twice, first as {seen[lower]}"))
+        seen.setdefault(lower, name)
+    return flaws
+
+
+def regex(value: object) -> str:
+    want = "a regular expression"
+    if not isinstance(value, str) or not value:
+        raise ValueError(got(value, want))
+    try:
+        re.compile(value)
+    except (re.error, OverflowError, RecursionError) as e:
+        raise ValueError(f"{got(value, want)}: {e}") from None
+    return value
+
+
+def sought(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(got(value, "text to look for in the body"))
+    return value
+
+
+def field_value(value: object) -> str | tuple[str, ...]:
+    """A query or form value; a list repeats the key."""
+    if isinstance(value, list | tuple):
+        if all(isinstance(v, str) for v in value):
+            return tuple(value)
+        raise ValueError(got(next(v for v in value if not isinstance(v, str)), "text or a number"))
+    if not isinstance(value, str):
+        raise ValueError(got(value, "text, a number or a list of them"))
+    return value
+
+
+def part(value: object) -> str | dict[str, str]:
+    """A part of a multipart body: text, or a file to upload."""
+    if isinstance(value, str):
+        return value
+    want = "text, or a file such as {file: avatar.png, type: image/png}"
+    if not isinstance(value, Mapping) or not isinstance(value.get("file"), str) or not value["file"]:
+        raise ValueError(got(value, want))
+    for key, item in value.items():
+        if key not in ("file", "type", "filename") or not isinstance(item, str) or not item.isprintable():
+            raise ValueError(f"{got(value, want)}: {key} is not one of file, type, filename with text")
+    return dict(value)
+
+
+def json_value(value: object) -> Any:
+    """Any value that JSON can carry."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError(got(value, "a value that JSON knows"))
+        case Mapping():
+            return {str(k): json_value(v) for k, v in value.items()}
+        case list() | tuple():
+            return [json_value(v) for v in value]
+        case None | bool() | str() | int() | float():
+            return value
+    raise ValueError(got(value, "a value that JSON knows"))
+
+
+def command(value: object) -> str | tuple[str, ...]:
+    """A command: a line for the shell, or a program and its arguments."""
+    want = "a command such as ./fetch-token.sh, or a list of program and arguments"
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value) and value[0]:
+        return tuple(value)
+    raise ValueError(got(value, want))
