@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from loadtool.measure.outcome import CLASSES
 from loadtool.measure.population import from_result, pool
 from loadtool.measure.result import Cell, Figures, Result, Slice
 from loadtool.measure.tally import ONE_EACH
@@ -40,10 +41,9 @@ def violations(result: Result) -> list[str]:
     books = pool(from_result(result).items())
     for code, outcomes in ONE_EACH:
         ended = sum(books.counts[o] for o in outcomes)
-        if books.histogram(code).total != ended:
-            found.append(
-                f"histograms: {books.histogram(code).total} times for {ended} answers of class {code}"
-            )
+        timed = books.histogram(code).total
+        if timed != ended:
+            found.append(f"histograms: {timed} times for {ended} answers of class {CLASSES[code]}")
     return found
 
 

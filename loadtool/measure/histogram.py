@@ -159,9 +159,14 @@ class Histogram:
         return self.total - (ranks[place - 1] if place else 0)
 
     @property
-    def mean_us(self) -> float | None:
+    def mean_ms(self) -> float | None:
         """The mean of the exact values; None if there are none."""
-        return self.sum_us / self.total if self.total else None
+        return self.sum_us / (1000 * self.total) if self.total else None
+
+    @property
+    def max_ms(self) -> float | None:
+        """The exact maximum; None if there is nothing."""
+        return self.max_us / 1000 if self.total else None
 
     def encode(self) -> str:
         """HdrHistogram's V2 compressed form in base64 ("HISTFAAA…"), which other tools read and merge."""

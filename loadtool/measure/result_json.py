@@ -43,7 +43,7 @@ def load(data: object) -> Result:
     if isinstance(histograms, list):
         data = {**data, "histograms": [_renamed(entry) for entry in histograms]}
     try:
-        return _adapter().validate_python(data, strict=True)
+        return _adapter().validate_python(data)
     except ValidationError as e:
         problems = [f"{_path(p['loc'])}: {_wanted(p['input'], p['type'], p['msg'])}" for p in e.errors()]
         more = len(problems) - _SHOWN_PROBLEMS
@@ -59,8 +59,12 @@ def _adapter() -> TypeAdapter[Result]:
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode(
+            "utf-8", "backslashreplace"
+        ).decode()  # no lone surrogates: not every reader bears them
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -81,4 +85,4 @@ def _path(place: tuple[int | str, ...]) -> str:
 def _wanted(value: object, kind: str, message: str) -> str:
     if kind == "missing":
         return "is missing"
-    return got(value, message.removeprefix("Input should be "))
+    return got(value, message.removeprefix("Input should be ").partition(", unable")[0])

@@ -109,8 +109,8 @@ def _figures(population: Population, figures: F) -> F:
     answered = population.answered
     figures.latency_ms = Quantiles(
         **{name: _finite(population.latency_ms(q)) for name, q in QUANTILES.items()},
-        max=_max_ms(answered),
-        mean=in_ms(answered.mean_us),
+        max=answered.max_ms,
+        mean=answered.mean_ms,
     )
     for name, code in _PLAIN.items():
         setattr(figures, name, _quantiles(population.histogram(code)))
@@ -120,13 +120,9 @@ def _figures(population: Population, figures: F) -> F:
 def _quantiles(histogram: Histogram) -> Quantiles:
     return Quantiles(
         **{name: in_ms(histogram.quantile(q)) for name, q in QUANTILES.items()},
-        max=_max_ms(histogram),
-        mean=in_ms(histogram.mean_us),
+        max=histogram.max_ms,
+        mean=histogram.mean_ms,
     )
-
-
-def _max_ms(histogram: Histogram) -> float | None:
-    return histogram.max_us / 1000 if histogram.total else None
 
 
 def _finite(ms: float | None) -> float | None:
@@ -179,7 +175,7 @@ def _slice(tally: Tally, place: int) -> Slice:
 def _generator(tally: Tally, cells: Cells, lag_bound_ms: float) -> Generator:
     lag = lag_of(cells, {span.name for span in tally.timeline.spans if span.role == "warmup"})
     return Generator(
-        lag_ms={"p50": in_ms(lag.quantile(0.5)), "p99": in_ms(lag.quantile(0.99)), "max": _max_ms(lag)},
+        lag_ms={"p50": in_ms(lag.quantile(0.5)), "p99": in_ms(lag.quantile(0.99)), "max": lag.max_ms},
         late_share=late_share(lag, lag_bound_ms),
         unsent=tally.totals.counts[UNSENT],
         workers_lost=tally.workers_lost,

@@ -135,6 +135,8 @@ def _sync_directory(path: Path) -> None:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, FileExistsError):
+        return "a file is in the way"
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 

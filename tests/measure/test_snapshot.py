@@ -1,0 +1,113 @@
+"""What the live view is told."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from measure_samples import SECOND, delta, frame, timeline
+
+from loadtool.measure.snapshot import PhaseNow, Point
+from loadtool.measure.tally import Tally
+
+PHASES = (("baseline", "baseline", 4), ("spike", "spike", 4))
+
+
+def test_nothing_yet() -> None:
+    now = Tally(timeline(*PHASES), ["browse"], workers=2).snapshot(0)
+    assert (now.elapsed_s, now.scheduled, now.in_flight, now.workers, now.workers_alive) == (0.0, 0, 0, 2, 2)
+    assert (now.offered_per_s, now.p99_ms, now.lag_p99_ms, now.recent) == (0.0, None, None, ())
+    assert now.phases == tuple(PhaseNow(n, r, 0, 0, 0, 0, None, None, None) for n, r, _ in PHASES)
+    assert set(now.outcomes.values()) == {0}
+
+
+def test_rates_and_quantiles_are_of_the_last_three_seconds_that_all_workers_reported() -> None:
+    tally = Tally(timeline(*PHASES), ["browse"], workers=2)
+    for second in range(5):
+        for worker in (0, 1):
+            cell = delta(
+                second,
+                0 if second < 4 else 1,
+                ok=[1000 * (second + 1)] * 8,
+                shed=[10],
+                errors={"timeout": 1},
+                lag=[second],
+                good=4,
+            )
+            if (worker, second) == (1, 4):
+                break  # worker 1 has not reported second 4 yet
+            tally.add(
+                frame(worker, second, second + 1.002, cell, in_flight=worker + 5, waiting=1, connections=20)
+            )
+    now = tally.snapshot(int(5.1 * SECOND))
+    assert (now.offered_per_s, now.ok_per_s, now.shed_per_s, now.errors_per_s, now.good_per_s) == (
+        20,
+        16,
+        2,
+        2,
+        8,
+    )
+    # Of seconds 1 to 3: per second 16 × its time and 2 that failed. 54 samples: p50 is the 27th, p99 failed.
+    assert (now.p50_ms, now.p99_ms, now.lag_p99_ms) == (3.001, math.inf, 0.003)
+    assert [(p.t, p.offered, p.ok, p.p50) for p in now.recent] == [
+        (float(s), 20.0, 16.0, ms) for s, ms in enumerate([1.0, 2.0, 3.0, 4.0])
+    ]
+    assert (now.in_flight, now.waiting, now.connections) == (11, 2, 40)
+    assert (now.scheduled, now.ok, now.shed, now.errors, now.good, now.attempts) == (90, 72, 9, 9, 36, 90)
+    baseline, spike = now.phases
+    assert (baseline.scheduled, baseline.ok, baseline.shed, baseline.errors) == (80, 64, 8, 8)
+    assert (baseline.p50_ms, baseline.p99_ms, baseline.lag_p99_ms) == (3.001, math.inf, 0.003)
+    assert (spike.scheduled, spike.p50_ms) == (10, 5.0)
+
+
+def test_a_curve_counts_when_things_ended_a_phase_when_they_were_due() -> None:
+    tally = Tally(timeline(*PHASES), ["browse"])
+    tally.add(frame(0, 0, 1.0, delta(0, scheduled=10)))
+    tally.add(frame(0, 1, 2.0, delta(0, ok=[1_500_000] * 10, scheduled=0)))
+    now = tally.snapshot(2 * SECOND)
+    assert now.recent == (
+        Point(0.0, 10.0, 0.0, 0.0, 0.0, None, None),
+        Point(1.0, 0.0, 10.0, 0.0, 0.0, 1500.0, 1500.0),
+    )
+    assert now.phases[0].scheduled == now.phases[0].ok == 10
+
+
+@pytest.mark.parametrize(("at_s", "points"), [(2.9, 1), (3.0, 1), (4.0, 2), (99.0, 8)])
+def test_a_silent_worker_holds_the_view_up_for_two_slices_only(at_s: float, points: int) -> None:
+    tally = Tally(timeline(*PHASES), ["browse"], workers=2)
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[1])))
+    tally.add(frame(1, 0, 1.0, delta(0, ok=[1])))
+    tally.add(frame(0, 1, 2.0, delta(1, ok=[1])))
+    tally.add(frame(0, 2, 3.0, delta(2, ok=[1])))
+    assert len(tally.snapshot(int(at_s * SECOND)).recent) == points
+
+
+def test_a_lost_worker_does_not_hold_the_view_up() -> None:
+    tally = Tally(timeline(*PHASES), ["browse"], workers=2)
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[1])))
+    tally.add(frame(0, 1, 2.0, delta(1, ok=[1]), in_flight=1))
+    assert len(tally.snapshot(2 * SECOND).recent) == 0
+    tally.lose(1, {(0, 0, 0): 5})
+    now = tally.snapshot(2 * SECOND)
+    assert (len(now.recent), now.workers, now.workers_alive, now.in_flight) == (2, 2, 1, 1)
+    assert now.outcomes["lost"] == now.errors == 5
+
+
+def test_what_comes_late_is_drawn_late_but_counted() -> None:
+    tally = Tally(timeline(*PHASES), ["browse"], workers=2)
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[1000])))
+    assert len(tally.snapshot(3 * SECOND).recent) == 1
+    tally.add(frame(1, 0, 1.0, delta(0, ok=[2000] * 2)))
+    tally.add(frame(0, 1, 2.0))
+    tally.add(frame(1, 1, 2.0))
+    assert [p.ok for p in tally.snapshot(3 * SECOND).recent] == [1.0, 2.0]
+    assert tally.totals.ok == 3
+
+
+def test_wide_slices_make_one_window() -> None:
+    tally = Tally(timeline(("spike", "spike", 8), slice_s=4), ["browse"])
+    for second in range(8):  # a frame a second, two slices
+        tally.add(frame(0, second, second + 1.0, delta(second // 4, ok=[1000] * 10)))
+    now = tally.snapshot(8 * SECOND)
+    assert [(p.t, p.ok) for p in now.recent] == [(0.0, 10.0), (4.0, 10.0)]
+    assert now.ok_per_s == 10.0

@@ -1,0 +1,231 @@
+"""The coordinator's running sum: merging, lost workers, conservation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from measure_samples import SECOND, delta, frame, job, timeline
+
+from loadtool.measure.frame import CellDelta, Example, decode, encode, lengths
+from loadtool.measure.outcome import H_LAG, H_OK, LOST, OK
+from loadtool.measure.population import CellKey, pool
+from loadtool.measure.tally import Tally
+from loadtool.plan.schedule import Schedule
+
+TWO_PHASES = timeline(("baseline", "baseline", 2), ("spike", "spike", 2), faults=[("slow", 2.5, 3.5)])
+
+
+def test_frames_of_two_workers_add_up() -> None:
+    tally = Tally(TWO_PHASES, ["browse", "checkout"], workers=2)
+    tally.add(
+        frame(0, 0, 1.0, delta(0, ok=[1000, 2000], lag=[10, 20]), delta(0, request=1, errors={"reset": 1}))
+    )
+    tally.add(frame(1, 0, 1.0, delta(0, ok=[3000]), delta(0, shed=[500])))
+    tally.add(frame(0, 1, 2.0, delta(1, ok=[5000]), final=True))
+    tally.add(
+        frame(1, 1, 4.0, delta(2, 2, ok=[9000], good=0), delta(3, 3, errors={"timeout": 2}), final=True)
+    )
+    assert tally.conservation() == []
+    assert (tally.totals.scheduled, tally.totals.ok, tally.totals.shed, tally.totals.good) == (9, 5, 1, 4)
+    assert tally.totals.errors == {"timeout": 2, "reset": 1}
+    cells = tally.populations(4 * SECOND)
+    assert list(cells) == [
+        CellKey(phase, faults, request)
+        for phase, faults in (("baseline", ()), ("spike", ()), ("spike", ("slow",)))
+        for request in ("browse", "checkout")
+    ]
+    baseline = cells[CellKey("baseline", (), "browse")]
+    assert (baseline.scheduled, baseline.ok, baseline.shed, baseline.seconds) == (5, 4, 1, 2.0)
+    assert sorted(baseline.histogram(H_OK).counts) == [1000, 2000, 3000, 5000 // 4 * 4]
+    assert baseline.histogram(H_OK).sum_us == 11_000
+    # The spike without the fault is two stretches, [2, 2.5) and [3.5, 4).
+    outside = cells[CellKey("spike", (), "browse")]
+    assert (outside.scheduled, outside.seconds) == (2, 1.0)
+    assert cells[CellKey("spike", ("slow",), "browse")].scheduled == 1
+    assert pool(cells.items()).seconds == 4.0
+
+
+def test_stretches_that_were_not_reached_are_left_out() -> None:
+    tally = Tally(TWO_PHASES, ["browse"])
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[1])))
+    tally.add(frame(0, 1, 2.4, delta(2, 1, ok=[1])))
+    cells = tally.populations(int(2.4 * SECOND))
+    assert {key: p.seconds for key, p in cells.items()} == {
+        CellKey("baseline", (), "browse"): 2.0,
+        CellKey("spike", (), "browse"): 0.4,
+    }
+
+
+def test_a_lost_worker_owes_everything_that_was_due_and_not_reported() -> None:
+    tally = Tally(timeline(("spike", "spike", 3)), ["browse"], workers=2)
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[1000] * 7, scheduled=10)))  # three of its ten are under way
+    tally.add(frame(1, 0, 1.0, delta(0, ok=[1000] * 10)))
+    tally.add(frame(1, 1, 3.0, delta(1, ok=[1000] * 10), delta(2, ok=[1000] * 10), final=True))
+    assert tally.conservation() == ["worker 0, slice 0, phase spike, request browse: 10 scheduled, 7 ended"]
+    assert tally.lose(0, {(0, 0, 0): 10, (1, 0, 0): 10}) == 13
+    assert tally.lose(0, {(0, 0, 0): 10, (1, 0, 0): 10, (2, 0, 0): 10}) == 10  # a later cut adds the rest
+    assert tally.lose(0, {(0, 0, 0): 10, (1, 0, 0): 10, (2, 0, 0): 10}) == 0
+    assert tally.conservation() == []
+    assert tally.workers_lost == 1
+    assert tally.totals.errors == {"lost": 23}
+    assert [tally.by_slice[s].counts[LOST] for s in range(3)] == [3, 10, 10]
+    assert [tally.by_slice[s].scheduled for s in range(3)] == [20, 20, 20]
+    with pytest.raises(ValueError, match=r"^frame 1 of worker 0: the worker is counted as lost$"):
+        tally.add(frame(0, 1, 2.0))
+
+
+def test_a_worker_lost_before_its_first_frame_owes_its_whole_share_of_the_schedule() -> None:
+    schedule = Schedule(
+        job([("warmup", "warmup", 5, 1), ("spike", "spike", 50, 2)], ["a", "b"], arrivals="poisson")
+    )
+    tally = Tally(schedule.timeline, ["a", "b"], workers=3)
+    lost = tally.lose(2, schedule.counts_by_segment_and_request(2 * SECOND, 2, 3))
+    for worker in (0, 1):
+        cells = schedule.counts_by_segment_and_request(2 * SECOND, worker, 3)
+        deltas = [delta(*cell, ok=[1000] * count) for cell, count in cells.items()]
+        tally.add(frame(worker, 0, 2.0, *deltas, final=True))
+    assert tally.conservation() == []
+    everything = schedule.counts_by_segment_and_request(2 * SECOND)
+    assert tally.totals.scheduled == sum(everything.values())
+    assert tally.totals.counts[LOST] == lost > 0
+    for segment in (0, 1):
+        owed = sum(n for cell, n in everything.items() if cell[1] == segment)
+        assert sum(tally.by_segment[segment, r].scheduled for r in (0, 1)) == owed
+
+
+@pytest.mark.parametrize(
+    ("cells", "violation"),
+    [
+        (
+            [delta(0, ok=[1], scheduled=2)],
+            "worker 0, slice 0, phase baseline, request browse: 2 scheduled, 1 ended",
+        ),
+        (
+            [delta(2, 1, ok=[1], scheduled=0)],
+            "worker 0, slice 2, phase spike, request browse: 0 scheduled, 1 ended",
+        ),
+        (
+            [CellDelta(0, 0, 0, scheduled=1, counts=[1] + [0] * 12)],
+            "phase baseline, request browse: 1 ended ok, 0 timed",
+        ),
+        (
+            [CellDelta(0, 0, 0, scheduled=1, counts=[0, 0, 0, 1] + [0] * 9)],
+            "phase baseline, request browse: 1 ended failed, 0 timed",
+        ),
+    ],
+)
+def test_what_does_not_add_up_is_named(cells: list[CellDelta], violation: str) -> None:
+    tally = Tally(TWO_PHASES, ["browse"])
+    tally.add(frame(0, 0, 1.0, *cells))
+    assert tally.conservation() == [violation]
+
+
+def test_sums_that_disagree_are_named() -> None:
+    tally = Tally(TWO_PHASES, ["browse"])
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[1, 2])))
+    tally.by_slice[0].counts[OK] = 1
+    assert tally.conservation() == [
+        "in total 2 scheduled, 2 ended; over workers 2 scheduled, 2 ended; "
+        "over slices 2 scheduled, 1 ended; over phases 2 scheduled, 2 ended"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("second", "problem"),
+    [
+        (frame(0, 2, 2.0), "frame 2 of worker 0: comes after frame 0"),
+        (frame(0, 0, 2.0), "frame 0 of worker 0: comes after frame 0"),
+        (frame(0, 1, 2.0, delta(4)), "frame 1 of worker 0: slice 4 of 4"),
+        (frame(0, 1, 2.0, delta(0, 4)), "frame 1 of worker 0: segment 4 of 4"),
+        (frame(0, 1, 2.0, delta(0, 0, 1)), "frame 1 of worker 0: request 1 of 1"),
+        (frame(0, 1, 2.0, delta(-1)), "frame 1 of worker 0: slice -1 of 4"),
+        (
+            frame(0, 1, 2.0, CellDelta(0, 0, 0, counts=[1])),
+            "frame 1 of worker 0: unknown outcomes or classes",
+        ),
+    ],
+)
+def test_frames_that_cannot_be_are_refused(second: Any, problem: str) -> None:
+    tally = Tally(TWO_PHASES, ["browse"])
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[1])))
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        tally.add(second)
+    assert tally.totals.scheduled == 1
+    tally.add(frame(0, 1, 2.0, final=True))
+    with pytest.raises(ValueError, match=r"^frame 2 of worker 0: comes after the final one$"):
+        tally.add(frame(0, 2, 3.0))
+
+
+def test_losing_arrivals_of_no_cell_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^arrivals of the lost worker 0: slice 9 of 4$"):
+        Tally(TWO_PHASES, ["browse"]).lose(0, {(9, 0, 0): 1})
+
+
+def test_the_books_of_the_generator() -> None:
+    tally = Tally(TWO_PHASES, ["browse"], workers=2)
+    late = Example("reset", "browse", 1.5, "later")
+    early = Example("reset", "browse", 0.5, "earlier")
+    tally.add(
+        frame(0, 0, 1.0, cpu_ns=2 * SECOND, in_flight=3, local={"EMFILE": 2}, retried=1, examples=[late])
+    )
+    tally.add(
+        frame(1, 0, 1.0, cpu_ns=SECOND // 2, in_flight=4, examples=[Example("status", "browse", 1, "x")])
+    )
+    tally.add(frame(0, 1, 2.0, cpu_ns=2 * SECOND + SECOND // 4, local={"EMFILE": 1}, examples=[early]))
+    assert tally.cpu_share == 0.5  # worker 1; worker 0 took most of its time before its first frame
+    assert tally.local == {"EMFILE": 3}
+    assert tally.retried == 1
+    assert [e.detail for e in tally.examples] == ["x", "earlier"]
+    assert tally.in_flight_by_slice == {0: {0: 3, 1: 4}, 1: {0: 0}}
+
+
+def test_old_slices_rest_until_something_late_touches_them() -> None:
+    tally = Tally(timeline(("spike", "spike", 100)), ["browse"])
+    for second in range(100):
+        tally.add(frame(0, second, second + 1.0, delta(second, ok=[1000], lag=[3])))
+    assert tally.by_slice[0].packed
+    assert not tally.by_slice[99].packed
+    tally.add(frame(0, 100, 101.0, delta(0, ok=[4000]), final=True))
+    assert tally.by_slice[0].histogram(H_OK).counts == {1000: 1, 4000: 1}
+    assert tally.by_slice[0].quantile_ms(H_LAG, 0.5) == 0.003
+    assert tally.conservation() == []
+
+
+CELLS = st.builds(
+    lambda s, r, ok, shed, status, timeouts: delta(
+        s,
+        0 if s < 2 else 1 if s == 2 else 3,
+        r,
+        ok=ok,
+        shed=shed,
+        status=status,
+        errors={"timeout": timeouts},
+    ),
+    st.integers(0, 3),
+    st.integers(0, 1),
+    st.lists(st.integers(1, 10**7), max_size=5),
+    st.lists(st.integers(1, 10**7), max_size=3),
+    st.lists(st.integers(1, 10**7), max_size=3),
+    st.integers(0, 3),
+)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 2), st.lists(CELLS, max_size=4)), max_size=8))
+def test_any_frames_in_any_split_give_the_same_sum(frames: list[tuple[int, list[CellDelta]]]) -> None:
+    many, one = Tally(TWO_PHASES, ["a", "b"]), Tally(TWO_PHASES, ["a", "b"])
+    sequence = dict.fromkeys(range(3), 0)
+    for worker, cells in frames:
+        wire = encode(frame(worker, sequence[worker], sequence[worker] + 1.0, *cells))
+        header, _ = lengths(wire[:8])
+        many.add(decode(wire[8 : 8 + header], wire[8 + header :]))
+        sequence[worker] += 1
+    one.add(frame(0, 0, 1.0, *(cell for _, cells in frames for cell in cells)))
+    assert many.conservation() == one.conservation() == []
+    assert many.totals == one.totals
+    assert many.by_segment == one.by_segment
+    assert many.by_slice == one.by_slice
+    assert sum(many.totals.counts) == many.totals.scheduled

@@ -1,0 +1,183 @@
+"""result.json on disk: whole or not at all, in a directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from loadtool.errors import OutputError, UsageError
+from loadtool.measure.result import Engine, HistogramEntry, Result
+from loadtool.report.result_file import new_run_directory, read, write_atomically, write_text_atomically
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def a_result() -> Result:
+    return Result(
+        "0.1.0", "2026-03-01T12:00:00Z", 7, {"name": "ü"}, "x.yaml", Engine(), 1.5, 500.0,
+        histograms=[HistogramEntry("spike", [], "browse", "ok", "HISTFAAA")],
+    )  # fmt: skip
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "result.json"
+    write_atomically(a_result(), file)
+    assert read(file) == read(file.parent) == a_result()
+    assert next(iter(json.loads(file.read_text()))) == "format"
+    assert os.listdir(file.parent) == ["result.json"]
+
+
+def test_the_file_has_the_rights_that_other_files_get(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    write_text_atomically("x", tmp_path / "file")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "result.json"
+    file.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError) as caught:
+        write_atomically(a_result(), file)
+    assert str(caught.value) == (
+        f"{file}: cannot be written: No space left on device; free the disk or choose another place"
+    )
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    write_text_atomically("new", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    came: list[str] = []
+    reader = threading.Thread(target=lambda: came.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_text_atomically("through", pipe)
+    reader.join(10)
+    assert came == ["through"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_open_descriptors_are_written_to(tmp_path: Path) -> None:
+    with open(tmp_path / "out", "w+") as out:
+        out.write("before ")
+        out.flush()
+        write_text_atomically("after", Path(f"/dev/fd/{out.fileno()}"))
+    assert (tmp_path / "out").read_text() == "before after"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with pytest.raises(OutputError, match=r"^/dev/full: cannot be written: No space left on device; free "):
+        write_text_atomically("x", Path("/dev/full"))
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    for place, why in (
+        (tmp_path / "file" / "x", "a file is in the way"),
+        (tmp_path / "directory", "Is a directory"),
+        (tmp_path / ("x" * 300), "File name too long"),
+        (Path("a\0b"), "embedded null byte|null"),
+    ):
+        with pytest.raises(OutputError, match=rf"cannot be written: .*({why})"):
+            write_text_atomically("x", place)
+    assert sorted(os.listdir(tmp_path)) == ["directory", "file"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{\n1}", ":2: not JSON: Expecting property name enclosed in double quotes in column 1"),
+        (b"", ":1: not JSON: Expecting value in column 1"),
+        (b"\xff", ": not a result: not UTF-8 text"),
+        (b"[]", ": not a result: got no `format`, want a result.json that loadtool wrote"),
+        (b'{"format": 9}', ": format: got 9, written, want 1; update loadtool to read it"),
+        (b"[" * 100_000, ": not a result: "),
+        (b'{"format": ' + b"9" * 5000 + b"}", ": not a result: "),
+    ],
+)
+def test_files_that_are_no_results(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "result.json"
+    file.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read(file)
+    assert str(caught.value).startswith(f"{file}{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    for place, why in (
+        (tmp_path / "gone.json", "No such file"),
+        (tmp_path, "No such file"),
+        (Path("\0"), "null"),
+    ):
+        with pytest.raises(
+            UsageError, match=rf"cannot be read: .*{why}.*; want a result.json or its directory$"
+        ):
+            read(place)
+
+
+def test_runs_of_the_same_second_get_directories_of_their_own(tmp_path: Path) -> None:
+    base = tmp_path / "loadtool-results"
+    east = NOON.astimezone(timezone(timedelta(hours=9)))
+    places = [new_run_directory(base, when, "checkout 10x/../ü") for when in (NOON, east, NOON)]
+    assert [place.name for place in places] == [
+        "20260301T120000Z-checkout-10x-..-ü",
+        "20260301T120000Z-checkout-10x-..-ü-2",
+        "20260301T120000Z-checkout-10x-..-ü-3",
+    ]
+    assert all(place.parent == base and os.listdir(place) == [] for place in places)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("", "run"), ("../..", "run"), ("x" * 300, "x" * 60), (".hidden", "hidden")]
+)
+def test_any_name_makes_a_directory(tmp_path: Path, name: str, shown: str) -> None:
+    assert new_run_directory(tmp_path, NOON, name).name == f"20260301T120000Z-{shown}"
+
+
+def test_simultaneous_runs_never_share_a_directory(tmp_path: Path) -> None:
+    places: list[Path] = []
+    start = threading.Barrier(8)
+
+    def run() -> None:
+        start.wait()
+        places.append(new_run_directory(tmp_path, NOON, "x"))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(places)) == 8
+
+
+def test_a_directory_that_cannot_be_written_is_told_before_the_load(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        OutputError, match=r"/file/20260301T120000Z-x: cannot be written: a file is in the way; free"
+    ):
+        new_run_directory(tmp_path / "file", NOON, "x")
