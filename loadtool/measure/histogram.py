@@ -54,7 +54,7 @@ def _index(us: int) -> int:
 
 def as_fraction(q: float) -> Fraction:
     """The decimal that the float `q` was written as: 0.999 is 999/1000."""
-    return Fraction(f"{q:.12f}")
+    return Fraction(f"{q:.14f}")
 
 
 def rank(q: float, n: int) -> int:

@@ -97,7 +97,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "directory").mkdir()
     for place, why in (
-        (tmp_path / "file" / "x", "a file is in the way"),
+        (tmp_path / "file" / "x", "Not a directory"),
         (tmp_path / "directory", "Is a directory"),
         (tmp_path / ("x" * 300), "File name too long"),
         (Path("a\0b"), "embedded null byte|null"),
