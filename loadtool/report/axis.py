@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from loadtool.report import figures
+from loadtool.report.stage import Bar
 from loadtool.report.text import clip
 
 GUTTER: Final = 10  # "12,345/s ┤": nine cells of label, one of axis
@@ -22,15 +23,6 @@ GUTTER: Final = 10  # "12,345/s ┤": nine cells of label, one of axis
 _STEPS_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _SPARKS: Final = " ▁▂▃▄▅▆▇█"
 _TICK_ROOM: Final = 12  # columns from one label of the axis to the next, at least
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Something that lasted from `start_s` to `end_s`."""
-
-    name: str
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +99,11 @@ def sections(axis: TimeAxis, bars: Sequence[Bar], *, here: float | None = None) 
             continue
         now = here is not None and bar.start_s <= here < bar.end_s
         text.append("│", style="dim")
-        text.append(
-            _fitted(bar.name, room - 1) if i + 1 < len(bars) else _fitted(bar.name, room), style=_section(now)
-        )
+        inside = room if i + 1 == len(bars) else room - 1
+        name = _fitted(bar.name, inside)
+        text.append(name, style="bold reverse" if now else "dim")
+        text.append(" " * (inside - cell_len(name)))
     return text
-
-
-def _section(now: bool) -> str:
-    return "bold reverse" if now else "dim"
 
 
 def lane(axis: TimeAxis, bar: Bar, *, style: str) -> Text:
@@ -154,8 +143,8 @@ def _block(value: float | None, top: float) -> str:
 
 
 def _fitted(name: str, room: int) -> str:
-    """`name` in exactly `room` cells."""
+    """`name` in at most `room` cells."""
     text = clip(name, room)
     while cell_len(text) > room:
         text = text[:-1]
-    return text + " " * (room - cell_len(text))
+    return text

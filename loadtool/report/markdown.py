@@ -25,7 +25,7 @@ _SPECIAL: Final = {
 }
 _INLINE: Final = re.compile(r"[\\`*_\[\]|~$@#&<>]")
 _LINK: Final = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=\.)|(?<=:)(?=\w+:)")
-_LIST: Final = re.compile(r"^([-+]|\d+(?=[.)])|=+$)(?=\W|$)")  # a start that makes a list or a heading of it
+_LIST: Final = re.compile(r"^([-+](?=\s|$)|\d+(?=[.)](?:\s|$))|=+$)")  # would begin a list or rule a heading
 _HEADER: Final = ("", "offered", "ok", "shed", "errors", "p50", "p90", "p99", "max", "goodput")
 
 

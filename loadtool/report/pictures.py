@@ -13,8 +13,9 @@ from rich.text import Text
 
 from loadtool.measure.result import Probe, Result, Slice
 from loadtool.report import digest, figures
-from loadtool.report.axis import GUTTER, Bar, TimeAxis, lane, ruler, sections, spark
+from loadtool.report.axis import GUTTER, TimeAxis, lane, ruler, sections, spark
 from loadtool.report.chart import Curve, panel
+from loadtool.report.stage import Bar
 from loadtool.report.text import clean
 
 RATE_HEIGHT: Final = 8

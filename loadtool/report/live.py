@@ -1,0 +1,88 @@
+"""The live view: one screen that is drawn anew in place while a run lasts.
+
+It takes the terminal's second screen, as editors do, so that nothing scrolls, every redraw fits the size of
+that moment, and the first screen comes back untouched for the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from loadtool.measure.result import SloFigure
+from loadtool.measure.snapshot import Snapshot
+from loadtool.report.live_frame import frame
+from loadtool.report.live_picture import Pictures
+from loadtool.report.now import Now
+from loadtool.report.stage import Stage
+
+LEAST_SIZE: Final = (40, 10)  # columns and lines: in less, plain lines say more
+
+
+def suits(console: Console) -> bool:
+    """Can a live view be drawn here: a terminal that moves its cursor, and is not too small?"""
+    large = console.width >= LEAST_SIZE[0] and console.height >= LEAST_SIZE[1]
+    return console.is_terminal and not console.is_dumb_terminal and large
+
+
+class LiveView:
+    """`begin`, then `update` a few times a second, then `end`; as a context manager it ends by itself.
+
+    Calls may come from any one thread at a time. A terminal that stops reading blocks them: whoever must not
+    wait calls from a thread.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console if console is not None else Console()
+        self._pictures = Pictures()
+        self._stage: Stage | None = None
+        self._notice = ""
+        self._last: tuple[Snapshot, Collection[str], Sequence[SloFigure]] | None = None
+        self._live = Live(
+            console=self.console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def begin(self, stage: Stage) -> None:
+        """Take the screen; the first `update` fills it."""
+        self._stage = stage
+        self._live.start()
+
+    def update(
+        self, now: Snapshot, active_faults: Collection[str] = (), slos: Sequence[SloFigure] = ()
+    ) -> None:
+        """Draw what is known now: `active_faults` by name as they really are, `slos` as they stand."""
+        self._last = (now, active_faults, slos)
+        self._draw()
+
+    def notice(self, text: str) -> None:
+        """Show a line that stays: what an interrupt has set in motion, what went wrong."""
+        self._notice = text
+        self._draw()
+
+    def end(self) -> None:
+        """Give the screen back. May be called twice."""
+        self._live.stop()
+
+    def _draw(self) -> None:
+        if self._stage is None or self._last is None:
+            return
+        width, height = self.console.size
+        lines = frame(Now(self._stage, *self._last, self._notice), width, height, self._pictures)
+        self._live.update(Text("\n").join(lines), refresh=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()

@@ -1,0 +1,39 @@
+"""Stage: what a view of a running test knows before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Something that lasts from `start_s` to `end_s`, in s from the run's start: a phase, a fault."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The plan as views need it. `curve` is (t, arrivals/s), each sample good until the next."""
+
+    name: str
+    target: str
+    phases: tuple[Bar, ...]
+    faults: tuple[Bar, ...] = ()
+    curve: tuple[tuple[float, float], ...] = ()
+    slos: tuple[str, ...] = ()
+
+    @property
+    def end_s(self) -> float:
+        """When the last arrival may be due."""
+        return self.phases[-1].end_s if self.phases else 0.0
+
+    def share(self, t: float) -> float:
+        """How much of the schedule lies behind, from 0 to 1."""
+        return min(max(t / self.end_s, 0.0), 1.0) if self.end_s > 0 else 1.0
+
+    def phase(self, t: float) -> str:
+        """The phase at t; `draining` once the schedule has ended and the last answers are awaited."""
+        return next((p.name for p in self.phases if t < p.end_s), "draining")
