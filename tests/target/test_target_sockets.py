@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import errno
+import resource
+
+import pytest
+import trio
+import trio.testing
+
+from loadtool.errors import SetupError
+from loadtool.target.sockets import Door, listen, port_of, raise_file_limit
+
+INF = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "too_much", "tried"),
+    [
+        (1024, 4096, None, [4096]),
+        (4096, 4096, None, []),
+        (1024, INF, None, [INF]),
+        (INF, INF, None, []),
+        (256, INF, 20_000, [INF, 10_240]),  # macOS refuses its own hard limit
+        (1024, 8192, 1, [8192, 10_240]),  # nothing goes: it stays as it is
+    ],
+)
+def test_the_file_limit_is_raised_as_far_as_it_goes(
+    soft: int, hard: int, too_much: int | None, tried: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def setrlimit(_: int, limits: tuple[int, int]) -> None:
+        asked.append(limits[0])
+        assert limits[1] == hard
+        if too_much is not None and (limits[0] == INF or limits[0] > too_much):
+            raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    raise_file_limit()
+    assert asked == tried
+
+
+async def test_a_port_in_use() -> None:
+    (listener,) = await listen("127.0.0.1", 0, "--port")
+    async with listener:
+        port = port_of([listener])
+        with pytest.raises(SetupError) as caught:
+            await listen("127.0.0.1", port, "--port")
+    message = f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port"
+    assert str(caught.value) == message
+
+
+async def test_any_port_is_one_port_whatever_the_name_stands_for() -> None:
+    listeners = await listen("localhost", 0, "--port")
+    assert len(listeners) == 1
+    await listeners[0].aclose()
+
+
+class Listener(trio.abc.Listener[trio.testing.MemorySendStream]):
+    """Fails with each of these errors in turn, then has one connection, then none."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._errors = [OSError(n, "x") for n in numbers]
+        self._streams = [trio.testing.MemorySendStream()]
+
+    async def accept(self) -> trio.testing.MemorySendStream:
+        await trio.lowlevel.checkpoint()
+        if self._errors:
+            raise self._errors.pop(0)
+        if not self._streams:
+            await trio.sleep_forever()
+        return self._streams.pop()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_shortage_of_files_is_waited_out(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    door = Door()
+    served: list[float] = []
+
+    async def serve(_: object) -> None:
+        served.append(trio.current_time())
+        assert door.open == 1
+
+    nursery.start_soon(door.keep, Listener(errno.EMFILE, errno.ENFILE, errno.ENOBUFS), serve, nursery)
+    await trio.sleep(1)
+    assert served == [pytest.approx(0.3)]  # a pause for each, no spinning
+    assert door.stats() == {"connections": 0, "accepted": 1, "accept_pauses": 3}
+
+
+async def test_another_error_of_accept_is_not_hidden(autojump_clock: trio.testing.MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(OSError, match="x"):
+            await Door().keep(Listener(errno.EINVAL), trio.testing.MemorySendStream.aclose, nursery)
