@@ -13,14 +13,18 @@ from itertools import accumulate
 from loadtool.plan.job import Job, RequestSpec
 from loadtool.plan.rows import ORDINAL_BITS
 from loadtool.plan.template import names_in, texts_of
+from loadtool.plan.texts import RenderError
 
 
 def feeders_used(request: RequestSpec, names: Sequence[str]) -> tuple[str, ...]:
-    """Which of these feeders the request's templates use, in their order in `names`."""
+    """Which of these feeders the request's templates use, in their order in `names`. Raises RenderError."""
     used: set[str] = set()
-    for text in texts_of(request):
+    for field, text in texts_of(request):
         if any(name in text for name in names):
-            used |= names_in(text)
+            try:
+                used |= names_in(text)
+            except ValueError as e:
+                raise RenderError(request.name, field, str(e)) from e
     return tuple(name for name in names if name in used)
 
 
@@ -28,6 +32,7 @@ class Ordinals:
     """Hands out ordinals along the run."""
 
     def __init__(self, job: Job) -> None:
+        """Raises RenderError for a text that is no template."""
         names = [name for name, _ in job.rows]
         self.by_request = [feeders_used(request, names) for request in job.requests]
         taken = [name for name in names if any(name in used for used in self.by_request)]

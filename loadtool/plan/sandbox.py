@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, meta, nodes, pass_context
+from jinja2 import StrictUndefined, Template, TemplateError, Undefined, meta, nodes, pass_context
 from jinja2.environment import TemplateExpression
 from jinja2.runtime import Context as JinjaContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -65,6 +65,13 @@ def _parse(environment: _Environment, text: str) -> nodes.Template:
         raise ValueError(f"not a template: {e}") from e
 
 
+def _compile(environment: _Environment, tree: nodes.Template) -> Template:
+    try:
+        return environment.from_string(tree)
+    except (TemplateError, SyntaxError, RecursionError) as e:  # SyntaxError: Python's limit of nested blocks
+        raise ValueError(f"not a template: {e}") from e
+
+
 def undeclared(text: str) -> frozenset[str]:
     """The names that a template looks up outside itself. Raises ValueError if it is no template."""
     return frozenset(meta.find_undeclared_variables(_parse(_Environment(None, None), text)))
@@ -105,7 +112,7 @@ class Compiler:
         # As Environment.compile_expression does, which takes only a text.
         names = self._names(expression)
         assign = nodes.Assign(nodes.Name("result", "store"), expression, lineno=1)
-        template = environment.from_string(nodes.Template([assign], lineno=1))
+        template = _compile(environment, nodes.Template([assign], lineno=1))
         evaluate = TemplateExpression(template, undefined_to_none=False)
 
         def typed() -> str:
@@ -123,7 +130,7 @@ class Compiler:
 
     def _rendered(self, environment: _Environment, tree: nodes.Template, encoding: Encoding) -> Part:
         names = self._names(tree)
-        template = environment.from_string(tree)
+        template = _compile(environment, tree)
         encode = encoding.literal
         return lambda: encode(template.render(self._variables(names)))
 

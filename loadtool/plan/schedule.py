@@ -67,7 +67,9 @@ class Schedule:
     """The arrivals of a job."""
 
     def __init__(self, job: Job) -> None:
-        """Raises ValueError for a job without phases or requests, or of an unknown arrival process."""
+        """Raises ValueError for a job without phases or requests, of an unknown arrival process, or with a
+        template that is none.
+        """
         if job.arrivals not in PROCESSES:
             raise ValueError(f"arrivals: got {job.arrivals}, want one of {', '.join(PROCESSES)}")
         if not job.requests:

@@ -40,13 +40,15 @@ def names_in(text: str) -> frozenset[str]:
     return undeclared(text)
 
 
-def texts_of(request: RequestSpec) -> Iterator[str]:
-    """Every text of a request that may be a template."""
-    yield request.path
-    for name, value in (*request.query, *request.headers):
-        yield name
-        yield value
-    yield from _texts_in(request.body)
+def texts_of(request: RequestSpec) -> Iterator[tuple[str, str]]:
+    """Every text of a request that may be a template, with the name of its field."""
+    yield "path", request.path
+    for part, pairs in (("query", request.query), ("headers", request.headers)):
+        for name, value in pairs:
+            yield f"{part}.{name}", name
+            yield f"{part}.{name}", value
+    for text in _texts_in(request.body):
+        yield request.body_kind, text
 
 
 def _texts_in(body: object) -> Iterator[str]:

@@ -1,0 +1,116 @@
+"""Requests that can't be rendered: every message names request, field and reason, on one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from plan_jobs import make_job, request
+
+from loadtool.plan.job import RowsSpec
+from loadtool.plan.mix import Mix, RenderError
+from loadtool.plan.schedule import Schedule
+
+ROW = RowsSpec("cycle", ("id", "endless"), (("01234", float("inf")),))
+NO_COLUMN = "row has no column 'crt'; its columns are id, endless"
+PARENTHESES = "got a function, want its value: write it with parentheses, such as uuid()"
+FRAGMENT = "got a fragment (#…), which is never sent; want a path and query, with # written as %23"
+NO_BOUNDARY = "its Content-Type has no boundary; leave that header out, it is set as needed"
+BREAK = "got a line break inside, want one line of text"
+UNSAFE = "access to attribute '__class__' of 'str' object is unsafe."
+
+NESTED = "/" + "{% for i in [1] %}" * 30 + "{% endfor %}" * 30
+
+
+def mix(*, fast: bool = True, **changes: Any) -> Mix:
+    return Mix(make_job(requests=(request(**changes),), rows=(("row", ROW),)), fast=fast)
+
+
+def json_body(body: object) -> dict[str, object]:
+    return {"body_kind": "json", "body": body}
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"path": "/{{ nope }}"}, "path", "'nope' is undefined"),
+        ({"path": "/{{ nope() }}"}, "path", "'nope' is undefined"),
+        ({"path": "/{{ row.crt }}"}, "path", NO_COLUMN),
+        ({"path": "/{{ row['crt'] }}x"}, "path", NO_COLUMN),
+        ({"path": "/{{ row.__class__ }}"}, "path", NO_COLUMN.replace("crt", "__class__")),
+        ({"path": "/{{ uuid }}"}, "path", PARENTHESES),
+        (
+            {"path": "/{{ randint(1) }}"},
+            "path",
+            "Draws.randint() missing 1 required positional argument: 'b'",
+        ),
+        ({"path": "/{{ choice([]) }}"}, "path", "cannot choose from an empty sequence"),
+        ({"path": "/{{ 1 // arrival }}"}, "path", "integer division or modulo by zero"),
+        ({"path": "/{{ ''.__class__.__mro__ }}"}, "path", UNSAFE),
+        ({"path": "/{{ lipsum() }}"}, "path", "'lipsum' is undefined"),
+        ({"path": "x{{ row.id }}"}, "path", "got x01234, want a path that begins with /"),
+        ({"path": "{{ '' }}"}, "path", "got nothing, want a path that begins with /"),
+        ({"path": "/a#b"}, "path", FRAGMENT),
+        ({"path": "/{{ '#' | safe }}"}, "path", FRAGMENT),
+        ({"path": "/a\r\nHost: b"}, "path", "got a line break; want a path and query"),
+        ({"path": "/{{ '\\r\\n' | safe }}"}, "path", "got a line break; want a path and query"),
+        ({"query": (("q", "{{ nope }}"),)}, "query.q", "'nope' is undefined"),
+        ({"query": (("{{ nope }}", ""),)}, "query.{{ nope }}", "'nope' is undefined"),
+        ({"headers": (("X-A", "1\n2"),)}, "headers.X-A", BREAK),
+        ({"headers": (("X-A", "{{ '1\\r2' }}"),)}, "headers.X-A", BREAK),
+        (
+            {"headers": (("X-A", "{{ ['a\\x00'] | first }}"),)},
+            "headers.X-A",
+            "got the control character '\\x00' inside, want one line of text",
+        ),
+        ({"headers": (("X A", "1"),)}, "headers.X A", "got the name 'X A', want letters, digits and dashes"),
+        (json_body({"a": ["{{ nope }}"]}), "json.a[0]", "'nope' is undefined"),
+        (json_body({"a": "{{ nope + 1 }}"}), "json.a", "'nope' is undefined"),
+        (json_body({"a": "{{ row.crt }}"}), "json.a", NO_COLUMN),
+        (json_body({"a": "{{ uuid }}"}), "json.a", PARENTHESES),
+        (
+            json_body({"a": {"b": "{{ row.endless }}"}}),
+            "json.a.b",
+            "Out of range float values are not JSON compliant",
+        ),
+        ({"body_kind": "form", "body": [["a", "{{ nope }}"]]}, "form.a", "'nope' is undefined"),
+        ({"body_kind": "multipart", "body": [["a", "{{ nope }}"]]}, "multipart.a", "'nope' is undefined"),
+        (
+            {"body_kind": "multipart", "body": [], "headers": (("Content-Type", "a/b"),)},
+            "multipart",
+            NO_BOUNDARY,
+        ),
+    ],
+)
+def test_what_is_wrong_and_where(changes: dict[str, Any], field: str, reason: str, fast: bool) -> None:
+    with pytest.raises(RenderError) as e:
+        mix(fast=fast, **changes).message(0, 0, 0)
+    assert (e.value.request, e.value.field, e.value.reason.partition(": inf")[0]) == ("it", field, reason)
+    assert str(e.value).startswith(f"request it: {field}: ")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["/{{ row.id", "/{% if %}", "/{{ 1 + }}", "/{% endif %}", "/{{ x | nofilter }}", NESTED]
+)
+def test_no_template(text: str) -> None:
+    for changes, field in (({"path": text}, "path"), ({"body_kind": "raw", "body": text}, "raw")):
+        with pytest.raises(RenderError, match=f"^request it: {field}: not a template: ") as e:
+            mix(**changes)
+        assert "\n" not in str(e.value)
+
+
+def test_a_schedule_says_so_too() -> None:
+    job = make_job(requests=(request(headers=(("A", "{{ row.id"),)),), rows=(("row", ROW),))
+    with pytest.raises(
+        RenderError, match=r"^request it: headers\.A: not a template: unexpected end of template"
+    ):
+        Schedule(job)
+
+
+def test_a_failed_arrival_does_not_harm_the_next() -> None:
+    made = mix(path="/{{ 10 // arrival }}")
+    with pytest.raises(RenderError):
+        made.message(0, 0, 0)
+    assert made.message(0, 5, 0).target == "/2"
