@@ -1,0 +1,340 @@
+"""Control: one running Toxiproxy, real or embedded, and everything that loadtool asks of it.
+
+toxiproxy-python does what it does well: making proxies and toxics, and asking for the version. This module
+owns what one has to know about it. It has no timeouts, honours HTTP_PROXY, keeps host and port on a class,
+maps three status codes and takes every other answer for a success: so it gets a `requests` of ours, which
+sends to the server of the call in whose context it runs, and each call is a thread under a deadline. It can
+neither update a toxic nor read one back: those, and all that takes things out again, go over httpx.
+
+Every method raises FaultError in words with the URL, after `deadline_s` at the latest.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+import trio
+
+from loadtool.errors import FaultError
+
+T = TypeVar("T")
+
+DEADLINE_S = 5.0
+
+
+class MissingError(FaultError):
+    """The server has no such proxy or toxic."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToxicState:
+    """A toxic as the server shows it; attributes in Toxiproxy's units."""
+
+    name: str
+    type: str
+    stream: str
+    toxicity: float
+    attributes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyState:
+    """A proxy as the server shows it."""
+
+    name: str
+    listen: str
+    upstream: str
+    enabled: bool
+    toxics: tuple[ToxicState, ...]
+
+    def toxic(self, name: str) -> ToxicState | None:
+        return next((t for t in self.toxics if t.name == name), None)
+
+
+class Control:
+    """A Toxiproxy at `url`. `origin` says in words where it came from, for the report.
+
+    Use as a context manager: `async with Control(url) as control`.
+    """
+
+    def __init__(self, url: str, *, origin: str = "", deadline_s: float = DEADLINE_S) -> None:
+        """Raises FaultError if `url` is none that a Toxiproxy can have."""
+        self.url = normal_url(url)
+        self.origin = origin or f"at {self.url}"
+        self.deadline_s = deadline_s
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            trust_env=False,
+            timeout=deadline_s,
+            # Loading the system's certificates takes 20 ms, and plain HTTP is the rule.
+            verify=self.url.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with trio.CancelScope(shield=True):
+            await self._http.aclose()
+
+    # Asking
+
+    async def version(self) -> str:
+        """The server's version; "git" if it was built from source without one."""
+
+        def ask() -> str:
+            from toxiproxy.api import APIConsumer
+
+            answer = APIConsumer.get("/version")
+            try:
+                return str(answer.json()["version"])
+            except (ValueError, KeyError, TypeError):  # servers before 2.0 answered with bare text
+                return str(answer.text).strip()[:40]
+
+        return await self._in_thread("ask for the version", ask)
+
+    async def list(self) -> dict[str, ProxyState]:
+        """All proxies by name."""
+        what = "list the proxies"
+        return {name: _proxy(value) for name, value in (await self._ask(what, "GET", "/proxies")).items()}
+
+    async def get_proxy(self, name: str) -> ProxyState:
+        """Raises MissingError if there is none of that name."""
+        return _proxy(await self._ask(f"read proxy {name}", "GET", _path(name)))
+
+    # Changing
+
+    async def create_proxy(self, name: str, upstream: str, listen: str = "127.0.0.1:0") -> str:
+        """Make a proxy, enabled. Returns where it listens, as HOST:PORT."""
+
+        def create() -> str:
+            from toxiproxy import Toxiproxy
+            from toxiproxy.exceptions import ProxyExists
+
+            try:
+                return str(Toxiproxy().create(upstream=upstream, name=name, listen=listen).listen)
+            except ProxyExists:
+                raise _RefusedError(409, '{"error": "proxy already exists"}') from None
+
+        return await self._in_thread(f"create proxy {name} ({listen} to {upstream})", create)
+
+    async def add_toxic(
+        self,
+        proxy: str,
+        name: str,
+        type_: str,
+        attributes: Mapping[str, int],
+        *,
+        stream: str = "downstream",
+        toxicity: float = 1.0,
+    ) -> None:
+        """Add a toxic; `attributes` are in Toxiproxy's units, `toxicity` a share of connections."""
+
+        def add() -> None:
+            from toxiproxy import Proxy
+
+            handle = Proxy(name=quote(proxy, safe=""), upstream="", enabled=True, listen="")
+            handle.add_toxic(
+                name=name, type=type_, stream=stream, toxicity=toxicity, attributes=dict(attributes)
+            )
+
+        await self._in_thread(f"add toxic {name} to proxy {proxy}", add)
+
+    async def update_toxic(
+        self, proxy: str, name: str, attributes: Mapping[str, int], *, toxicity: float | None = None
+    ) -> None:
+        """Change attributes of a toxic in place; no connection drops. Raises MissingError if it is gone."""
+        body: dict[str, Any] = {"attributes": dict(attributes)}
+        if toxicity is not None:
+            body["toxicity"] = toxicity
+        await self._ask(f"update toxic {name} of proxy {proxy}", "PATCH", _path(proxy, name), body)
+
+    async def remove_toxic(self, proxy: str, name: str) -> None:
+        """Raises MissingError if it is gone already."""
+        await self._ask(f"remove toxic {name} from proxy {proxy}", "DELETE", _path(proxy, name))
+
+    async def set_enabled(self, proxy: str, enabled: bool) -> None:
+        """Disabling closes the proxy's listener and all its connections."""
+        what = f"{'enable' if enabled else 'disable'} proxy {proxy}"
+        # POST, not PATCH: it does the same, and servers before 2.6 know nothing else.
+        await self._ask(what, "POST", _path(proxy), {"enabled": enabled})
+
+    async def delete_proxy(self, name: str) -> None:
+        """Raises MissingError if it is gone already."""
+        await self._ask(f"delete proxy {name}", "DELETE", _path(name))
+
+    # How
+
+    async def _ask(self, what: str, method: str, path: str, body: object = None) -> Any:
+        with trio.move_on_after(self.deadline_s):
+            try:
+                answer = await self._http.request(method, path, json=body)
+                if method == "PATCH" and answer.status_code == 405:  # a server before 2.6
+                    answer = await self._http.request("POST", path, json=body)
+            except httpx.TimeoutException:
+                raise self._silent(what) from None
+            except (httpx.HTTPError, httpx.InvalidURL) as e:
+                raise self._unreachable(what, e) from None
+            return self._checked(what, answer.status_code, answer.text)
+        raise self._silent(what)
+
+    async def _in_thread(self, what: str, call: Callable[[], T]) -> T:
+        import requests
+
+        calls = _Calls(self.url, self.deadline_s)
+
+        def run() -> T:
+            _install()
+            _calls.set(calls)  # of this call alone: trio runs each thread in a copy of the context
+            return call()
+
+        with trio.move_on_after(self.deadline_s):
+            try:
+                return await trio.to_thread.run_sync(run, abandon_on_cancel=True)
+            except _RefusedError as e:
+                self._checked(what, e.status, e.text)
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError) as e:
+                raise FaultError(f"cannot {what}: {self.url} does not answer as a Toxiproxy does") from e
+            except requests.Timeout:
+                raise self._silent(what) from None
+            except requests.RequestException as e:
+                raise self._unreachable(what, e) from None
+            finally:
+                calls.close()
+        raise self._silent(what)
+
+    def _checked(self, what: str, status: int, text: str) -> Any:
+        """The answer's JSON, None if it has none. Raises FaultError for a refusal."""
+        if status == 204:
+            return None
+        if 200 <= status < 300:
+            try:
+                return json.loads(text)
+            except ValueError:
+                raise FaultError(f"cannot {what}: {self.url} does not answer as a Toxiproxy does") from None
+        try:
+            reason = json.loads(text)["error"]
+        except (ValueError, KeyError, TypeError):
+            reason = " ".join(text.split())[:200] or "no reason given"
+        kind = MissingError if status == 404 else FaultError
+        raise kind(f"cannot {what}: Toxiproxy {self.url} says {status}, {reason}")
+
+    def _silent(self, what: str) -> FaultError:
+        return FaultError(f"cannot {what}: Toxiproxy {self.url} did not answer within {self.deadline_s:g} s")
+
+    def _unreachable(self, what: str, error: Exception) -> FaultError:
+        reason = _root(error)
+        return FaultError(f"cannot {what}: no Toxiproxy answers at {self.url} ({reason})")
+
+
+def normal_url(text: str) -> str:
+    """`http://HOST:PORT` of a URL, or of a bare HOST:PORT. Raises FaultError."""
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise FaultError(f"toxiproxy: got {text!r}, want a URL such as http://127.0.0.1:8474")
+    return url.rstrip("/")
+
+
+def _path(proxy: str, toxic: str | None = None) -> str:
+    path = f"/proxies/{quote(proxy, safe='')}"
+    return path if toxic is None else f"{path}/toxics/{quote(toxic, safe='')}"
+
+
+def _proxy(value: Any) -> ProxyState:
+    try:
+        return ProxyState(
+            value["name"], value["listen"], value["upstream"], value["enabled"],
+            tuple(
+                ToxicState(t["name"], t["type"], t["stream"], t["toxicity"], t["attributes"])
+                for t in value["toxics"]
+            ),
+        )  # fmt: skip
+    except (KeyError, TypeError) as e:
+        raise FaultError(
+            f"this Toxiproxy's answers are not understood: {e!r} in {str(value)[:200]}"
+        ) from None
+
+
+def _root(error: BaseException) -> str:
+    """The innermost reason, such as "Connection refused"."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+class _RefusedError(Exception):
+    """An answer that is no success; toxiproxy-python lets most of them pass."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class _Calls:
+    """Stands in for the module `requests` inside toxiproxy-python, for one call in one thread."""
+
+    def __init__(self, url: str, deadline_s: float) -> None:
+        import requests
+
+        self._closed = False
+        self._url = url
+        self._deadline_s = deadline_s
+        self._session = requests.Session()
+        self._session.trust_env = False  # no HTTP_PROXY, no .netrc
+
+    def send(self, method: str, url: str, **options: Any) -> Any:
+        # What toxiproxy-python asks for is http://HOST:PORT/PATH, with its class's host and port.
+        path = "/" + url.split("/", 3)[3]
+        if self._closed:  # the call was given up, and what it would have done has been taken back already
+            raise _RefusedError(0, "given up")
+        answer = self._session.request(
+            method, self._url + path, timeout=self._deadline_s, allow_redirects=False, **options
+        )
+        if answer.status_code >= 300:
+            raise _RefusedError(answer.status_code, answer.text)
+        return answer
+
+    def close(self) -> None:
+        self._closed = True
+        self._session.close()
+
+
+_calls: ContextVar[_Calls] = ContextVar("toxiproxy calls")
+
+
+class _Requests:
+    """Sends toxiproxy-python's requests to the server of the call that they belong to."""
+
+    @staticmethod
+    def get(url: str, **options: Any) -> Any:
+        return _calls.get().send("GET", url, **options)
+
+    @staticmethod
+    def post(url: str, **options: Any) -> Any:
+        return _calls.get().send("POST", url, **options)
+
+    @staticmethod
+    def delete(url: str, **options: Any) -> Any:
+        return _calls.get().send("DELETE", url, **options)
+
+
+def _install() -> None:
+    from toxiproxy import api
+
+    api.requests = _Requests

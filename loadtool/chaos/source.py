@@ -1,0 +1,140 @@
+"""Where Toxiproxy comes from (design §9): a URL, else toxiproxy-server on PATH, else the embedded one."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import trio
+
+from loadtool.chaos.control import Control, MissingError, normal_url
+from loadtool.errors import FaultError, SetupError
+from loadtool.processes import Child
+
+PROGRAM = "toxiproxy-server"
+_READY_S = 10.0
+_PORTS_TO_TRY = 5
+
+Which = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a run would get its Toxiproxy. `text` is for people, `where` a URL or a program's path."""
+
+    kind: Literal["url", "path", "embedded"]
+    text: str
+    where: str = ""
+
+    @property
+    def owned(self) -> bool:
+        """Whether the run starts it, and ends it."""
+        return self.kind != "url"
+
+
+def describe_source(url: str | None, which: Which = shutil.which) -> Source:
+    """Look, and start nothing. Raises FaultError for a URL that is none."""
+    if url is not None:
+        return Source("url", f"at {normal_url(url)}", normal_url(url))
+    program = which(PROGRAM)
+    if program is not None:
+        return Source("path", f"{PROGRAM} on PATH ({program}), started by the run", program)
+    return Source("embedded", "embedded, started by the run")
+
+
+@asynccontextmanager
+async def open_toxiproxy(
+    url: str | None, *, seed: int | None = None, which: Which = shutil.which
+) -> AsyncIterator[Control]:
+    """A Toxiproxy that answers; one that was started for this ends with it.
+
+    `seed` makes toxicity and jitter of the embedded one repeatable. Raises FaultError if none answers at
+    `url`, SetupError if one cannot be started.
+    """
+    source = describe_source(url, which)
+    opener = {"url": _at_url, "path": _program, "embedded": _embedded}[source.kind]
+    async with opener(source, seed) as control:
+        yield control
+
+
+@asynccontextmanager
+async def _at_url(source: Source, seed: int | None) -> AsyncIterator[Control]:
+    async with Control(source.where, origin=source.text) as control:
+        control.origin = f"version {await control.version()} {source.text}"
+        yield control
+
+
+@asynccontextmanager
+async def _embedded(source: Source, seed: int | None) -> AsyncIterator[Control]:
+    argv = [sys.executable, "-m", "loadtool.chaos.server", "--host", "127.0.0.1", "--port", "0", "--lifeline"]
+    child = Child("the embedded Toxiproxy", argv if seed is None else [*argv, "--seed", str(seed)])
+    try:
+        line = await child.read_line(_READY_S)
+        try:
+            url = str(json.loads(line)["url"])
+        except (ValueError, KeyError, TypeError):
+            raise SetupError(f"the embedded Toxiproxy said {line[:200]!r}, not where it listens") from None
+        async with Control(url, origin="embedded") as control:
+            yield control
+    finally:
+        await child.stop()
+
+
+@asynccontextmanager
+async def _program(source: Source, seed: int | None) -> AsyncIterator[Control]:
+    for _ in range(_PORTS_TO_TRY):
+        port = _free_port()
+        with tempfile.TemporaryDirectory(prefix="loadtool-") as directory:
+            # A server that cannot bind its port goes on running, and another one may answer there. Ours is
+            # known by a proxy that it was given at its start: disabled, so that it listens nowhere.
+            mark = f"loadtool-{secrets.token_hex(8)}"
+            config = os.path.join(directory, "proxies.json")
+            proxy = {"name": mark, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "enabled": False}
+            await trio.Path(config).write_text(json.dumps([proxy]))
+            argv = [source.where, "-host", "127.0.0.1", "-port", str(port), "-config", config]
+            # It would write a line for each connection.
+            child = Child(PROGRAM, argv, foreign=True, env={**os.environ, "LOG_LEVEL": "error"})
+            try:
+                async with Control(f"http://127.0.0.1:{port}") as control:
+                    if await _is_ours(control, child, mark):
+                        version = await control.version()
+                        control.origin = f"{PROGRAM} {version} on PATH, started by this run"
+                        yield control
+                        return
+            finally:
+                await child.stop()
+    raise SetupError(f"{PROGRAM} found {_PORTS_TO_TRY} free ports taken one after another; try again")
+
+
+async def _is_ours(control: Control, child: Child, mark: str) -> bool:
+    """Wait until our server answers; False if another has its port. Raises SetupError if none comes."""
+    with trio.move_on_after(_READY_S):
+        while True:
+            if not child.running:
+                raise SetupError(f"{PROGRAM} ended before it was ready ({child.last_words()})")
+            if "address already in use" in child.stderr_tail():
+                return False
+            try:
+                await control.delete_proxy(mark)
+            except MissingError:
+                return False
+            except FaultError:
+                await trio.sleep(0.02)
+            else:
+                return True
+    raise SetupError(f"{PROGRAM} was not ready after {_READY_S:g} s ({child.last_words()})")
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
