@@ -52,7 +52,8 @@ if sys.platform == "linux":
             self._settime = self._libc.timerfd_settime
 
         def set(self, when_ns: int) -> None:
-            """Fire at this moment of the monotonic clock (a past one: at once). 0 disarms."""
+            """Fire at this moment of the monotonic clock, a past one at once."""
+            when_ns = max(when_ns, 1)  # to the kernel, 0 means never
             self._SPEC.pack_into(self._buffer, 0, 0, 0, when_ns // 1_000_000_000, when_ns % 1_000_000_000)
             absolute = 1
             if self._settime(self.fd, absolute, self._buffer, None) != 0:

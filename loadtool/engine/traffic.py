@@ -120,10 +120,10 @@ class Traffic:
         pending = self.pending
         while pending and pending[0].give_up <= now:
             self._ledger.unsent(pending.popleft(), now, _NO_SLOT)
-        if self._dialling < len(pending):
-            self._dial_for_pending(now)
         if self._expiry and self._expiry[0][0] <= now:
             self._expire(now)
+        if self._dialling < len(pending):
+            self._dial_for_pending(now)
 
     def next_event(self) -> int:
         """When `upkeep` is needed next."""

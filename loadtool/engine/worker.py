@@ -49,7 +49,17 @@ def share_of(total: int, worker: int, workers: int) -> int:
 class Worker:
     """One worker's parts, put together around a job."""
 
-    def __init__(self, worker: int, workers: int, job: Job, commands: Commands, out: int) -> None:
+    def __init__(
+        self,
+        worker: int,
+        workers: int,
+        job: Job,
+        commands: Commands,
+        out: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`out`: descriptor for the frames. `tls`: instead of the system's certificates (https only)."""
         self._worker = worker
         self._workers = workers
         self._job = job
@@ -57,7 +67,9 @@ class Worker:
         self._out = out
         self._mix = Mix(job)
         self._sequence = 0
-        self._last_cpu = time.process_time_ns()
+        self._tls = tls
+        if tls is None and job.endpoint.scheme == "https":
+            self._tls = ssl.create_default_context()
 
     def render(self, request: int, arrival: int, ordinal: int) -> bytes:
         """The bytes of one arrival's request."""
@@ -85,8 +97,7 @@ class Worker:
             start_ns=start_ns,
             secrets=job.secrets,
         )
-        tls = ssl.create_default_context() if job.endpoint.scheme == "https" else None
-        dialler = Dialler(addresses, poller, tls=tls, server_name=job.endpoint.server_name)
+        dialler = Dialler(addresses, poller, tls=self._tls, server_name=job.endpoint.server_name)
         traffic = Traffic(
             poller=poller,
             dialler=dialler,
@@ -117,7 +128,7 @@ class Worker:
                 in_flight=traffic.busy,
                 waiting=len(traffic.pending),
                 connections=traffic.open,
-                cpu_ns=time.process_time_ns() - self._last_cpu,
+                cpu_ns=time.process_time_ns(),
                 local=dict(dialler.local),
                 retried=traffic.resent,
                 examples=ledger.examples,

@@ -1,0 +1,232 @@
+"""A worker in this process against a scripted server in threads: real sockets, exact books."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import trio
+
+from loadtool.engine.addresses import resolve
+from loadtool.engine.pipes import Commands
+from loadtool.engine.worker import Worker
+from loadtool.measure.frame import PREFIX_BYTES, Example, Frame, decode, lengths
+from loadtool.measure.outcome import CLASSES, OUTCOMES
+from loadtool.measure.tally import Tally
+from loadtool.plan.job import ClientSpec, Endpoint, ExpectSpec, Job, PhaseSpec, RequestSpec
+from loadtool.plan.timeline import Timeline
+
+SECOND = 1_000_000_000
+MS = 1_000_000
+OK_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+Handler = Callable[[socket.socket], None]
+
+
+class Server:
+    """Accepts on a free port of 127.0.0.1 and hands every connection to `handler` in a thread of its own."""
+
+    def __init__(self, handler: Handler, context: ssl.SSLContext | None = None, family: int = socket.AF_INET):
+        self.connections = 0
+        self.handler = handler
+        self._context = context
+        self._listener = socket.socket(family, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+        self._listener.listen(512)
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            if self._context is not None:
+                sock = self._context.wrap_socket(sock, server_side=True)
+            with sock:
+                self.handler(sock)
+        except OSError:
+            pass  # the client left, as clients do
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in self._open:
+            sock.close()
+        self._thread.join(5)
+
+
+@contextmanager
+def serving(handler: Handler, context: ssl.SSLContext | None = None) -> Iterator[Server]:
+    server = Server(handler, context)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def read_request(sock: socket.socket) -> bytes:
+    """One request with its Content-Length body; b"" when the client has closed."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = sock.recv(65536)
+        if not more:
+            return b""
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = 0
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    while len(body) < length:
+        body += sock.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def answering(*answers: bytes) -> Handler:
+    """Answers to the first, second, … request of each connection; the last one for all that follow."""
+
+    def handler(sock: socket.socket) -> None:
+        number = 0
+        while read_request(sock):
+            sock.sendall(answers[min(number, len(answers) - 1)])
+            number += 1
+
+    return handler
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def job_for(
+    port: int,
+    *,
+    count: int = 10,
+    rate: float = 200.0,
+    role: str = "spike",
+    host: str = "127.0.0.1",
+    scheme: str = "http",
+    requests: tuple[RequestSpec, ...] = (RequestSpec("get", 1.0, "GET", "/"),),
+    expect: ExpectSpec | None = None,
+    timeout_ns: int = 5 * SECOND,
+    connections: int = 100,
+    keepalive: bool = True,
+    good_within_ns: int = SECOND,
+    phases: tuple[PhaseSpec, ...] | None = None,
+    server_name: str = "127.0.0.1",
+) -> Job:
+    """`count` constant arrivals at `rate` per second."""
+    if expect is not None:
+        requests = tuple(replace(r, expect=expect) for r in requests)
+    return Job(
+        seed=1,
+        arrivals="constant",
+        phases=phases or (PhaseSpec(role, role, rate, round(count / rate * SECOND)),),
+        faults=(),
+        requests=requests,
+        rows=(),
+        endpoint=Endpoint(scheme, host, port, f"{host}:{port}", server_name),
+        client=ClientSpec(timeout_ns, None, connections, keepalive, (429, 503)),
+        good_within_ns=good_within_ns,
+        slice_ns=SECOND,
+    )
+
+
+@dataclass(slots=True)
+class Done:
+    """What the books say after a run."""
+
+    tally: Tally
+    frames: list[Frame] = field(default_factory=list)
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        counts = self.tally.totals.counts
+        return {name: n for name, n in zip(OUTCOMES, counts, strict=True) if n}
+
+    @property
+    def examples(self) -> dict[str, Example]:
+        return {e.kind: e for e in self.tally.examples}
+
+    def values(self, name: str) -> list[int]:
+        """All recorded values of a histogram class in µs, ascending."""
+        found: list[int] = []
+        code = CLASSES.index(name)
+        for frame in self.frames:
+            for cell in frame.cells:
+                sparse = cell.values.get(code)
+                if sparse is not None:
+                    found += [v for v, n in sparse.counts.items() for _ in range(n)]
+        return sorted(found)
+
+
+async def run_job(
+    job: Job, *, worker: int = 0, workers: int = 1, tls: ssl.SSLContext | None = None,
+    stop_after_s: float | None = None,
+) -> Done:  # fmt: skip
+    """Run one worker here to its end; conservation is checked."""
+    commands_read, commands_write = os.pipe()
+    reports_read, reports_write = os.pipe()
+    received = bytearray()
+
+    def receive() -> None:
+        while data := os.read(reports_read, 1 << 20):
+            received.extend(data)
+
+    receiver = threading.Thread(target=receive)
+    receiver.start()
+    timer = None
+    try:
+        os.set_blocking(commands_read, False)
+        subject = Worker(worker, workers, job, Commands(commands_read), reports_write, tls=tls)
+        addresses = await resolve(job.endpoint.host, job.endpoint.port)
+        start_ns = time.monotonic_ns() + 50 * MS
+        if stop_after_s is not None:
+            stop_ns = start_ns + int(stop_after_s * SECOND)
+            command = b'{"stop_ns": %d}\n' % stop_ns
+            timer = threading.Timer(0.05, os.write, (commands_write, command))
+            timer.start()
+        with trio.fail_after(60):
+            await subject.run(addresses, start_ns)
+    finally:
+        if timer is not None:
+            timer.join()
+        os.close(reports_write)
+        receiver.join()
+        for fd in (commands_read, commands_write, reports_read):
+            os.close(fd)
+    tally = Tally(Timeline.of(job), [r.name for r in job.requests])
+    done = Done(tally)
+    at = 0
+    while at < len(received):
+        header, numbers = lengths(bytes(received[at : at + PREFIX_BYTES]))
+        at += PREFIX_BYTES
+        frame = decode(
+            bytes(received[at : at + header]), bytes(received[at + header : at + header + numbers])
+        )
+        at += header + numbers
+        done.frames.append(frame)
+        tally.add(frame)
+    assert done.frames[-1].final
+    assert tally.conservation() == []
+    return done
