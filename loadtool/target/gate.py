@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Protocol
 
 import trio
 
+from loadtool.target.queues import QUEUES, Queue, Waiter
 from loadtool.target.settings import Settings
 from loadtool.units import SECOND
 
@@ -21,75 +19,11 @@ class TurnedAway(Exception):
         self.reason = reason
 
 
-class Waiter:
-    """A request in the queue, until somebody decides: admitted, or turned away for a reason."""
-
-    __slots__ = ("decided", "refusal", "since")
-
-    def __init__(self, since: float) -> None:
-        self.since = since  # when it came, in seconds of trio's clock
-        self.decided = trio.Event()
-        self.refusal: str | None = None
-
-    def admit(self) -> None:
-        self.decided.set()
-
-    def turn_away(self, reason: str) -> None:
-        self.refusal = reason
-        self.decided.set()
-
-
-class Queue(Protocol):
-    """Who waits, who is next, and who is turned away when no more fit. Times in seconds of trio's clock."""
-
-    def __len__(self) -> int: ...
-
-    def refusal(self, now: float) -> str | None:
-        """Why one that came now would be turned away; None if it may wait."""
-
-    def put(self, waiter: Waiter, now: float) -> None:
-        """Let it wait; another one may be turned away for it."""
-
-    def take(self, now: float) -> Waiter | None:
-        """The next to be admitted, no longer in the queue; None if nobody waits."""
-
-    def remove(self, waiter: Waiter) -> None:
-        """It left by itself."""
-
-
-class Fifo:
-    """First come, first served; one that finds `limit` others waiting is turned away."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        # Ordered, with cheap removal from the middle: a queue may be very long and its members impatient.
-        self._waiting: OrderedDict[Waiter, None] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def refusal(self, now: float) -> str | None:
-        return "queue full" if self.limit is not None and len(self._waiting) >= self.limit else None
-
-    def put(self, waiter: Waiter, now: float) -> None:
-        self._waiting[waiter] = None
-
-    def take(self, now: float) -> Waiter | None:
-        return self._waiting.popitem(last=False)[0] if self._waiting else None
-
-    def remove(self, waiter: Waiter) -> None:
-        self._waiting.pop(waiter, None)
-
-
-# By the name in `Settings.queue_policy`; made with the longest that the queue may get.
-QUEUES: dict[str, Callable[[int | None], Queue]] = {"fifo": Fifo}
-
-
 def make_gate(settings: Settings) -> Gate:
     """The gate that the settings ask for."""
-    queue = QUEUES[settings.queue_policy](settings.queue)
+    queue = QUEUES[settings.queue_policy](settings)
     timeout_ns = settings.queue_timeout_ns
-    return Gate(settings.slots, queue, None if timeout_ns is None else timeout_ns / SECOND)
+    return Gate(settings.slots, queue, math.inf if timeout_ns is None else timeout_ns / SECOND)
 
 
 class Gate:
@@ -98,7 +32,7 @@ class Gate:
     `async with gate:` holds a slot. Entering raises TurnedAway.
     """
 
-    def __init__(self, slots: int, queue: Queue, timeout_s: float | None) -> None:
+    def __init__(self, slots: int, queue: Queue, timeout_s: float = math.inf) -> None:
         self.slots = slots
         self.queue = queue
         self.timeout_s = timeout_s
@@ -116,8 +50,9 @@ class Gate:
         if (refusal := self.queue.refusal(now)) is not None:
             raise TurnedAway(refusal)
         waiter = Waiter(now)
+        patience_s = min(self.timeout_s, self.queue.patience_s(now))
         self.queue.put(waiter, now)
-        with trio.move_on_after(math.inf if self.timeout_s is None else self.timeout_s) as wait:
+        with trio.move_on_after(patience_s) as wait:
             try:
                 await waiter.decided.wait()
             except trio.Cancelled:

@@ -20,7 +20,7 @@ from typing import Any
 from loadtool.errors import UsageError, got
 from loadtool.units import MILLISECOND, SECOND, parse_duration, parse_share, parse_size, positive_duration
 
-QUEUE_POLICIES = ("fifo",)
+QUEUE_POLICIES = ("fifo", "lifo", "codel")
 WHEN_CLIENT_LEAVES = ("cancel", "finish")
 
 
@@ -38,6 +38,8 @@ class Settings:
     queue: int | None = 24  # requests that may wait for a slot; None: any number
     queue_timeout_ns: int | None = 1 * SECOND  # longest wait for a slot; None: for ever
     queue_policy: str = "fifo"  # who is next, and who is turned away: one of QUEUE_POLICIES
+    codel_target_ns: int = 5 * MILLISECOND  # with codel, the longest wait in a queue that stands
+    codel_interval_ns: int = 100 * MILLISECOND  # it stands if not empty for so long; the longest wait else
     shed_status: int = 503  # of an answer that turns a request away
     retry_after_ns: int = 1 * SECOND  # promised then, in whole seconds; 0: no Retry-After header
     client_leaves: str = "cancel"  # what becomes of a request whose client closes: one of WHEN_CLIENT_LEAVES
@@ -154,6 +156,10 @@ OPTIONS: tuple[Option, ...] = (
            "longest wait for a slot, or: none"),
     Option("--queue-policy", "queue_policy", "POLICY", _one_of(*QUEUE_POLICIES),
            "who is next: " + ", ".join(QUEUE_POLICIES)),
+    Option("--codel-target", "codel_target_ns", "TIME", _positive,
+           "with codel: longest wait in a queue that stands"),
+    Option("--codel-interval", "codel_interval_ns", "TIME", _positive,
+           "with codel: a queue not empty for so long stands; longest wait else"),
     Option("--shed-status", "shed_status", "STATUS", _whole(400, 599), "status of an answer that turns away"),
     Option("--retry-after", "retry_after_ns", "TIME", parse_duration,
            "Retry-After of such an answer, rounded up to seconds; 0: none"),

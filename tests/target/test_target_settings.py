@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from loadtool.errors import UsageError
-from loadtool.target.gate import QUEUES
+from loadtool.target.queues import QUEUES
 from loadtool.target.settings import (
     OPTIONS,
     QUEUE_POLICIES,
