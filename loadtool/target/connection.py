@@ -9,7 +9,7 @@ from time import time
 
 import trio
 
-from loadtool.target.http import CONTINUE, BadRequest, Request, RequestReader, Response, render
+from loadtool.target.http import CONTINUE, NO_ANSWER, BadRequest, Request, RequestReader, Response, render
 
 # Answers a request: at once, or (where it may take a while) when awaited.
 App = Callable[[Request], Response | Awaitable[Response]]
@@ -62,7 +62,7 @@ class _Connection:
                     response = await self._while_client_stays(answer)
                 else:
                     response = await answer
-                if response is None:
+                if response is None or response.status == NO_ANSWER:
                     return
                 keep_alive = request.keep_alive and not (self.reader.closing and not self.reader.requests)
                 await self._send(response, request.method, request.version, keep_alive)

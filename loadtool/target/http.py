@@ -15,6 +15,8 @@ import httptools
 LONGEST_HEAD = 16 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+NO_ANSWER = 444  # a status of nginx's: close the connection without a word
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 

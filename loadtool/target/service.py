@@ -70,7 +70,9 @@ class Service:
         self._probe = probe
         self._pacer = pacer
         self._more_stats = more_stats
+        # One each, so that more refusals do not change the service times.
         self._jitter = random.Random(settings.seed)
+        self._retry_jitter = random.Random(~settings.seed)
         self._orders = 0
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
@@ -201,7 +203,12 @@ class Service:
     def _turn_away(self, reason: str) -> Response:
         self.counts.turned_away[reason] += 1
         body = {"error": "the service is busy", "reason": reason}
-        seconds = -(-self._settings.retry_after_ns // SECOND)
+        later_ns = self._settings.retry_after_ns
+        if self._settings.retry_after_jitter_ns:
+            later_ns += self._retry_jitter.randint(0, self._settings.retry_after_jitter_ns)
+        seconds = -(
+            -later_ns // SECOND
+        )  # whole ones, rounded up: an earlier retry would be turned away again
         retry_after = (("Retry-After", str(seconds)),) if seconds else ()
         return json_response(self._settings.shed_status, body, *retry_after)
 

@@ -40,8 +40,9 @@ class Settings:
     queue_policy: str = "fifo"  # who is next, and who is turned away: one of QUEUE_POLICIES
     codel_target_ns: int = 5 * MILLISECOND  # with codel, the longest wait in a queue that stands
     codel_interval_ns: int = 100 * MILLISECOND  # it stands if not empty for so long; the longest wait else
-    shed_status: int = 503  # of an answer that turns a request away
+    shed_status: int = 503  # of an answer that turns a request away; 444: none, the connection is closed
     retry_after_ns: int = 1 * SECOND  # promised then, in whole seconds; 0: no Retry-After header
+    retry_after_jitter_ns: int = 0  # by which that is made longer, evenly up to so much
     client_leaves: str = "cancel"  # what becomes of a request whose client closes: one of WHEN_CLIENT_LEAVES
 
     store: str | None = (
@@ -160,9 +161,12 @@ OPTIONS: tuple[Option, ...] = (
            "with codel: longest wait in a queue that stands"),
     Option("--codel-interval", "codel_interval_ns", "TIME", _positive,
            "with codel: a queue not empty for so long stands; longest wait else"),
-    Option("--shed-status", "shed_status", "STATUS", _whole(400, 599), "status of an answer that turns away"),
+    Option("--shed-status", "shed_status", "STATUS", _whole(400, 599), 
+           "status of an answer that turns away; 444: close without an answer, as nginx does"),
     Option("--retry-after", "retry_after_ns", "TIME", parse_duration,
            "Retry-After of such an answer, rounded up to seconds; 0: none"),
+    Option("--retry-after-jitter", "retry_after_jitter_ns", "TIME", parse_duration,
+           "by which that is made longer at random"),
     Option("--client-leaves", "client_leaves", "WHAT", _one_of(*WHEN_CLIENT_LEAVES),
            "what becomes of a request whose client closes: cancel, finish"),
     Option("--store", "store", "HOST:PORT", _address,

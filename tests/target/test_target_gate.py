@@ -58,8 +58,8 @@ CASES: dict[str, tuple[Settings, list[Row]]] = {
         Settings(slots=1, queue=0, queue_policy="lifo"),
         [(0, 10, "served", 10), (1, 10, "queue full", 1)],
     ),
-    # A burst may wait up to the interval of 100 ms. The queue, last empty when the second came at 1, stands from
-    # 101: newcomers then wait 5 ms at most, until it runs empty at 120.
+    # A burst may wait up to the interval of 100 ms. The queue, last empty when the second came at 1, stands
+    # from 101: newcomers then wait 5 ms at most, until it runs empty at 120.
     "codel": (
         Settings(slots=1, queue=None, queue_policy="codel"),
         [(0, 40, "served", 40), (1, 40, "served", 80), (2, 40, "served", 120),

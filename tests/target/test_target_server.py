@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -127,6 +128,18 @@ async def test_full_means_503_with_retry_after() -> None:
             assert response.status_code == 503
             assert response.headers["retry-after"] == "1"
         assert (await client.get("/health")).status_code == 200
+        await stream.aclose()
+
+
+async def test_or_no_answer_at_all() -> None:
+    async with running(replace(STUCK, shed_status=444)) as (demo, client):
+        stream = await dial(demo)
+        await stream.send_all(b"GET /products/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        while (await client.get("/stats")).json()["in_flight"] == 0:
+            pass
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get("/products/1")
+        assert (await client.get("/stats")).json()["answers"]["444"] == 1
         await stream.aclose()
 
 

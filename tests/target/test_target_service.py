@@ -137,6 +137,20 @@ async def test_full_means_turned_away_at_once(
     assert world.service.counts.turned_away == {"queue full": 2}
 
 
+async def test_retry_after_can_be_spread(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """2 s plus up to 3 s, in whole seconds rounded up: 3, 4 and 5 alike (2 s sharp has no width)."""
+    settings = Settings(slots=1, queue=0, retry_after_ns=2 * SECOND, retry_after_jitter_ns=3 * SECOND)
+    world = World(nursery, settings)
+    nursery.start_soon(world.ask, "GET", "/products/1")
+    await trio.testing.wait_all_tasks_blocked()
+    promises = Counter(
+        [dict((await world.ask("GET", "/products/1")).headers)["Retry-After"] for _ in range(3000)]
+    )
+    assert promises == {text: pytest.approx(1000, abs=80) for text in "345"}
+
+
 async def test_health_and_stats_answer_while_the_queue_is_full(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
