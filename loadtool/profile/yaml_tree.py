@@ -25,6 +25,7 @@ MAX_DEPTH: Final = 50
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_DIGITS: Final = 400
 _WORDS: Final[dict[str, Any]] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
@@ -132,7 +133,7 @@ class _Builder:
         raise TypeError(f"a YAML node of a fourth kind: {node}")
 
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
-        tag, source = str(node.tag), str(node.value)
+        tag, source = str(node.tag), self._text(node, path)
         if not tag.startswith(_STANDARD_TAG):
             hint = f"{QUOTE}: unquoted, {tag} is a YAML tag"
             self._tree.flaws.append(Flaw(node.start_mark.line + 1, path, hint))
@@ -143,6 +144,18 @@ class _Builder:
         if not isinstance(value, str):
             self._tree.sources[path] = source
         return value
+
+    def _text(self, node: ScalarNode, path: Path) -> str:
+        """The scalar's text; escaped surrogate pairs are put together, as JSON means them."""
+        text = str(node.value)
+        try:
+            return (
+                text.encode("utf-16", "surrogatepass").decode("utf-16") if _SURROGATE.search(text) else text
+            )
+        except UnicodeDecodeError:
+            message = r"got half of a surrogate pair, want whole characters such as \U0001F600"
+            self._tree.flaws.append(Flaw(node.start_mark.line + 1, path, message))
+            return ""
 
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         data = {}
@@ -162,7 +175,7 @@ class _Builder:
             elif key_node.value == _MERGE and key_node.style is None:
                 for pairs in self._merges(child, path):
                     merged = {**pairs, **merged}  # of several merged mappings, the first wins
-            elif (key := str(key_node.value)) in own:
+            elif (key := self._text(key_node, path)) in own:
                 message = f"given twice, first on line {own[key][0].start_mark.line + 1}"
                 self._tree.flaws.append(Flaw(key_node.start_mark.line + 1, (*path, key), message))
             else:

@@ -1,0 +1,191 @@
+"""Which keys a profile knows where, which of the design's are not built yet, and how a place is written."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from loadtool.profile import model
+from loadtool.profile.descriptions import DESCRIPTIONS, Help
+from loadtool.profile.toxics import TOXICS
+from loadtool.profile.yaml_tree import Path
+
+ANY: Final = "*"  # any one key or index
+REST: Final = "**"  # whatever follows, at least one
+
+MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
+    ((), model.Profile),
+    (("wait_for",), model.WaitFor),
+    (("requests", ANY), model.Request),
+    (("requests", ANY, "expect"), model.Expect),
+    (("data", ANY), model.DataSource),
+    (("phases", ANY), model.Phase),
+    (("client",), model.Client),
+    (("proxies", ANY), model.Proxy),
+    (("faults", ANY), model.Fault),
+    (("validity",), model.Validity),
+)
+
+NOT_BUILT: Final[frozenset[tuple[str, ...]]] = frozenset(
+    {
+        ("abort",),
+        ("capacity",),
+        ("connections",),
+        ("flows",),
+        ("jobs",),
+        ("reconnect",),
+        ("replay",),
+        ("steady_state",),
+        ("transport",),
+        ("client", "retries"),
+        ("client", "tls"),
+        ("client", "trace"),
+        ("client", "reconnect"),
+        ("client", "transport"),
+        ("faults", ANY, "run"),
+        ("faults", ANY, "every"),
+        ("faults", ANY, "ramp"),
+        ("faults", ANY, "abort"),
+    }
+)
+
+# What people coming from other tools write, by model.
+SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Profile": {
+        "url": "target", "base_url": "target", "host": "target", "stages": "phases", "thresholds": "slos",
+        "slo": "slos", "scenarios": "requests", "request": "requests", "feeder": "data", "toxics": "faults",
+    },
+    "Request": {
+        "url": "get, post, …", "path": "get, post, …", "method": "get, post, …", "params": "query",
+        "body": "json, form, raw or multipart", "data": "json, form, raw or multipart", "check": "expect",
+        "assert": "expect", "auth": "headers",
+    },
+    "Phase": {"duration": "for", "rps": "rate", "target": "rate"},
+    "Fault": {"duration": "for", "type": "toxic", "start": "at", "attributes": "them beside toxic"},
+    "DataSource": {"path": "file"},
+}  # fmt: skip
+
+# Text, whatever it looks like: an unquoted number keeps its source text there.
+TEXTS: Final = (
+    ("name",),
+    ("headers", ANY),
+    ("requests", ANY, "name"),
+    ("requests", ANY, "headers", ANY),
+    ("requests", ANY, "query", REST),
+    ("requests", ANY, "form", REST),
+    ("requests", ANY, "multipart", REST),
+    ("requests", ANY, "raw"),
+    ("requests", ANY, "expect", "contains"),
+    ("requests", ANY, "expect", "contains", ANY),
+    ("requests", ANY, "expect", "matches"),
+    ("requests", ANY, "expect", "matches", ANY),
+    ("setup", REST),
+    ("teardown", REST),
+    ("proxies", ANY, "existing"),
+)
+BODIES: Final = tuple(("requests", ANY, body) for body in model.BODIES) + tuple(
+    ("requests", ANY, body, REST) for body in model.BODIES
+)
+PATHS: Final = tuple(("requests", ANY, method) for method in model.METHODS)
+QUERIES: Final = (("requests", ANY, "query", REST),)
+HEADERS: Final = (("headers", ANY), ("requests", ANY, "headers", ANY))
+COMMANDS: Final = (("setup",), ("setup", REST), ("teardown",), ("teardown", REST))
+URLS: Final = (("target",), ("toxiproxy",))
+UPLOADS: Final = tuple(("requests", ANY, "multipart", ANY, key) for key in ("file", "type", "filename"))
+TEMPLATES: Final = (*PATHS, *QUERIES, *HEADERS, *BODIES)
+
+
+def fits(path: Path, pattern: tuple[str, ...]) -> bool:
+    if pattern[-1:] == (REST,):
+        return len(path) >= len(pattern) and fits(path[: len(pattern) - 1], pattern[:-1])
+    return len(path) == len(pattern) and all(p in (ANY, e) for e, p in zip(path, pattern, strict=True))
+
+
+def fits_any(path: Path, patterns: Iterable[tuple[str, ...]]) -> bool:
+    return any(fits(path, pattern) for pattern in patterns)
+
+
+def is_template(path: Path) -> bool:
+    """Whether the text at this place is a template."""
+    return fits_any(path, TEMPLATES) and not fits_any(path, UPLOADS)
+
+
+def model_at(path: Path) -> type[model.Model] | None:
+    """The model of the mapping at this place; None where keys are free, or nothing belongs."""
+    return next((m for pattern, m in MODELS if fits(path, pattern)), None)
+
+
+def known_keys(m: type[model.Model], item: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that a mapping of this model may have, as they are written."""
+    keys = tuple(DESCRIPTIONS[m.__name__])
+    if m is not model.Fault:
+        return keys
+    toxic = item.get("toxic")
+    # Of a toxic that is missing or misspelled nothing is known: all attributes will do until it is mended.
+    rows = [TOXICS[toxic]] if isinstance(toxic, str) and toxic in TOXICS else list(TOXICS.values())
+    return (*keys, *dict.fromkeys(name for row in rows for name in row))
+
+
+def unknown_key(path: Path, m: type[model.Model], item: Mapping[str, Any]) -> str:
+    """What to say of a key that its model does not know."""
+    key = str(path[-1])
+    if fits_any(path, NOT_BUILT):
+        return "not built yet"
+    if (instead := SYNONYMS.get(m.__name__, {}).get(key)) is not None:
+        return f"unknown key, write {instead}"
+    known = known_keys(m, item)
+    return "unknown key" + (did_you_mean(key, known) or f", want one of {', '.join(known)}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the nearest of the known words, or nothing."""
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, 1, 0.6)
+    return f", did you mean {by_lower[near[0]]}?" if near else ""
+
+
+def help_at(path: Path) -> Help | None:
+    """What the key at this place is for; for an item of a list or mapping, with an example of an item."""
+    if not path:
+        return None
+    if (m := model_at(path[:-1])) is not None:
+        return DESCRIPTIONS[m.__name__].get(str(path[-1]))
+    if (whole := help_at(path[:-1])) is None:
+        return None
+    match whole.example:
+        case list() as items:
+            return Help(whole.text, items[0])
+        case dict() as items:
+            return Help(whole.text, next(iter(items.values())))
+    return whole
+
+
+def example_at(path: Path) -> str:
+    """An example for the value at this place, as it may be written on one line of YAML, or ""."""
+    row = help_at(path)
+    return flow(row.example) if row is not None else ""
+
+
+def flow(value: Any) -> str:
+    """Plain data as YAML on one line."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{k}: {flow(v)}" for k, v in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(flow, value)) + "]"
+        case bool():
+            return "true" if value else "false"
+    return str(value)
+
+
+def show_path(path: Path) -> str:
+    """The place as a reader would write it: `phases[2].rate`."""
+    text = ""
+    for element in path:
+        if isinstance(element, int):
+            text += f"[{element}]"
+        else:
+            name = element if element.isprintable() and element else repr(element)
+            text += f".{name}" if text else name
+    return text
