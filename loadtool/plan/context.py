@@ -5,15 +5,20 @@ Everything random comes from (seed, arrival), never from a generator that other 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import random
+import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 from loadtool.plan.rows import Feeder, Row
+from loadtool.plan.template import text_of
 
 _M64: Final = (1 << 64) - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
+_LETTERS: Final = string.ascii_letters + string.digits
 _T = TypeVar("_T")
 
 
@@ -50,7 +55,6 @@ class Draws(random.Random):
         return bits >> (-k % 64)
 
     def randint(self, a: int, b: int) -> int:
-        """An integer from a to b, both included."""
         span = b - a + 1
         if 0 < span <= 1 << 32:
             return a + (self.next64() * span >> 64)  # off from uniform by less than 2^-32
@@ -76,12 +80,15 @@ class Context:
         # The draws do not depend on the nonce: a run repeated sends the same but for its uuids.
         self._key = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")
         self._made = 0
+        # The names are those of profile/template_names.py.
         self.functions: Mapping[str, Callable[..., object]] = {
-            "randint": self.draws.randint,
-            "random": self.draws.random,
-            "uniform": self.draws.uniform,
-            "choice": self.draws.choice,
+            "randint": self.randint,
+            "uniform": self.uniform,
+            "choice": self.choice,
             "uuid": self.uuid,
+            "random_string": self.random_string,
+            "base64": encode_base64,
+            "urlencode": urlencode,
         }
 
     def begin(self, arrival: int, ordinal: int) -> None:
@@ -92,6 +99,33 @@ class Context:
         # Arrivals one apart must not start on neighbouring states: SplitMix64 steps through them.
         self.draws.restart((self._key ^ arrival) * 0xD1342543DE82EF95 & _M64)
         self.draws.restart(self.draws.next64())
+
+    def randint(self, low: int, high: int) -> int:
+        """An integer from `low` to `high`, both included."""
+        if type(low) is not int or type(high) is not int:
+            raise ValueError(
+                f"randint: got {low!r} and {high!r}, want two integers; `| int` makes one of a text"
+            )
+        if high < low:
+            raise ValueError(f"randint: got {low} to {high}, want the smaller one first")
+        return self.draws.randint(low, high)
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number from `low` to `high`."""
+        return self.draws.uniform(low, high)
+
+    def choice(self, *options: object) -> object:
+        """One of the arguments, or one item of the only argument."""
+        if len(options) == 1 and isinstance(options[0], Sequence):
+            options = tuple(options[0])
+        if not options:
+            raise ValueError("choice: got nothing to choose from")
+        return self.draws.choice(options)
+
+    def random_string(self, length: int) -> str:
+        """That many letters and digits."""
+        draw, size = self.draws.next64, len(_LETTERS)
+        return "".join([_LETTERS[draw() * size >> 64] for _ in range(length)])
 
     def uuid(self) -> str:
         """A version 4 UUID (RFC 9562) from (seed, nonce, arrival, how many this arrival had before)."""
@@ -107,6 +141,16 @@ class Context:
     def value(self, name: str) -> object:
         """What a name that is no function stands for: a feeder's row, or one of `VARIABLES`."""
         return self.row(name) if name in self.feeders else VARIABLES[name](self)
+
+
+def encode_base64(value: object) -> str:
+    """The text in UTF-8 and standard base64 (RFC 4648, §4)."""
+    return base64.b64encode(text_of(value).encode()).decode()
+
+
+def urlencode(value: object) -> str:
+    """The text percent-encoded, for places where that does not happen by itself."""
+    return quote(text_of(value), safe="")
 
 
 # Names that are neither functions nor feeders.

@@ -37,7 +37,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
             @pass_context  # which also keeps Jinja from working it out once, at compile time
             def choose(_: JinjaContext, sequence: Any) -> Any:
-                return context.draws.choice(list(sequence))
+                return context.choice(list(sequence))
 
             self.filters["random"] = choose
 
@@ -61,7 +61,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 def _parse(environment: _Environment, text: str) -> nodes.Template:
     try:
         return environment.parse(text)
-    except (TemplateError, RecursionError) as e:
+    except (TemplateError, RecursionError, OverflowError) as e:
         raise ValueError(f"not a template: {e}") from e
 
 

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_jobs import make_job, request
 
+from loadtool.plan.context import VARIABLES, Context
 from loadtool.plan.job import FilePart, RowsSpec
 from loadtool.plan.message import Message
 from loadtool.plan.mix import Mix
+from loadtool.profile import template_names
 
 ROW = RowsSpec(
     "cycle",
@@ -234,7 +236,7 @@ EVERYTHING = {
     "headers": (("X", "{{ uuid() }}"),),
     "body_kind": "json",
     "body": {
-        "r": "{{ random() }}",
+        "r": "{{ random_string(5) }}",
         "f": "{{ uniform(2, 3) }}",
         "t": "{{ [1, 2, 3] | random }}",
         "u": "{{ uuid() }}",
@@ -272,6 +274,31 @@ def test_another_run_of_the_same_seed_has_other_uuids_and_the_same_rest() -> Non
     assert first == again
     assert first[1] == next_run[1]
     assert first[2] != next_run[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("/{{ uniform(2, 3) }}", r"/2\.\d+"),
+        (
+            "/{{ choice(['a', 'b']) }}{{ choice('c', 'd') }}{{ choice('ef') }}{{ choice(7) }}",
+            "/[ab][cd][ef]7",
+        ),
+        ("/{{ random_string(12) }}{{ random_string(0) }}", "/[A-Za-z0-9]{12}"),
+        ("/{{ base64('é:b') }}", "/w6k6Yg%3D%3D"),
+        ("/{{ urlencode('a b/c') | safe }}", "/a%20b%2Fc"),
+        ("/{{ [5, 6] | random }}", "/[56]"),
+        ("/{{ range(3) | list | length }}", "/3"),
+    ],
+)
+def test_functions(path: str, pattern: str) -> None:
+    assert re.fullmatch(pattern, message(path=path).target)
+
+
+def test_functions_are_those_that_a_profile_may_use() -> None:
+    context = Context(1, "", [])
+    assert set(context.functions) == template_names.FUNCTIONS
+    assert set(VARIABLES) == template_names.VARIABLES
 
 
 def test_randint_is_uniform_from_arrival_to_arrival() -> None:
@@ -324,7 +351,8 @@ def test_a_mix_without_templates_does_not_load_jinja() -> None:
 PIECES = st.sampled_from(
     ["a", " ", "%", "%s", "é", '"', "/", "{{ row.id }}", "{{ row.text }}", "{{ row['number'] }}",
      "{{ arrival }}",
-     "{{ randint(1, 9) }}", "{{ choice(['x', 'y z']) }}", "{{ uuid() }}", "{{ random() }}", "{{ 'l/t' }}",
+     "{{ randint(1, 9) }}", "{{ choice(['x', 'y z']) }}", "{{ uuid() }}", "{{ random_string(5) }}",
+     "{{ 'l/t' }}",
      "{{ row.id | upper }}", "{% if row.flag %}yes{% endif %}", "{{- ' q ' -}}", "{# c #}", "{{ row.list }}"]
 )  # fmt: skip
 TEMPLATES = st.lists(PIECES, min_size=1, max_size=6).map("".join)

@@ -17,6 +17,8 @@ PARENTHESES = "got a function, want its value: write it with parentheses, such a
 FRAGMENT = "got a fragment (#…), which is never sent; want a path and query, with # written as %23"
 NO_BOUNDARY = "its Content-Type has no boundary; leave that header out, it is set as needed"
 BREAK = "got a line break inside, want one line of text"
+NO_HIGH = "Context.randint() missing 1 required positional argument: 'high'"
+NO_INTEGERS = "randint: got 1 and '01234', want two integers; `| int` makes one of a text"
 UNSAFE = "access to attribute '__class__' of 'str' object is unsafe."
 
 NESTED = "/" + "{% for i in [1] %}" * 30 + "{% endfor %}" * 30
@@ -40,12 +42,12 @@ def json_body(body: object) -> dict[str, object]:
         ({"path": "/{{ row['crt'] }}x"}, "path", NO_COLUMN),
         ({"path": "/{{ row.__class__ }}"}, "path", NO_COLUMN.replace("crt", "__class__")),
         ({"path": "/{{ uuid }}"}, "path", PARENTHESES),
-        (
-            {"path": "/{{ randint(1) }}"},
-            "path",
-            "Draws.randint() missing 1 required positional argument: 'b'",
-        ),
-        ({"path": "/{{ choice([]) }}"}, "path", "cannot choose from an empty sequence"),
+        ({"path": "/{{ randint(1) }}"}, "path", NO_HIGH),
+        ({"path": "/{{ randint(5, 1) }}"}, "path", "randint: got 5 to 1, want the smaller one first"),
+        ({"path": "/{{ randint(1, row.id) }}"}, "path", NO_INTEGERS),
+        ({"path": "/{{ choice([]) }}"}, "path", "choice: got nothing to choose from"),
+        ({"path": "/{{ choice() }}"}, "path", "choice: got nothing to choose from"),
+        ({"path": "/{{ [] | random }}"}, "path", "choice: got nothing to choose from"),
         ({"path": "/{{ 1 // arrival }}"}, "path", "integer division or modulo by zero"),
         ({"path": "/{{ ''.__class__.__mro__ }}"}, "path", UNSAFE),
         ({"path": "/{{ lipsum() }}"}, "path", "'lipsum' is undefined"),
