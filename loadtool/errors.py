@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 SHOWN_LENGTH = 80  # of a refused value in a message
 
@@ -41,13 +40,13 @@ def got(value: object, want: str) -> str:
 class LoadtoolError(Exception):
     """Any failure that a user is told about in one line instead of a traceback."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code: int = 3
 
 
 class UsageError(LoadtoolError):
     """The command line, the profile or a file that they name is wrong; nothing was sent."""
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,3 +81,28 @@ class FaultError(LoadtoolError):
 
 class OutputError(LoadtoolError):
     """A result could not be written: a full or read-only disk."""
+
+
+class Interrupted(LoadtoolError):
+    """Ctrl-C or SIGTERM before the load began."""
+
+    def __init__(self, number: int) -> None:
+        """`number`: of the signal."""
+        super().__init__("interrupted before the load began; nothing was sent")
+        self.exit_code = 128 + number
+
+
+def lone(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception that a nursery's group stands for: the first LoadtoolError, else the first of all.
+
+    Several at once have one cause as a rule, and one line is all that a user gets.
+    """
+    leaves: list[BaseException] = []
+    queue: list[BaseException] = [group]
+    while queue:
+        error = queue.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            queue = [*error.exceptions, *queue]
+        else:
+            leaves.append(error)
+    return next((e for e in leaves if isinstance(e, LoadtoolError)), leaves[0])

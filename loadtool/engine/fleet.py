@@ -11,12 +11,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
-
-if TYPE_CHECKING:
-    from trio import TaskStatus
 
 from loadtool.errors import SetupError
 from loadtool.measure.frame import PREFIX_BYTES, Frame, decode, lengths
@@ -100,7 +97,7 @@ class Fleet:
                 raise SetupError(answer["error"])
             self.addresses = answer["ready"]
 
-    async def run(self, duration_ns: int, *, task_status: TaskStatus[int]) -> None:
+    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
         """Start all workers at one instant (the task status: monotonic ns) and read their frames to the end.
 
         A worker that says nothing long after it should have ended is killed, and so lost.
@@ -124,6 +121,11 @@ class Fleet:
             self.stop_ns = time.monotonic_ns()
             for child in self._children:
                 await _tell(child, {"stop_ns": self.stop_ns})
+
+    def kill(self) -> None:
+        """Do not wait for the workers any more: what they have not reported is lost."""
+        for child in self._children:
+            child.kill()
 
     def _deadline(self, duration_ns: int) -> int:
         if self.stop_ns is not None:
