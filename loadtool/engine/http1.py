@@ -92,7 +92,7 @@ class Answer:
                 self.complete = True
 
     def on_body(self, data: bytes) -> None:
-        if self._no_body:
+        if self._no_body or self.complete:
             self.extra = True
         elif self.keep_body and self.body_length < MAX_KEPT_BODY:
             self.body.append(data)

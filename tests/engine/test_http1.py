@@ -1,0 +1,160 @@
+"""HTTP/1.1 without I/O: what is sent, and answers cut and mangled in every way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtool.engine.http1 import MAX_HEAD, USER_AGENT, Answer, ProtocolError, encode
+from loadtool.plan.job import Endpoint
+from loadtool.plan.message import Message
+
+ENDPOINT = Endpoint("http", "127.0.0.1", 8080, "shop.test:8080", "shop.test", "/api")
+
+
+def lines_of(data: bytes) -> list[str]:
+    return data.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "keepalive", "head"),
+    [
+        (Message("GET", "/x?a=1", (), b""), True,
+         ["GET /api/x?a=1 HTTP/1.1", "Host: shop.test:8080", f"User-Agent: {USER_AGENT}", "Accept: */*"]),
+        (Message("GET", "/", (), b""), False,
+         ["GET /api/ HTTP/1.1", "Host: shop.test:8080", f"User-Agent: {USER_AGENT}", "Accept: */*",
+          "Connection: close"]),
+        (Message("POST", "/", (), b""), True,
+         ["POST /api/ HTTP/1.1", "Host: shop.test:8080", f"User-Agent: {USER_AGENT}", "Accept: */*",
+          "Content-Length: 0"]),
+        (Message("DELETE", "/", (), b"why"), True,
+         ["DELETE /api/ HTTP/1.1", "Host: shop.test:8080", f"User-Agent: {USER_AGENT}", "Accept: */*",
+          "Content-Length: 3"]),
+        (Message("GET", "/", (("HOST", "other"), ("user-agent", "me"), ("Accept", "text/html")), b""), True,
+         ["GET /api/ HTTP/1.1", "HOST: other", "user-agent: me", "Accept: text/html"]),
+    ],
+)  # fmt: skip
+def test_encode(message: Message, keepalive: bool, head: list[str]) -> None:
+    data = encode(message, ENDPOINT, keepalive=keepalive)
+    assert lines_of(data) == head
+    assert data.endswith(b"\r\n\r\n" + message.body)
+
+
+def read(chunks: list[bytes], *, no_body: bool = False, keep_body: bool = True) -> Answer:
+    answer = Answer()
+    answer.expect(no_body=no_body, keep_body=keep_body)
+    for chunk in chunks:
+        answer.feed(chunk)
+    return answer
+
+
+VALID = [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello", True),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\nT: x\r\n\r\n",
+     200, b"hello", True),
+    (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
+    (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, b"", True),
+    (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok", 201, b"ok", True),
+    (b"HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 503, b"", False),
+    (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "status", "body", "reusable"), VALID)
+def test_a_valid_answer_split_anywhere_is_the_same_answer(
+    data: bytes, status: int, body: bytes, reusable: bool
+) -> None:
+    for at in range(1, len(data)):
+        answer = read([data[:at], data[at:]])
+        assert (answer.complete, answer.status, answer.body_bytes()) == (True, status, body), at
+        assert answer.reusable() is reusable, at
+    bytewise = read([data[i : i + 1] for i in range(len(data))])
+    assert (bytewise.complete, bytewise.status, bytewise.body_bytes()) == (True, status, body)
+
+
+@pytest.mark.parametrize(("data", "status", "body", "reusable"), VALID)
+def test_incomplete_is_not_complete(data: bytes, status: int, body: bytes, reusable: bool) -> None:
+    for at in range(1, len(data)):
+        answer = read([data[:at]])
+        assert not answer.complete
+        assert not answer.end_of_file(), f"cut after {at} bytes"
+
+
+def test_without_a_length_the_end_of_the_connection_is_the_end() -> None:
+    answer = read([b"HTTP/1.1 200 OK\r\nX: 1\r\n\r\n", b"all", b" of it"])
+    assert not answer.complete
+    assert answer.end_of_file()
+    assert answer.body_bytes() == b"all of it"
+    assert not answer.reusable()
+
+
+@pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\n", b"junk", VALID[0][0]])
+def test_bytes_after_the_end_spoil_the_connection_and_not_the_answer(extra: bytes) -> None:
+    answer = read([VALID[0][0] + extra])
+    assert (answer.complete, answer.status, answer.body_bytes()) == (True, 200, b"hello")
+    assert not answer.reusable()
+
+
+def test_head_has_no_body() -> None:
+    data = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+    answer = read([data], no_body=True)
+    assert answer.complete
+    assert answer.reusable()
+    assert not read([data + b"hello"], no_body=True).reusable()
+    # and the parser is as good as new for the next answer
+    answer.expect(no_body=False, keep_body=True)
+    assert answer.feed(VALID[0][0])
+    assert answer.body_bytes() == b"hello"
+
+
+def test_one_reader_reads_many_answers() -> None:
+    answer = Answer()
+    for data, status, body, _ in VALID[:5] * 3:
+        answer.expect(no_body=False, keep_body=True)
+        assert answer.feed(data)
+        assert (answer.status, answer.body_bytes()) == (status, body)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "it began b'SSH-2.0"),
+        (b"\x16\x03\x01\x02\x00", "it began"),
+        (b"<html>old</html>", "it began"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n", "Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "chunk size"),
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "101"),
+    ],
+)
+def test_what_is_not_http(data: bytes, words: str) -> None:
+    with pytest.raises(ProtocolError, match=words):
+        read([data])
+
+
+def test_a_head_without_end_is_given_up() -> None:
+    answer = Answer()
+    answer.feed(b"HTTP/1.1 200 OK\r\n")
+    answer.feed(b"X-Header: " + b"x" * (MAX_HEAD - 40))
+    with pytest.raises(ProtocolError, match=r"a head of more than 256 KiB"):
+        answer.feed(b"x" * 40)
+
+
+@given(st.sampled_from([v[0] for v in VALID]), st.data())
+def test_mangled_answers_end_in_an_answer_or_a_protocol_error(valid: bytes, data: st.DataObject) -> None:
+    mangled = bytearray(valid)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(mangled) - 1))
+        mangled[at] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(mangled)))
+    answer = Answer()
+    try:
+        answer.feed(bytes(mangled[:cut]))
+        answer.feed(bytes(mangled[cut:]))
+    except ProtocolError:
+        assert not answer.complete
+        return
+    answer.end_of_file()
+    assert answer.complete in (True, False)
+    assert answer.reusable() <= answer.complete
