@@ -8,6 +8,7 @@ second does not wait for the workers any more. Faults come out either way.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -21,9 +22,10 @@ from urllib.parse import urlsplit
 import trio
 
 import loadtool
-from loadtool.chaos.conductor import Conductor, ProxySpec
+from loadtool.chaos.conductor import Conductor
 from loadtool.chaos.control import Control
-from loadtool.chaos.fault import planned_faults
+from loadtool.chaos.fault import planned_faults, proxy_specs
+from loadtool.chaos.journal import Journal
 from loadtool.chaos.probe import HttpProbe, Prober
 from loadtool.chaos.source import open_toxiproxy
 from loadtool.engine.build import compiled
@@ -219,7 +221,7 @@ class _Run:
         url = demo.url if demo is not None else profile.target
         endpoint = endpoint_of(url)
         await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *self._options.allow_hosts))
-        job = build_job(loaded, endpoint=endpoint)
+        job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
         if profile.proxies:
             endpoint = await self._open_proxies(stack, loaded, job, endpoint, demo)
             job = replace(job, endpoint=endpoint)
@@ -240,12 +242,11 @@ class _Run:
         places = {"target": f"{_bracketed(endpoint.host)}:{endpoint.port}"}
         if demo is not None:
             places[DEMO_STORE] = demo.store
-        specs = {
-            name: ProxySpec(name, places.get(p.upstream or "", p.upstream), p.listen, p.existing)
-            for name, p in profile.proxies.items()
-        }
         faults = planned_faults(profile, Timeline.of(job))
-        conductor = Conductor(control, specs, faults, owned=url is None)
+        run_id = secrets.token_hex(4)
+        journal = None if control.owned else stack.enter_context(Journal(control.url, run_id))
+        specs = proxy_specs(profile, places)
+        conductor = Conductor(control, specs, faults, journal, lambda event: None, run_id)
         stack.push_async_callback(conductor.teardown)
         self._conductor = conductor
         listens = await conductor.open_proxies()
