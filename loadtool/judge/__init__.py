@@ -1,0 +1,1 @@
+"""Result -> Verdict. Pure: no clock, no I/O."""

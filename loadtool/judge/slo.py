@@ -1,0 +1,195 @@
+"""SLOs: from the cells of a result to pass, fail or inconclusive (design §6). One row of `METRICS` a metric.
+
+A quantile passes or fails on its value. Only where fewer than 10 samples lie beyond it *and* its interval
+straddles the threshold is it inconclusive: the run was too short to tell.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtool.judge import intervals
+from loadtool.judge.case import Case
+from loadtool.judge.words import counted, metric_name
+from loadtool.measure.books import in_ms
+from loadtool.measure.histogram import rank
+from loadtool.measure.outcome import H_OK, H_SERVICE, H_SHED
+from loadtool.measure.population import CellKey, Cells, Population, pool
+from loadtool.measure.result import Result, SloFigure
+from loadtool.profile.slo import Slo
+
+OPERATORS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+FEW_BEYOND: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured: in ms, as a share or per second. `value` is None if there is no sample."""
+
+    value: float | None
+    samples: int
+    interval: tuple[float, float] | None = None
+    beyond: int | None = None  # samples beyond a quantile
+
+
+Measure = Callable[[Population, Slo], Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    measure: Measure
+    samples: str  # what is counted, singular
+    passes_without: str = ""  # the note with which it passes when there is no sample
+
+
+def _quantile(code: int, *, failed: bool = False) -> Measure:
+    """A quantile of one histogram class; `failed`: each failed arrival is a sample, and infinite."""
+
+    def measure(population: Population, slo: Slo) -> Evidence:
+        if slo.quantile is None:
+            raise ValueError(f"a quantile is missing: {slo.text}")
+        histogram = population.histogram(code)
+        infinite = population.failed if failed else 0
+        n = histogram.total + infinite
+        if n == 0:
+            return Evidence(None, 0)
+        lo, hi = intervals.quantile_ranks(slo.quantile, n)
+        low = in_ms(histogram.value_at_rank(lo)) or 0.0  # no rank: 0
+        high = in_ms(histogram.value_at_rank(hi))
+        return Evidence(
+            value=in_ms(histogram.quantile(slo.quantile, infinite)),
+            samples=n,
+            interval=(low, math.inf if high is None else high),
+            beyond=n - rank(slo.quantile, n),
+        )
+
+    return measure
+
+
+def _share(part: Callable[[Population], int]) -> Measure:
+    """A share of the arrivals."""
+
+    def measure(population: Population, slo: Slo) -> Evidence:
+        n, count = population.finished, part(population)
+        return Evidence(count / n, n, intervals.proportion(count, n)) if n else Evidence(None, 0)
+
+    return measure
+
+
+def _rate(part: Callable[[Population], int]) -> Measure:
+    """Arrivals per second of the stretches covered, counted by when they were due."""
+
+    def measure(population: Population, slo: Slo) -> Evidence:
+        n, seconds = population.finished, population.seconds
+        if not n or not seconds:
+            return Evidence(None, 0)
+        count = part(population)
+        low, high = intervals.poisson(count)
+        return Evidence(count / seconds, n, (low / seconds, high / seconds))
+
+    return measure
+
+
+def _max(population: Population, slo: Slo) -> Evidence:
+    return Evidence(population.answered.max_ms, population.answered.total)
+
+
+def _mean(population: Population, slo: Slo) -> Evidence:
+    return Evidence(population.answered.mean_ms, population.answered.total)
+
+
+# Metric of `profile/slo.py` -> what it is. `max` and `mean` cover answered arrivals, `error rate` and `shed
+# rate` are shares of all arrivals, `goodput` counts ok ones within `good_within` and `rate` all ok ones.
+METRICS: Final[dict[str, Metric]] = {
+    "quantile": Metric(_quantile(H_OK, failed=True), "arrival"),
+    "ok quantile": Metric(_quantile(H_OK), "ok answer"),
+    "shed quantile": Metric(_quantile(H_SHED), "shed", passes_without="no sheds"),
+    "service quantile": Metric(_quantile(H_SERVICE), "attempt"),
+    "max": Metric(_max, "answer"),
+    "mean": Metric(_mean, "answer"),
+    "error rate": Metric(_share(lambda p: p.failed), "arrival"),
+    "shed rate": Metric(_share(lambda p: p.shed), "arrival"),
+    "goodput": Metric(_rate(lambda p: p.good), "arrival"),
+    "rate": Metric(_rate(lambda p: p.ok), "arrival"),
+}
+
+
+def judge_slos(result: Result) -> list[SloFigure]:
+    """Each SLO of the result's profile, judged from the result alone. Raises UsageError if unreadable."""
+    case = Case.of(result)
+    return judge_cells(case.slos, case.cells, case.warmups)
+
+
+def judge_cells(slos: Sequence[Slo], cells: Cells, warmups: Container[str]) -> list[SloFigure]:
+    """The same for cells that are at hand, as while a run lasts (`Tally.populations`)."""
+    return [_judge(slo, covered(slo, cells, warmups)) for slo in slos]
+
+
+def covered(slo: Slo, cells: Cells, warmups: Container[str]) -> list[tuple[CellKey, Population]]:
+    """The cells that an SLO is about.
+
+    `during` names a phase, or else a fault: the stretches of any phase in which it was planned active.
+    Without it, all phases but warm-ups, pooled.
+    """
+    return [(k, p) for k, p in _during(slo, cells, warmups) if slo.request in (None, k.request)]
+
+
+def _during(slo: Slo, cells: Cells, warmups: Container[str]) -> Iterable[tuple[CellKey, Population]]:
+    if slo.during is None:
+        return [(k, p) for k, p in cells.items() if k.phase not in warmups]
+    in_phase = [(k, p) for k, p in cells.items() if k.phase == slo.during]
+    return in_phase or [(k, p) for k, p in cells.items() if slo.during in k.faults]
+
+
+def _judge(slo: Slo, cells: list[tuple[CellKey, Population]]) -> SloFigure:
+    metric = METRICS[slo.metric]
+    evidence = metric.measure(pool(cells), slo) if cells else Evidence(None, 0)
+    status, note = _status(slo, metric, evidence, reached=bool(cells))
+    return SloFigure(
+        text=slo.text,
+        line=slo.line,
+        metric=metric_name(slo),
+        phase=slo.during,
+        request=slo.request,
+        value=_finite(evidence.value),
+        threshold=slo.threshold,
+        status=status,
+        samples=evidence.samples,
+        ci95=_ends(evidence.interval),
+        note=note,
+    )
+
+
+def _status(slo: Slo, metric: Metric, evidence: Evidence, *, reached: bool) -> tuple[str, str]:
+    if not reached:
+        return "inconclusive", f"{slo.during or 'what it is about'} was not reached"
+    if evidence.value is None:
+        return (
+            ("pass", metric.passes_without)
+            if metric.passes_without
+            else ("inconclusive", f"no {metric.samples}s")
+        )
+    meets = OPERATORS[slo.op]
+    if evidence.beyond is not None and evidence.beyond < FEW_BEYOND and evidence.interval is not None:
+        low, high = evidence.interval
+        if meets(low, slo.threshold) != meets(high, slo.threshold):
+            return (
+                "inconclusive",
+                f"only {counted(evidence.samples, metric.samples)}, {evidence.beyond} beyond it",
+            )
+    return ("pass" if meets(evidence.value, slo.threshold) else "fail"), ""
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else value
+
+
+def _ends(interval: tuple[float, float] | None) -> list[float | None] | None:
+    """As the file holds it; an interval that begins beyond every answer has no ends to speak of."""
+    if interval is None or math.isinf(interval[0]):
+        return None
+    return [interval[0], _finite(interval[1])]

@@ -1,0 +1,122 @@
+"""Validity: was it the service that was measured, or this tool and its machine (design §7)?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from loadtool.judge.case import Case
+from loadtool.judge.slo import covered
+from loadtool.judge.words import counted, number, percentile
+from loadtool.measure.books import in_ms
+from loadtool.measure.histogram import merged
+from loadtool.measure.outcome import H_LAG
+from loadtool.measure.result import Result
+from loadtool.measure.summary import lag_of
+from loadtool.measure.summary import late_share as share_above
+from loadtool.profile.model import Validity
+from loadtool.units import MILLISECOND
+
+LAG_QUANTILE: Final = 0.99
+LAG_REMEDY: Final = "fewer requests per core, --workers, a quieter machine, or a looser `validity: lag`"
+# Outcomes that mean that an HTTP answer came, besides ok and shed.
+_ANSWERED: Final = ("status", "check")
+_FILES: Final = "raise `ulimit -n`, or lower `client.connections`"
+_PORTS: Final = "keep connections alive, lower `client.connections`, or widen the range of local ports"
+_MEMORY: Final = "lower `client.connections`, or give the machine more memory"
+# errno -> what ran out, and what helps.
+_LOCAL: Final = {
+    "EMFILE": ("open files", _FILES),
+    "ENFILE": ("open files of the whole machine", _FILES),
+    "EADDRNOTAVAIL": ("local ports", _PORTS),
+    "EADDRINUSE": ("local ports", _PORTS),
+    "EAGAIN": ("local ports", _PORTS),
+    "ENOBUFS": ("socket buffers", _MEMORY),
+    "ENOMEM": ("memory", _MEMORY),
+}
+
+
+def lag_bound_ms(result: Result) -> float:
+    """The profile's `validity: lag`, or its default."""
+    return Validity.model_validate(result.profile.get("validity") or {}).lag / MILLISECOND
+
+
+def late_share(case: Case) -> float:
+    """The share of arrivals, but those of warm-ups, that left later than the bound."""
+    return share_above(lag_of(case.cells, case.warmups), lag_bound_ms(case.result))
+
+
+def invalidities(case: Case) -> list[str]:
+    """Why the run proves nothing about the service, each with its figures and a remedy; empty if it does."""
+    result = case.result
+    return [*result.problems, *_faults(result), *_generator(result), *_answers(result), *_lags(case)]
+
+
+def _faults(result: Result) -> Iterator[str]:
+    """Faults that could not be placed or removed, unless `problems` says so already."""
+    for fault in result.faults:
+        said = any(fault.name in problem for problem in result.problems)
+        if fault.problem and not said:
+            yield f"fault {fault.name}: {fault.problem}"
+        elif fault.started_s is None and not said and not result.interrupted:
+            yield f"fault {fault.name} was never placed: see that its proxy is there, and run again"
+        elif fault.started_s is not None and not fault.removed and not said:
+            yield f"fault {fault.name} may still be active: remove it with `loadtool chaos recover`"
+
+
+def _generator(result: Result) -> Iterator[str]:
+    generator = result.generator
+    if generator.workers_lost:
+        lost = result.totals.errors.get("lost", 0)
+        yield (
+            f"{counted(generator.workers_lost, 'worker')} of {result.engine.workers} died, "
+            f"with {counted(lost, 'arrival')} unaccounted for: look in the system's log for what killed them "
+            "(often too little memory), and run again"
+        )
+    for name, times in sorted(generator.local.items()):
+        what, remedy = _LOCAL.get(name, ("a resource", "free it, or use a bigger machine"))
+        yield f"this machine ran out of {what} ({name}, {counted(times, 'time')}): {remedy}"
+
+
+def _answers(result: Result) -> Iterator[str]:
+    totals = result.totals
+    if totals.ok + totals.shed + sum(totals.errors.get(kind, 0) for kind in _ANSWERED):
+        return
+    target = result.profile.get("target", "the target")
+    if not totals.scheduled:
+        yield "no HTTP answer in the whole run: no arrival was due; raise a phase's `rate` or its `for`"
+        return
+    kind = max(totals.errors, key=lambda k: totals.errors[k], default="")
+    detail = next(
+        (f", {e['detail']}" for e in result.examples if e.get("kind") == kind and e.get("detail")), ""
+    )
+    yield (
+        f"no HTTP answer in the whole run: {totals.errors.get(kind, 0):,} of {totals.scheduled:,} ended as "
+        f"{kind}{detail}; see that {target} is up and reachable from here"
+    )
+
+
+def _lags(case: Case) -> Iterator[str]:
+    bound = lag_bound_ms(case.result)
+    for phase in case.result.phases:
+        if phase.name in case.warmups:
+            continue
+        q = _lag_quantile(phase.name, case)
+        lag = merged(p.histogram(H_LAG) for key, p in case.cells.items() if key.phase == phase.name)
+        value = in_ms(lag.quantile(q))
+        if value is not None and value > bound:
+            yield (
+                f"the generator was late in {phase.name}: send lag {percentile(q)} was {number(value)} ms, "
+                f"over {number(bound)} ms: {LAG_REMEDY}"
+            )
+
+
+def _lag_quantile(phase: str, case: Case) -> float:
+    """p99, or the highest quantile that an SLO uses on arrivals of this phase."""
+    used = [
+        slo.quantile
+        for slo in case.slos
+        if slo.quantile is not None
+        and any(key.phase == phase for key, _ in covered(slo, case.cells, case.warmups))
+    ]
+    return max([LAG_QUANTILE, *used])

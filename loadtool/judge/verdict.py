@@ -1,0 +1,93 @@
+"""Verdict: one word, its reasons and its exit code, from a result alone. The first that fits (design §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from loadtool.judge.case import Case
+from loadtool.judge.slo import judge_cells
+from loadtool.judge.validity import invalidities, late_share
+from loadtool.judge.words import counted, written
+from loadtool.measure.result import Result, SloFigure
+from loadtool.profile.slo import Kind
+
+SIGNALS: Final = {"SIGINT": 130, "SIGTERM": 143}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    verdict: str  # pass, fail, inconclusive, invalid or interrupted
+    reasons: tuple[str, ...]
+    exit_code: int
+
+
+def judge(result: Result) -> Verdict:
+    """Fill in the result's `slos`, `verdict`, `reasons` and `generator.late_share`, and say the verdict.
+
+    The same for a result read back from its file. Raises UsageError if its cells or SLOs are unreadable.
+    """
+    case = Case.of(result)
+    result.slos = judge_cells(case.slos, case.cells, case.warmups)
+    result.generator.late_share = late_share(case)
+    verdict = next(v for rule in RULES if (v := rule(case)) is not None)
+    result.verdict, result.reasons = verdict.verdict, list(verdict.reasons)
+    return verdict
+
+
+def _interrupted(case: Case) -> Verdict | None:
+    signal = case.result.interrupted
+    if signal is None:
+        return None
+    reason = f"interrupted by {signal} after {case.result.elapsed_s:.1f} s"
+    return Verdict("interrupted", (reason, *invalidities(case)), SIGNALS.get(signal, SIGNALS["SIGINT"]))
+
+
+def _invalid(case: Case) -> Verdict | None:
+    reasons = invalidities(case)
+    return Verdict("invalid", tuple(reasons), 3) if reasons else None
+
+
+def _fail(case: Case) -> Verdict | None:
+    reasons = _those(case, "fail")
+    return Verdict("fail", reasons, 1) if reasons else None
+
+
+def _inconclusive(case: Case) -> Verdict | None:
+    reasons = _those(case, "inconclusive")
+    return Verdict("inconclusive", reasons, 3) if reasons else None
+
+
+def _pass(case: Case) -> Verdict | None:
+    number = len(case.slos)
+    return Verdict("pass", (f"{counted(number, 'SLO')} met" if number else "no SLOs",), 0)
+
+
+RULES: Final[tuple[Callable[[Case], Verdict | None], ...]] = (
+    _interrupted, _invalid, _fail, _inconclusive, _pass,
+)  # fmt: skip
+
+
+def _those(case: Case, status: str) -> tuple[str, ...]:
+    judged = zip(case.slos, case.result.slos, strict=True)
+    return tuple(_sentence(figure, slo.kind) for slo, figure in judged if figure.status == status)
+
+
+def _sentence(slo: SloFigure, kind: Kind) -> str:
+    """`p99 < 250ms during baseline: 310 ms (95 % interval 290 ms to 330 ms)`."""
+    if slo.value is not None:
+        value = written(kind, slo.value)
+    else:
+        value = "∞" if slo.samples else "nothing measured"
+    said = (
+        [f"95 % interval {_end(kind, slo.ci95[0], '0')} to {_end(kind, slo.ci95[1], '∞')}"]
+        if slo.ci95
+        else []
+    )
+    said += [slo.note] if slo.note else []
+    return f"{slo.text}: {value}" + (f" ({'; '.join(said)})" if said else "")
+
+
+def _end(kind: Kind, value: float | None, missing: str) -> str:
+    return missing if value is None else written(kind, value)
