@@ -7,6 +7,7 @@ that moment, and the first screen comes back untouched for the report.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,6 +21,7 @@ from loadtool.report.live_frame import frame
 from loadtool.report.live_picture import Pictures
 from loadtool.report.now import Now
 from loadtool.report.stage import Stage
+from loadtool.report.text import clean
 
 LEAST_SIZE: Final = (40, 10)  # columns and lines: in less, plain lines say more
 
@@ -33,8 +35,8 @@ def suits(console: Console) -> bool:
 class LiveView:
     """`begin`, then `update` a few times a second, then `end`; as a context manager it ends by itself.
 
-    Calls may come from any one thread at a time. A terminal that stops reading blocks them: whoever must not
-    wait calls from a thread.
+    A terminal that stops reading (Ctrl-S) blocks `update`: whoever has more to do calls it from a thread.
+    `notice` never waits for it.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -42,6 +44,7 @@ class LiveView:
         self._pictures = Pictures()
         self._stage: Stage | None = None
         self._notice = ""
+        self._drawing = Lock()
         self._last: tuple[Snapshot, Collection[str], Sequence[SloFigure]] | None = None
         self._live = Live(
             console=self.console,
@@ -53,20 +56,31 @@ class LiveView:
 
     def begin(self, stage: Stage) -> None:
         """Take the screen; the first `update` fills it."""
-        self._stage = stage
+        self._stage, self._notice = stage, ""
         self._live.start()
 
     def update(
         self, now: Snapshot, active_faults: Collection[str] = (), slos: Sequence[SloFigure] = ()
     ) -> None:
         """Draw what is known now: `active_faults` by name as they really are, `slos` as they stand."""
-        self._last = (now, active_faults, slos)
-        self._draw()
+        with self._drawing:
+            self._last = (now, active_faults, slos)
+            self._draw()
 
     def notice(self, text: str) -> None:
-        """Show a line that stays: what an interrupt has set in motion, what went wrong."""
+        """Show a line that stays: what an interrupt has set in motion, what went wrong.
+
+        Before `begin` and after `end` it is printed; while an `update` draws, the next one will show it.
+        """
+        if not self._live.is_started:
+            self.console.print(Text(clean(text), style="dim"))
+            return
         self._notice = text
-        self._draw()
+        if self._drawing.acquire(blocking=False):
+            try:
+                self._draw()
+            finally:
+                self._drawing.release()
 
     def end(self) -> None:
         """Give the screen back. May be called twice."""

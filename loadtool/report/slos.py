@@ -1,15 +1,23 @@
-"""How an SLO's value, threshold and interval are written: ms, share, rate or factor, as its metric says."""
+"""How an SLO's value, threshold and interval are written: time, share or rate, as its metric says."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from loadtool.measure.result import SloFigure
+from loadtool.profile.slo import METRICS, Kind
 from loadtool.report import figures
 
 _PADDING: Final = re.compile(r"(\.\d*?)0+(?!\d)")  # 0.100% is 0.1%, 1.00 s is 1 s
-_SHARES: Final = ("rate", "share", "ratio", "retention", "rejection", "hysteresis")
+_QUANTILE: Final = re.compile(r"\s*\bp[\d.]+$")
+# Kind of metric -> how its value is written; `measured`: there were samples, so that no value means infinity.
+_WRITERS: Final[dict[Kind, Callable[[float | None, bool], str]]] = {
+    "time": lambda value, measured: figures.duration(value, failed=measured),
+    "share": lambda value, _: figures.share(value),
+    "per_second": lambda value, _: figures.rate(value),
+}
 
 
 def value(slo: SloFigure) -> str:
@@ -32,10 +40,13 @@ def interval(slo: SloFigure) -> str:
 
 
 def _written(slo: SloFigure, value: float | None) -> str:
-    if slo.metric.endswith(_SHARES):
-        return figures.share(value)
-    if slo.metric.endswith("amplification"):
-        return figures.ratio(value)
-    if slo.metric.endswith("goodput"):
-        return figures.rate(value)
-    return figures.duration(value, failed=slo.samples > 0)
+    return _WRITERS[_kind(slo.metric)](value, slo.samples > 0)
+
+
+def _kind(metric: str) -> Kind:
+    """What a metric measures, by its key in the table of metrics or by its name in a profile (`shed p99`)."""
+    if metric in METRICS:
+        return METRICS[metric].kind
+    prefix, quantiles = _QUANTILE.subn("", metric)
+    named = (m.kind for m in METRICS.values() if m.prefix == prefix and m.quantile == bool(quantiles))
+    return next(named, "time")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loadtool.measure.result import (
     Engine,
@@ -62,7 +62,7 @@ def _slice(t: int) -> Slice:
     )
 
 
-def _figures(cls: type[T], slices: list[Slice], seconds: float, base: float, **more: object) -> T:
+def _figures(cls: type[T], slices: list[Slice], seconds: float, base: float, **more: Any) -> T:
     errors = Counter[str]()
     for s in slices:
         errors.update(s.errors)
@@ -95,7 +95,7 @@ def _figures(cls: type[T], slices: list[Slice], seconds: float, base: float, **m
         shed_ms=Quantiles(p50=1.1, p99=3.9),
         failed_share=lost,
         **more,
-    )  # type: ignore[arg-type]  # `more` are the fields of the subclasses
+    )
 
 
 def passed() -> Result:

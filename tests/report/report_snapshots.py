@@ -1,4 +1,4 @@
-"""A synthetic run, second by second, for the tests of the views: snapshots as the recorder would give them."""
+"""A synthetic run, second by second, for the tests of the views: snapshots as the recorder gives them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ def snapshot(t: float) -> Snapshot:
     """The run at t seconds; the last full slice is the one before."""
     slices = passed().series[: int(t)]
     points = tuple(
-        Point(s.t, s.scheduled, s.ok, s.shed, sum(s.errors.values()), s.p50, math.inf if s.p99 is None else s.p99)
+        Point(
+            s.t,
+            s.scheduled,
+            s.ok,
+            s.shed,
+            sum(s.errors.values()),
+            s.p50,
+            math.inf if s.p99 is None else s.p99,
+        )
         for s in slices
     )
     last = points[-1] if points else Point(0.0, 0.0, 0.0, 0.0, 0.0, None, None)

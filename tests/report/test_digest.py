@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+from report_samples import SAMPLES, failed, invalid, passed
+
+from loadtool.measure.result import FaultFigure, Figures, Probe
+from loadtool.report import digest
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_samples_conserve(name: str) -> None:
+    r = SAMPLES[name]()
+    for f in (r.totals, *r.phases, *r.requests):
+        assert f.scheduled == f.ok + f.shed + sum(f.errors.values())
+    for s in r.series:
+        assert s.scheduled == s.ok + s.shed + sum(s.errors.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("passed", "all 4 SLOs were met."),
+        ("failed", "2 of 5 SLOs were not met."),
+        ("invalid", "this run proves nothing about the target."),
+        ("interrupted", "ended by SIGINT after 36.4 s; a run cut short is never a pass."),
+        ("empty", "ended by SIGTERM after 0.0 s; a run cut short is never a pass."),
+    ],
+)
+def test_the_verdict_in_one_sentence(name: str, sentence: str) -> None:
+    assert digest.headline(SAMPLES[name]()) == sentence
+
+
+@pytest.mark.parametrize(
+    ("verdict", "slos", "sentence"),
+    [
+        ("pass", 0, "the profile has no SLOs."),
+        ("pass", 1, "its SLO was met."),
+        ("pass", 2, "both SLOs were met."),
+        ("inconclusive", 5, "no SLO failed, but 1 of 5 SLOs could not be decided."),
+        ("", 0, "this result has not been judged."),
+    ],
+)
+def test_sentences_count(verdict: str, slos: int, sentence: str) -> None:
+    r = failed()
+    r.verdict, r.slos = verdict, r.slos[:slos]
+    assert digest.headline(r) == sentence
+
+
+def test_problems_are_told_once() -> None:
+    r = invalid()
+    r.problems = [r.reasons[0], "a worker was killed"]
+    assert digest.reasons(r) == [r.reasons[0], "a worker was killed"]
+
+
+def test_errors_come_by_number_with_their_first_example() -> None:
+    r = passed()
+    r.examples.append({"kind": "timeout", "request": "later", "due_s": 40.0, "detail": "another one"})
+    timeout, reset = digest.errors(r)
+    assert (timeout.kind, timeout.n, timeout.detail, timeout.request, timeout.due_s) == (
+        "timeout",
+        60,
+        "no answer within 2s",
+        "checkout",
+        35.21,
+    )
+    assert timeout.of_all == pytest.approx(60 / 10300)
+    assert (reset.kind, reset.n) == ("reset", 15)
+
+
+def test_an_error_without_an_example_is_counted_all_the_same() -> None:
+    r = passed()
+    r.examples = []
+    assert [(e.kind, e.n, e.detail) for e in digest.errors(r)] == [("timeout", 60, ""), ("reset", 15, "")]
+
+
+def test_probes_are_told_apart_by_the_faults_real_windows() -> None:
+    r = passed()
+    r.faults = [
+        FaultFigure("slow", "", "store", "latency", [10.0, 20.0], 10.0, 20.0, True),
+        FaultFigure("cut", "", "store", "down", [15.0, 25.0], 15.0, None, False),
+        FaultFigure("never", "", "store", "down", [0.0, 5.0]),
+    ]
+    r.elapsed_s = 30.0
+    r.probes = [
+        Probe("store", 1.0, True, 1.0),
+        Probe("store", 2.0, True, 3.0),
+        Probe("store", 9.9, True, 2.0),
+        Probe("store", 10.0, True, 200.0),
+        Probe("store", 16.0, False, None),
+        Probe("store", 20.0, False, None),
+    ]
+    outside, slow, cut = digest.probes(r)
+    assert (outside.fault, outside.n, outside.failed, outside.least, outside.median, outside.most) == (
+        None,
+        3,
+        0,
+        1.0,
+        2.0,
+        3.0,
+    )
+    assert (slow.fault, slow.n, slow.failed, slow.median) == ("slow", 2, 1, 200.0)
+    assert (cut.fault, cut.n, cut.failed, cut.median) == ("cut", 2, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "planned", "actual", "removal"),
+    [
+        (
+            FaultFigure("f", "", "p", "t", [34.0, 39.0], 34.01, 39.02, True),
+            "34.0 – 39.0 s",
+            "34.01 – 39.02 s",
+            "removed",
+        ),
+        (FaultFigure("f", "", "p", "t", [34.0, 39.0], 34.01), "34.0 – 39.0 s", "34.01 s – ?", "NOT REMOVED"),
+        (FaultFigure("f", "", "p", "t", [34.0, 39.0]), "34.0 – 39.0 s", "never placed", "nothing to remove"),
+        (FaultFigure("f", "", "p", "t", problem="refused"), "n/a", "never placed", "NOT REMOVED"),
+    ],
+)
+def test_a_fault_as_planned_and_as_it_was(
+    fault: FaultFigure, planned: str, actual: str, removal: str
+) -> None:
+    assert (digest.planned(fault), digest.actual(fault), digest.removal(fault)) == (planned, actual, removal)
+
+
+def test_a_quantile_is_infinite_only_where_something_was_due() -> None:
+    assert digest.quantile(Figures(scheduled=5, shed=1), None) == "∞"
+    assert digest.quantile(Figures(scheduled=5, shed=5), None) == "n/a"
+    assert digest.quantile(Figures(scheduled=5), 12.0) == "12 ms"
+
+
+def test_the_generators_health_names_what_went_wrong() -> None:
+    told = dict(digest.health(invalid()))
+    assert told["send lag"] == "p50 2 ms · p99 48 ms · max 310 ms; 8.10% of arrivals late"
+    assert told["workers"] == "2 processes on 2 usable cores, 1 LOST; busiest at 99.7% of a core"
+    assert told["ran out of"] == "EMFILE 31 times"
+    assert told["unsent"] == "31 arrivals timed out before they left"
+    well = dict(digest.health(passed()))
+    assert well["engine"] == "transport http1, plain Python, loadtool 0.1.0"
+    assert well["toxiproxy"] == "embedded server"
+    assert "unsent" not in well
+    assert "ran out of" not in well
