@@ -13,8 +13,8 @@ from loadtool.profile.yaml_tree import Path
 
 # Stand-ins for values that are not known yet, one of which suits nearly every key.
 STAND_INS: Final = (
-    "pending", "1", "1s", "1/s", "1%", "1KB", "1KB/s", "500", "127.0.0.1:1", "http://127.0.0.1:1", "/pending", "true",
-    "spike", "latency",
+    "pending", "1", "1s", "1/s", "1%", "1KB", "1KB/s", "500", "127.0.0.1:1", "http://127.0.0.1:1", "/pending",
+    "true", "spike", "latency",
 )  # fmt: skip
 
 Span = tuple[int, int]

@@ -1,0 +1,166 @@
+"""A profile from its YAML file: every mistake at once, with file and line, or a checked Profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from types import MappingProxyType
+from typing import Any, Final
+
+from loadtool.errors import Mistake, ProfileError, shown
+from loadtool.profile import environment as env
+from loadtool.profile.draft import Draft, get, put, texts
+from loadtool.profile.feeder import Rows
+from loadtool.profile.files import NotText, read_text
+from loadtool.profile.keys import show_path
+from loadtool.profile.model import Profile
+from loadtool.profile.moment import Moment, parse_moment
+from loadtool.profile.overrides import apply_overrides
+from loadtool.profile.references import Checker, Found
+from loadtool.profile.secrets import Secrets
+from loadtool.profile.slo import Slo, parse_slo
+from loadtool.profile.substitute import STAND_INS, keep_sources, stand_in, substitute
+from loadtool.profile.validate import Pieces, validate
+from loadtool.profile.yaml_tree import Path, read_tree
+
+MOST_BYTES: Final = 4_000_000
+# Names by which parts of a profile refer to each other: masking them would cut the reference.
+_IDENTIFIERS: Final = frozenset({"name", "at", "proxy", "toxic", "role", "stream"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked profile and what is known of its text.
+
+    `lines`: by path, as ("phases", 2, "rate"); what the command line has set has none. `moments`: when each
+    fault begins, by its name. `rows`: every feeder's rows. `pending`: variables that were not set and may
+    yet be by `setup:`; the values that contain them are stand-ins.
+    """
+
+    profile: Profile
+    file: str
+    directory: FilePath
+    lines: Mapping[Path, int]
+    slos: tuple[Slo, ...]
+    moments: Mapping[str, Moment]
+    rows: Mapping[str, Rows]
+    secrets: Secrets
+    pending: frozenset[str] = frozenset()
+    masked: Mapping[Path, str] = field(default_factory=dict)  # texts to show instead of those with secrets
+
+    def line_of(self, *path: str | int) -> int | None:
+        """Line of a key or item, as line_of("phases", 2, "rate"); None if it does not stand in the file."""
+        return self.lines.get(path)
+
+    def normalised(self) -> dict[str, Any]:
+        """The profile as plain JSON values, defaults written out and secrets masked; loads as a profile."""
+        dump = self.profile.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for path, text in self.masked.items():
+            for place in (path, (*path, 0)):  # a value that stood alone for a list is in one now
+                if isinstance(get(dump, place), str):
+                    put(dump, place, text)
+        for path, text in texts(dump):
+            put(dump, path, env.escape(self._masked(path, text)))
+        return dump
+
+    def _masked(self, path: Path, text: str) -> str:
+        if path[0] == "slos":
+            slo = parse_slo(text)
+            request = slo.request and self.secrets.mask(slo.request)
+            return text if request == slo.request else str(_with_request(slo, request))
+        refers = path[0] in ("phases", "faults") and path[-1] in _IDENTIFIERS
+        return text if refers else self.secrets.mask(text)
+
+
+def _with_request(slo: Slo, request: str | None) -> Slo:
+    return Slo(
+        slo.text, slo.line, slo.metric, slo.quantile, slo.op, slo.threshold, slo.kind, slo.during, request
+    )
+
+
+def load_profile(
+    file: str | FilePath,
+    *,
+    overrides: Sequence[str] = (),
+    target: str | None = None,
+    seed: int | None = None,
+    environment: Mapping[str, str],
+    pending: bool = False,
+) -> Loaded:
+    """The profile of a YAML file, checked.
+
+    `overrides` are texts as `phases.spike.rate=800/s`; `target` and `seed` come last. `environment` is where
+    `${NAME}` is looked up. With `pending`, and commands under `setup:`, names that are not set are no
+    mistakes, since the commands may print them: their values get stand-ins, what would be wrong with those
+    values is not said, and `Loaded.pending` has the names. Load again once the commands have run.
+
+    Raises ProfileError with every mistake.
+    """
+    name = str(file)
+    draft = _read(FilePath(file), name)
+    apply_overrides(draft, overrides, target, seed)
+    keep_sources(draft)
+    substitute(draft, environment, pending=pending)
+    pieces, found = _settle(draft, FilePath(file))
+    draft.fail_if_mistaken()
+    if pieces.whole is None:
+        raise ProfileError(list(_undecided(draft)))
+    profile = pieces.whole
+    return Loaded(
+        profile=profile,
+        file=name,
+        directory=FilePath(file).parent,
+        lines=MappingProxyType(draft.lines),
+        slos=tuple(found.slos),
+        moments=MappingProxyType({fault.name: parse_moment(fault.at) for fault in profile.faults}),
+        rows=MappingProxyType(found.rows),
+        secrets=Secrets.of(draft.secrets),
+        pending=frozenset(draft.pending),
+        masked=MappingProxyType(draft.masked),
+    )
+
+
+def _read(path: FilePath, name: str) -> Draft:
+    """The file as a draft. Raises ProfileError if it is no YAML mapping."""
+    try:
+        text = read_text(path, most_bytes=MOST_BYTES)
+    except ValueError as e:
+        line = e.line if isinstance(e, NotText) else None
+        raise ProfileError([Mistake(name, line, "", str(e))]) from None
+    tree = read_tree(text)
+    if tree.flaws:
+        raise ProfileError([Mistake(name, f.line, show_path(f.path), f.message) for f in tree.flaws])
+    if not isinstance(tree.data, dict):
+        what = "nothing but comments" if tree.data is None else shown(tree.data)
+        raise ProfileError(
+            [Mistake(name, 1, "", f"got {what}, want keys such as target, requests and phases")]
+        )
+    return Draft(name, tree.data, tree.lines, tree.sources)
+
+
+def _settle(draft: Draft, file: FilePath) -> tuple[Pieces, Found]:
+    """Models of the draft, all checks done. Values that wait for a variable try stand-in after stand-in."""
+    choices = dict.fromkeys(draft.unset, 0)
+    before, reported = list(draft.mistakes), set(draft.reported)
+    while True:
+        pieces = validate(draft, file.stem)
+        unsuited = [p for p in choices if any(r[: len(p)] == p for r in draft.reported - reported)]
+        unsuited = [p for p in unsuited if choices[p] + 1 < len(STAND_INS)]
+        if pieces.whole is not None or not unsuited:
+            return pieces, Checker(draft, pieces, file.parent).check()
+        for path in unsuited:
+            choices[path] += 1
+            stand_in(draft, path, choices[path])
+        draft.mistakes, draft.reported = list(before), set(reported)
+
+
+def _undecided(draft: Draft) -> list[Mistake]:
+    """For a profile that cannot even be read before `setup:` has run."""
+    mistakes = []
+    for path, pieces in draft.unset.items():
+        names = {piece.name for piece in pieces if piece.origin is env.Origin.UNSET}
+        for name in sorted(names):
+            message = f"{name} is not set before `setup` has run; give it a default, as ${{{name}:-…}}"
+            mistakes.append(Mistake(draft.file, draft.lines.get(path), show_path(path), message))
+    return mistakes

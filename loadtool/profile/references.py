@@ -1,0 +1,235 @@
+"""What a profile's parts say of each other: names, moments, feeders, templates, objectives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from loadtool import units
+from loadtool.errors import ProfileError, got
+from loadtool.profile import addresses, keys, templates
+from loadtool.profile.draft import Draft, texts
+from loadtool.profile.feeder import Rows, read_rows
+from loadtool.profile.keys import did_you_mean
+from loadtool.profile.model import Phase
+from loadtool.profile.moment import parse_moment, run_length
+from loadtool.profile.slo import NotBuilt, Slo, parse_slo
+from loadtool.profile.validate import Pieces
+from loadtool.profile.yaml_tree import Path
+
+PEAK: Final = 10_000_000.0  # arrivals per second; more is a slip of the keyboard
+
+
+@dataclass(slots=True)
+class Found:
+    """What the checks have read on their way."""
+
+    slos: list[Slo] = field(default_factory=list)
+    rows: dict[str, Rows] = field(default_factory=dict)
+
+
+class Checker:
+    """Checks what ties a draft's parts together. Parts wrong in themselves still lend their names."""
+
+    def __init__(self, draft: Draft, pieces: Pieces, directory: FilePath) -> None:
+        self._draft = draft
+        self._pieces = pieces
+        self._directory = directory
+        self._found = Found()
+
+    def check(self) -> Found:
+        """Reports to the draft; returns what was read."""
+        self._names()
+        self._rates()
+        self._proxies()
+        self._faults()
+        self._slos()
+        self._templates(self._feeders())
+        self._uploads()
+        return self._found
+
+    def _section(self, section: str) -> list[tuple[Path, Any]]:
+        items = self._draft.data.get(section)
+        if isinstance(items, dict):
+            return [((section, key), item) for key, item in items.items()]
+        return [((section, i), item) for i, item in enumerate(items if isinstance(items, list) else [])]
+
+    def _named(self, section: str) -> list[tuple[Path, str]]:
+        """Names of a section's items, with their places."""
+        if section == "requests":  # those may have theirs from method and path
+            return [((section, i, "name"), r.name) for i, r in self._pieces.requests.items()]
+        return [
+            ((*path, "name"), item["name"])
+            for path, item in self._section(section)
+            if isinstance(item, dict) and isinstance(item.get("name"), str)
+        ]
+
+    def _names(self) -> None:
+        for section, others in (("phases", ()), ("requests", ()), ("faults", ("phases",))):
+            first: dict[str, Path] = {name: path for other in others for path, name in self._named(other)}
+            for path, name in self._named(section):
+                if name in first:
+                    other = keys.show_path(first[name][:-1])
+                    hint = "" if path in self._draft.lines else ": give it a `name`"
+                    self._report(path, f"{name} is the name of {other} already{hint}", about=path)
+                first.setdefault(name, path)
+
+    def _report(self, path: Path, message: str, about: Path | None = None) -> None:
+        self._draft.report(path, message, about=about)
+
+    def _rates(self) -> None:
+        phases = self._pieces.phases
+        for i, phase in phases.items():
+            path = ("phases", i)
+            if phase.ramp is not None and phase.ramp > phase.for_:
+                want = f"at most the phase's `for`, {units.format_duration(phase.for_)}"
+                self._report((*path, "ramp"), got(units.format_duration(phase.ramp), want))
+            if phase.double_every is not None:
+                if phase.ramp is not None:
+                    self._report((*path, "double_every"), "only one of ramp and double_every")
+                if phase.rate == 0:
+                    self._report((*path, "rate"), got("0", "a rate above 0 to double"))
+            peak, key = _peak(phase)
+            if peak > PEAK:
+                reached = f"{peak:.3g}/s in the end" if key == "double_every" else units.format_rate(peak)
+                self._report((*path, key), got(reached, f"at most {units.format_rate(PEAK)}"))
+        complete = phases and len(phases) == len(self._section("phases"))
+        if (
+            complete
+            and not self._draft.waits_within(("phases",))
+            and all(p.rate == 0 for p in phases.values())
+        ):
+            self._report(("phases",), "every rate is 0, want a phase with a rate such as 50/s")
+
+    def _proxies(self) -> None:
+        front: str | None = None
+        for path, item in self._section("proxies"):
+            upstream = item.get("upstream") if isinstance(item, dict) else None
+            if upstream == addresses.DEMO_STORE and self._draft.data.get("target") != addresses.DEMO:
+                self._report((*path, "upstream"), got(upstream, "a HOST:PORT; demo.store needs target: demo"))
+            if upstream == addresses.TARGET:
+                if front is not None:
+                    message = f"only one proxy may have the target as its upstream: {front} has"
+                    self._report((*path, "upstream"), message)
+                front = front or str(path[1])
+
+    def _faults(self) -> None:
+        phases = [phase for _, phase in sorted(self._pieces.phases.items())]
+        phase_names = [name for _, name in self._named("phases")]
+        complete = len(phases) == len(self._section("phases")) and not self._draft.waits_within(("phases",))
+        proxies = [str(path[1]) for path, _ in self._section("proxies")]
+        for path, item in self._section("faults"):
+            if not isinstance(item, dict):
+                continue
+            proxy = item.get("proxy")
+            if (
+                isinstance(proxy, str)
+                and proxy not in proxies
+                and (*path, "proxy") not in self._draft.reported
+            ):
+                self._report((*path, "proxy"), _unknown("proxy", proxy, proxies))
+            try:
+                moment = parse_moment(item.get("at"))
+            except ValueError:
+                continue  # said already
+            if moment.phase is not None and moment.phase not in phase_names:
+                self._report((*path, "at"), _unknown("phase", moment.phase, phase_names))
+            elif complete and (fault := self._pieces.faults.get(int(path[1]))) is not None:
+                self._window(path, moment.since_start(phases), fault.for_, run_length(phases))
+
+    def _window(self, path: Path, start: int, length: int | None, end: int) -> None:
+        show = units.format_duration
+        if self._draft.waits_within(path):
+            return
+        if start >= end:
+            self._report((*path, "at"), f"begins {show(start)} into the run, which ends at {show(end)}")
+        elif length is not None and start + length > end:
+            want = f"at most {show(end - start)}, since the run ends at {show(end)}; or leave it out"
+            self._report((*path, "for"), got(show(length), want))
+
+    def _slos(self) -> None:
+        stretches = [name for section in ("phases", "faults") for _, name in self._named(section)]
+        requests = [name for _, name in self._named("requests")]
+        whole_mix = len(requests) == len(self._section("requests"))
+        listed = self._draft.data.get("slos")
+        items = [(("slos",), listed)] if isinstance(listed, str) else self._section("slos")
+        for path, text in items:
+            if not isinstance(text, str) or path in self._draft.reported:
+                continue
+            try:
+                slo = parse_slo(text, self._draft.lines.get(path))
+            except NotBuilt as e:
+                self._report(path, str(e))
+                continue
+            except ValueError as e:
+                self._report(path, str(e))
+                continue
+            if slo.during is not None and slo.during not in stretches:
+                self._report(path, _unknown("phase or fault", slo.during, stretches))
+            if slo.request is not None and slo.request not in requests and whole_mix:
+                self._report(path, _unknown("request", slo.request, requests))
+            if not self._draft.waits(path):
+                self._found.slos.append(slo)
+
+    def _feeders(self) -> dict[str, Sequence[str] | None]:
+        """Columns by feeder; None where they are not known."""
+        columns: dict[str, Sequence[str] | None] = {str(path[1]): None for path, _ in self._section("data")}
+        for name, source in self._pieces.data.items():
+            path = ("data", name, "file") if ("data", name, "file") in self._draft.lines else ("data", name)
+            if self._draft.waits(path):
+                continue
+            try:
+                rows = read_rows(self._directory / source.file)
+            except ProfileError as e:
+                for mistake in e.mistakes:
+                    place = f"{source.file}:{mistake.line}" if mistake.line is not None else source.file
+                    self._report(path, f"{place}: {mistake.message}")
+                continue
+            self._found.rows[name] = rows
+            columns[name] = rows.columns
+        return columns
+
+    def _templates(self, feeders: Mapping[str, Sequence[str] | None]) -> None:
+        for path, text in texts(self._draft.data):
+            if keys.is_template(path):
+                for flaw in templates.flaws(text, feeders):
+                    self._report(path, flaw)
+
+    def _uploads(self) -> None:
+        for path, file in _uploaded(self._pieces):
+            full = self._directory / file
+            if self._draft.waits(path):
+                continue
+            try:
+                problem = "" if full.is_file() else "is not a file" if full.exists() else "no such file"
+                if not problem:
+                    full.open("rb").close()
+            except (OSError, ValueError) as e:
+                problem = f"cannot be read: {getattr(e, 'strerror', None) or e}"
+            if problem:
+                self._report(path, f"{file}: {problem}")
+
+
+def _uploaded(pieces: Pieces) -> Iterator[tuple[Path, str]]:
+    for i, request in pieces.requests.items():
+        for name, part in (request.multipart or {}).items():
+            if isinstance(part, dict):
+                yield ("requests", i, "multipart", name, "file"), part["file"]
+
+
+def _peak(phase: Phase) -> tuple[float, str]:
+    """The highest rate of a phase, and the key that leads to it."""
+    if phase.double_every is None or phase.rate == 0:
+        return phase.rate, "rate"
+    doublings = phase.for_ / phase.double_every
+    log2 = math.log2(phase.rate) + doublings
+    return (2.0**log2 if log2 < 1000 else math.inf), "double_every" if phase.rate <= PEAK else "rate"
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    hint = did_you_mean(name, names) or (f"; there are {', '.join(names)}" if names else "; there are none")
+    return f"no {kind} is named {name}{hint}"

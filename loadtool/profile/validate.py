@@ -1,0 +1,200 @@
+"""A draft's data into models, piece by piece, so that one mistake hides no other."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from loadtool.errors import got
+from loadtool.profile import keys, readers, rules, toxics
+from loadtool.profile.draft import Draft, get
+from loadtool.profile.model import DataSource, Fault, Model, Phase, Profile, Proxy, Request
+from loadtool.profile.overrides import item_name
+from loadtool.profile.yaml_tree import Path
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(slots=True)
+class Pieces:
+    """The parts of a profile that are right in themselves, by index or name; and the whole, if it is."""
+
+    requests: dict[int, Request] = field(default_factory=dict)
+    phases: dict[int, Phase] = field(default_factory=dict)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    proxies: dict[str, Proxy] = field(default_factory=dict)
+    data: dict[str, DataSource] = field(default_factory=dict)
+    whole: Profile | None = None
+
+
+_LISTS: Final[dict[str, type[Model]]] = {"requests": Request, "phases": Phase, "faults": Fault}
+_MAPPINGS: Final[dict[str, type[Model]]] = {"proxies": Proxy, "data": DataSource}
+_CONTAINERS: Final = frozenset(
+    {
+        "headers",
+        "query",
+        "form",
+        "multipart",
+        "data",
+        "proxies",
+        "faults",
+        "slos",
+        "setup",
+        "teardown",
+        "client",
+    }
+    | {"expect", "validity", "allow_hosts"}
+)
+
+
+def validate(draft: Draft, stem: str) -> Pieces:
+    """Models of everything in the draft that is right; mistakes go to the draft.
+
+    `stem` names a profile that does not name itself.
+    """
+    data = {k: v for k, v in copy.deepcopy(draft.data).items() if not k.startswith("x-")}
+    for path, item in list(_modelled(data)):
+        _drop_unknown(draft, path, item)
+        _drop_blank(draft, path, item)
+    data.setdefault("name", stem)
+    for i, request in enumerate(_items(data, "requests")):
+        if isinstance(request, dict) and "name" not in request and item_name(request) is not None:
+            masked = {m: draft.masked.get(("requests", i, m), v) for m, v in request.items()}
+            request["name"] = item_name(masked)
+    rules.check(draft, data)
+    pieces = Pieces()
+    found: dict[str, Any] = {
+        "requests": pieces.requests, "phases": pieces.phases, "faults": pieces.faults,
+        "proxies": pieces.proxies, "data": pieces.data,
+    }  # fmt: skip
+    for section, model in _LISTS.items():
+        for i, item in enumerate(_items(data, section)):
+            if section == "faults" and isinstance(item, dict):
+                item = _with_attributes(draft, (section, i), item)
+            if (piece := _piece(draft, model, item, (section, i))) is not None:
+                found[section][i] = piece
+        if _items(data, section):
+            data[section] = list(found[section].values())
+    for section, model in _MAPPINGS.items():
+        if isinstance(data.get(section), dict):
+            for name, item in data[section].items():
+                if (piece := _piece(draft, model, item, (section, name))) is not None:
+                    found[section][name] = piece
+            data[section] = found[section]
+    pieces.whole = _piece(draft, Profile, data, ())
+    return pieces
+
+
+def _items(data: Mapping[str, Any], section: str) -> list[Any]:
+    items = data.get(section)
+    return items if isinstance(items, list) else []
+
+
+def _modelled(data: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every mapping that a model describes."""
+    if isinstance(data, dict) and keys.model_at(path) is not None:
+        yield path, data
+    if len(path) >= max(len(pattern) for pattern, _ in keys.MODELS):
+        return
+    children = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, child in children:
+        yield from _modelled(child, (*path, key))
+
+
+def _drop_unknown(draft: Draft, path: Path, item: dict[str, Any]) -> None:
+    model = keys.model_at(path)
+    assert model is not None
+    known = keys.known_keys(model, item)
+    for key in [key for key in item if key not in known]:
+        draft.report((*path, key), keys.unknown_key((*path, key), model, item))
+        del item[key]
+    # The same key as a mapping is for later; as a number it is known.
+    if model is not Profile and path == ("client",) and isinstance(item.get("connections"), dict):
+        draft.report((*path, "connections"), "not built yet")
+        del item["connections"]
+
+
+def _drop_blank(draft: Draft, path: Path, item: dict[str, Any]) -> None:
+    """A key with nothing after its colon: an empty section is no section, an empty value is a mistake."""
+    for key in [key for key, value in item.items() if value is None]:
+        at = (*path, key)
+        if draft.sources.get(at) == "" and key not in _CONTAINERS:
+            example = keys.example_at(at)
+            draft.report(at, got(None, f"a value such as {example}, or no {key}"))
+        if draft.sources.get(at) == "" or key in _CONTAINERS:
+            del item[key]
+
+
+def _with_attributes(draft: Draft, path: Path, item: dict[str, Any]) -> dict[str, Any]:
+    """The fault with its toxic's attributes gathered, in Toxiproxy's units."""
+    plain = {key: value for key, value in item.items() if key not in toxics.ATTRIBUTES}
+    toxic = item.get("toxic")
+    if not isinstance(toxic, str) or toxic not in toxics.TOXICS:
+        return plain
+    attributes, flaws = toxics.collect(toxic, item)
+    for key, message in flaws:
+        draft.report((*path, key), message)
+    return plain | {"attributes": attributes}
+
+
+def _piece(draft: Draft, model: type[M], item: Any, path: Path) -> M | None:
+    try:
+        return model.model_validate(item)
+    except ValidationError as e:
+        for error in e.errors(include_url=False):
+            _report(draft, item, path, error)
+        return None
+
+
+def _report(draft: Draft, item: Any, base: Path, error: ErrorDetails) -> None:
+    """Say in our words what pydantic found, unless it follows from something that has been said."""
+    path = base + _as_written(item, error["loc"])
+    if error["type"] == "missing":
+        if path not in draft.reported and not _unbuilt_beside(draft, path):
+            draft.report(path, f"missing, such as {keys.example_at(path)}", about=base)
+        return
+    if error["type"] == "too_short" and get(draft.data, path):
+        return  # what was there is wrong, and has been said to be
+    if path == ("headers",) or path[2:] == ("headers",):
+        for name, message in readers.header_flaws(get(item, path[len(base) :]) or {}):
+            draft.report((*path, name), message)
+        if isinstance(error["input"], dict):
+            return
+    if path not in draft.reported:
+        draft.report(path, _message(error, path))
+
+
+def _as_written(item: Any, loc: tuple[int | str, ...]) -> Path:
+    """pydantic's place as a place in the data: a value that stands alone for a list has no index."""
+    path: list[int | str] = []
+    for element in loc:
+        if element == "[key]" or (isinstance(element, int) and not isinstance(item, list)):
+            break
+        path.append(element)
+        item = get(item, (element,))
+    return tuple(path)
+
+
+_WANTED: Final = {
+    "model_type": "a mapping", "dict_type": "a mapping", "tuple_type": "a list", "list_type": "a list",
+    "too_short": "at least one item",
+}  # fmt: skip
+
+
+def _message(error: ErrorDetails, path: Path) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    want = _WANTED.get(error["type"], "something else")
+    example = keys.example_at(path)
+    value = error["input"] or None if error["type"] == "too_short" else error["input"]
+    return got(value, f"{want} such as {example}" if example else want)
+
+
+def _unbuilt_beside(draft: Draft, path: Path) -> bool:
+    """Whether a key that is not built yet stands beside this one: what else is needed is then open."""
+    return any(p[:-1] == path[:-1] and keys.fits_any(p, keys.NOT_BUILT) for p in draft.reported)
