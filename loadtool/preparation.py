@@ -1,26 +1,148 @@
-"""What has to be there before the load: setup commands, the demo service, a target that answers."""
+"""What has to be there before the load: setup commands, the demo service, proxies, a target that answers."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 import trio
 
+from loadtool.chaos.conductor import Conductor
+from loadtool.chaos.fault import planned_faults, proxy_specs
+from loadtool.chaos.journal import Journal
+from loadtool.chaos.probe import HttpProbe, Prober
+from loadtool.chaos.source import open_toxiproxy
+from loadtool.engine.hosts import check_host
 from loadtool.errors import SetupError
+from loadtool.plan.build import build_job, endpoint_of
+from loadtool.plan.job import Endpoint, Job
+from loadtool.plan.timeline import Timeline
 from loadtool.processes import Child
+from loadtool.profile.load import Loaded
 from loadtool.units import SECOND, format_duration
 
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)")
 _LAST_OUTPUT_S: Final = 0.2  # for what a command left in its pipe when it ended
 _ASK_EVERY_S: Final = 0.25
 _ASK_TIMEOUT_S: Final = 5.0
+_DEMO_STORE: Final = "demo.store"
+
+
+class Load(Protocol):
+    """Loads the profile; `pending`: what its setup commands will print need not be there yet."""
+
+    def __call__(self, environment: Mapping[str, str], *, pending: bool = False) -> Loaded: ...
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Everything that a run's load needs."""
+
+    loaded: Loaded
+    job: Job
+    conductor: Conductor | None = None
+    prober: Prober | None = None
+    toxiproxy: str | None = None  # where it came from, in words
+
+
+class Preparation:
+    """Opens what the load needs on a stack, which closes it again in reverse order."""
+
+    def __init__(
+        self, load: Load, toxiproxy: str | None, allow_hosts: Sequence[str], notice: Callable[[str], None]
+    ) -> None:
+        """`toxiproxy`: URL that wins over the profile's; `notice`: told what may take a while."""
+        self.problems: list[str] = []  # of closing
+        self._load = load
+        self._toxiproxy = toxiproxy
+        self._allow_hosts = tuple(allow_hosts)
+        self._notice = notice
+        self._environment = dict(os.environ)
+
+    async def prepare(self, stack: AsyncExitStack, loaded: Loaded) -> Prepared:
+        """Raises UsageError, SetupError or FaultError if something can't be had; nothing was sent then."""
+        if loaded.profile.teardown:
+            stack.push_async_callback(self._tear_down, loaded)
+        for command in loaded.profile.setup:
+            self._notice(f"setup: {command if isinstance(command, str) else ' '.join(command)}")
+            self._environment |= await run_command(command, loaded.directory, self._environment)
+        if loaded.profile.setup:
+            loaded = self._load(self._environment)
+        profile = loaded.profile
+        demo: DemoService | None = None
+        prober: Prober | None = None
+        if profile.target == "demo":
+            demo = await stack.enter_async_context(demo_service(profile.seed))
+            prober = Prober([HttpProbe("store", f"{demo.url}/health/store")])
+        url = demo.url if demo is not None else profile.target
+        endpoint = endpoint_of(url)
+        await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *self._allow_hosts))
+        job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
+        prepared = Prepared(loaded, job, prober=prober)
+        if profile.proxies:
+            await self._open_proxies(stack, prepared, demo)
+        if profile.wait_for is not None:
+            self._notice(f"waiting for {profile.wait_for.get} to answer")
+            ready = f"{url.rstrip('/')}/{profile.wait_for.get.lstrip('/')}"
+            await wait_until_it_answers(ready, profile.wait_for.up_to)
+        return prepared
+
+    async def _open_proxies(
+        self, stack: AsyncExitStack, prepared: Prepared, demo: DemoService | None
+    ) -> None:
+        """Open the profile's proxies, and send the load or the demo's store calls through them."""
+        profile, endpoint = prepared.loaded.profile, prepared.job.endpoint
+        url = self._toxiproxy or profile.toxiproxy
+        control = await stack.enter_async_context(open_toxiproxy(url, seed=profile.seed))
+        prepared.toxiproxy = control.origin
+        places = {"target": join_address(endpoint.host, endpoint.port)}
+        if demo is not None:
+            places[_DEMO_STORE] = demo.store
+        faults = planned_faults(profile, Timeline.of(prepared.job))
+        run_id = secrets.token_hex(4)
+        journal = None if control.owned else stack.enter_context(Journal(control.url, run_id))
+        specs = proxy_specs(profile, places)
+        conductor = Conductor(control, specs, faults, journal, lambda event: None, run_id)
+        stack.push_async_callback(conductor.teardown)
+        prepared.conductor = conductor
+        listens = await conductor.open_proxies()
+        for name, proxy in profile.proxies.items():
+            if proxy.upstream == _DEMO_STORE and demo is not None:
+                await demo.reach_store_at(listens[name])
+            elif proxy.upstream == "target":
+                moved = _behind(endpoint, listens[name], urlsplit(control.url).hostname or "")
+                prepared.job = replace(prepared.job, endpoint=moved)
+
+    async def _tear_down(self, loaded: Loaded) -> None:
+        with trio.CancelScope(shield=True):
+            for command in loaded.profile.teardown:
+                try:
+                    await run_command(command, loaded.directory, self._environment)
+                except SetupError as e:
+                    self.problems.append(f"teardown: {e}")
+
+
+def join_address(host: str, port: int) -> str:
+    """HOST:PORT, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _behind(endpoint: Endpoint, listen: str, server: str) -> Endpoint:
+    """The endpoint reached through a proxy of Toxiproxy on host `server`; Host and SNI stay the target's."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    everywhere = host in ("", "0.0.0.0", "::")  # all addresses of that server
+    return replace(endpoint, host=server if everywhere else host, port=int(port))
 
 
 async def run_command(
