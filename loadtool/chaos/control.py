@@ -64,11 +64,15 @@ class Control:
     Use as a context manager: `async with Control(url) as control`.
     """
 
-    def __init__(self, url: str, *, origin: str = "", deadline_s: float = DEADLINE_S) -> None:
-        """Raises FaultError if `url` is none that a Toxiproxy can have."""
+    def __init__(
+        self, url: str, *, origin: str = "", owned: bool = False, deadline_s: float = DEADLINE_S
+    ) -> None:
+        """`owned`: it ends with this process. Raises FaultError if `url` cannot be a Toxiproxy's."""
         self.url = normal_url(url)
+        self.owned = owned
         self.origin = origin or f"at {self.url}"
         self.deadline_s = deadline_s
+        self._given_up: set[_Calls] = set()
         self._http = httpx.AsyncClient(
             base_url=self.url,
             trust_env=False,
@@ -170,6 +174,14 @@ class Control:
         """Raises MissingError if it is gone already."""
         await self._ask(f"delete proxy {name}", "DELETE", _path(name))
 
+    async def settled(self) -> None:
+        """Wait for calls that were given up and may still arrive at the server; they end by themselves."""
+        while True:
+            self._given_up = {c for c in self._given_up if c.under_way}
+            if not self._given_up:
+                return
+            await trio.sleep(0.01)
+
     # How
 
     async def _ask(self, what: str, method: str, path: str, body: object = None) -> Any:
@@ -193,7 +205,11 @@ class Control:
         def run() -> T:
             _install()
             _calls.set(calls)  # of this call alone: trio runs each thread in a copy of the context
-            return call()
+            calls.under_way = True
+            try:
+                return call()
+            finally:
+                calls.under_way = False
 
         with trio.move_on_after(self.deadline_s):
             try:
@@ -209,6 +225,7 @@ class Control:
                 raise self._unreachable(what, e) from None
             finally:
                 calls.close()
+                self._given_up.add(calls)
         raise self._silent(what)
 
     def _checked(self, what: str, status: int, text: str) -> Any:
@@ -292,6 +309,7 @@ class _Calls:
     def __init__(self, url: str, deadline_s: float) -> None:
         import requests
 
+        self.under_way = False
         self._closed = False
         self._url = url
         self._deadline_s = deadline_s

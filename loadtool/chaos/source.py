@@ -83,7 +83,7 @@ async def _embedded(source: Source, seed: int | None) -> AsyncIterator[Control]:
             url = str(json.loads(line)["url"])
         except (ValueError, KeyError, TypeError):
             raise SetupError(f"the embedded Toxiproxy said {line[:200]!r}, not where it listens") from None
-        async with Control(url, origin="embedded") as control:
+        async with Control(url, origin="embedded", owned=True) as control:
             yield control
     finally:
         await child.stop()
@@ -104,7 +104,7 @@ async def _program(source: Source, seed: int | None) -> AsyncIterator[Control]:
             # It would write a line for each connection.
             child = Child(PROGRAM, argv, foreign=True, env={**os.environ, "LOG_LEVEL": "error"})
             try:
-                async with Control(f"http://127.0.0.1:{port}") as control:
+                async with Control(f"http://127.0.0.1:{port}", owned=True) as control:
                     if await _is_ours(control, child, mark):
                         version = await control.version()
                         control.origin = f"{PROGRAM} {version} on PATH, started by this run"

@@ -1,0 +1,318 @@
+"""The conductor: opens the proxies, places each fault at its time, takes it out again whatever happens."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from loadtool.chaos.control import Control
+from loadtool.chaos.fault import PlannedFault, ProxySpec
+from loadtool.chaos.journal import Change, Journal
+from loadtool.chaos.rollback import by_hand, in_order, recover, undo_surely
+from loadtool.errors import FaultError
+from loadtool.measure.result import FaultFigure
+
+SECOND: Final = 1_000_000_000
+TEARDOWN_S: Final = 20.0
+_LATE_S: Final = 0.1  # a fault that is placed or removed this much after its time says so
+
+
+@dataclass(frozen=True, slots=True)
+class FaultEvent:
+    """Something has just happened to a fault, `at_s` seconds after the run's start."""
+
+    at_s: float
+    fault: str
+    what: str  # placed, removed or failed
+    text: str
+
+
+@dataclass(slots=True)
+class _State:
+    """What has become of one planned fault."""
+
+    plan: PlannedFault
+    change: Change
+    started_s: float | None = None
+    ended_s: float | None = None
+    gone: bool = False  # read back
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+class Conductor:
+    """Call `open_proxies`, `run` and, on every way out, `teardown`.
+
+    `journal` is for a server that is not the run's own, None for one that ends with it (`Control.owned`).
+    `on_event` is told of each change. `run_id`, the journal's by default, makes names unique on the server.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        proxies: Mapping[str, ProxySpec],
+        faults: Sequence[PlannedFault],
+        journal: Journal | None,
+        on_event: Callable[[FaultEvent], None],
+        run_id: str | None = None,
+    ) -> None:
+        run_id = run_id or (journal.run if journal is not None else secrets.token_hex(4))
+        self._control = control
+        self._proxies = proxies
+        self._journal = journal
+        self._on_event = on_event
+        self._names = {p.name: p.existing or f"loadtool-{run_id}-{p.name}" for p in proxies.values()}
+        self._origin: float | None = None
+        self._made: list[Change] = []  # what may have to be taken back, in the order in which it was begun
+        self._problems: list[str] = []
+        self._states = [
+            _State(plan, self._change(plan, f"loadtool-{run_id}-{plan.name}", i, faults))
+            for i, plan in enumerate(faults)
+        ]
+
+    def _change(self, plan: PlannedFault, toxic: str, index: int, faults: Sequence[PlannedFault]) -> Change:
+        proxy = self._names[plan.proxy]
+        if plan.down:
+            return Change("down", proxy)
+        again = sum(f.name == plan.name for f in faults[:index])
+        return Change("toxic", proxy, f"{toxic}-{again + 1}" if again else toxic)
+
+    # Before the run
+
+    async def open_proxies(self) -> dict[str, str]:
+        """Make the run's proxies and find the existing ones. Returns HOST:PORT by the profile's name.
+
+        Raises FaultError; what was made until then goes with `teardown`.
+        """
+        if self._journal is not None:
+            await self._recover()
+        there = await self._control.list()
+        listens = {}
+        for spec in self._proxies.values():
+            if spec.existing is None:
+                listens[spec.name] = await self._make(spec)
+                continue
+            state = there.get(spec.existing)
+            if state is None:
+                known = ", ".join(sorted(there)) or "none"
+                raise FaultError(
+                    f"proxies.{spec.name}: Toxiproxy {self._control.url} has no proxy {spec.existing!r}"
+                    f" (it has: {known})"
+                )
+            if not state.enabled:
+                raise FaultError(
+                    f"proxies.{spec.name}: proxy {spec.existing} of Toxiproxy {self._control.url} is"
+                    f" disabled; to enable it: {by_hand(self._control.url, Change('down', spec.existing))}"
+                )
+            listens[spec.name] = state.listen
+        return listens
+
+    async def _recover(self) -> None:
+        assert self._journal is not None
+        left = await recover(self._control.url, self._journal.directory)
+        problems = [p for recovery in left for p in recovery.problems]
+        if problems:
+            raise FaultError(f"an earlier run, killed, has left faults behind: {problems[0]}")
+
+    async def _make(self, spec: ProxySpec) -> str:
+        if spec.upstream is None:
+            raise FaultError(f"proxies.{spec.name}: has neither upstream nor existing")
+        name = self._names[spec.name]
+        self._begin(Change("proxy", name))
+        try:
+            return await self._control.create_proxy(name, spec.upstream, spec.listen or "127.0.0.1:0")
+        except FaultError as e:
+            raise FaultError(f"proxies.{spec.name}: {e}") from e
+
+    def _begin(self, change: Change) -> None:
+        """Note, here and in the journal, what is about to be done."""
+        if self._journal is not None:
+            self._journal.record(change)
+        if change not in self._made:
+            self._made.append(change)
+
+    # During the run
+
+    async def run(self, origin: float) -> None:
+        """Place and remove every fault at its time; `origin` is the run's zero on trio's clock.
+
+        Returns when the last one is out. A fault that fails is recorded, and the others go on.
+        """
+        self._origin = origin
+        async with trio.open_nursery() as nursery:
+            for state in self._states:
+                nursery.start_soon(self._play, state)
+
+    async def _play(self, state: _State) -> None:
+        assert self._origin is not None
+        start = self._origin + state.plan.start_ns / SECOND
+        end = self._origin + state.plan.end_ns / SECOND
+        await trio.sleep_until(start)
+        try:
+            # Not to be cancelled half-way: a change that may or may not arrive can't be taken back for sure.
+            with trio.CancelScope(shield=True):
+                await self._place(state)
+        except FaultError as e:
+            self._fail(state, f"could not be placed: {e}")
+        if state.started_s is not None:
+            late = state.started_s - state.plan.start_ns / SECOND
+            if trio.current_time() < end:
+                self._remark_if_late(state, "placed", late)
+            else:
+                self._fail(state, f"was placed {late:.1f} s late, after its end")
+            self._tell(state, "placed", state.plan.text)
+            await trio.sleep_until(end)
+        if state.change in self._made:
+            await self._remove(state)
+
+    async def _place(self, state: _State) -> None:
+        plan, change = state.plan, state.change
+        self._begin(change)
+        if plan.down:
+            await self._control.set_enabled(change.proxy, False)
+        elif plan.toxic is not None:
+            await self._control.add_toxic(
+                change.proxy,
+                change.toxic,
+                plan.toxic,
+                plan.attributes,
+                stream=plan.stream,
+                toxicity=plan.toxicity,
+            )
+        state.started_s = self._now()
+
+    async def _remove(self, state: _State) -> None:
+        """The planned end: the toxic goes and nothing else, so that no connection drops."""
+        placed = state.started_s is not None
+        if any(self._holds_down(s, state.change) for s in self._states if s is not state):
+            self._out(state)  # the other one brings the proxy up again
+            return
+        try:
+            await undo_surely(self._control, state.change)
+        except FaultError as e:
+            self._fail(state, f"could not be removed: {e}; {self._remedy(state.change)}")
+            return
+        self._out(state)
+        self._settle(state.change)
+        if placed:
+            self._remark_if_late(state, "removed", self._now() - state.plan.end_ns / SECOND)
+            self._tell(state, "removed", state.plan.text)
+
+    def _holds_down(self, state: _State, change: Change) -> bool:
+        """Whether another `down` of the same proxy still lasts."""
+        return (
+            change.kind == "down"
+            and state.change == change
+            and state.started_s is not None
+            and not state.gone
+        )
+
+    def _out(self, state: _State) -> None:
+        state.gone = True
+        if state.started_s is not None:
+            state.ended_s = self._now()
+
+    def _settle(self, change: Change) -> None:
+        """Note that a change has been taken back, and that this was seen."""
+        if change in self._made:
+            self._made.remove(change)
+        if self._journal is not None:
+            try:
+                self._journal.undone(change)
+            except FaultError as e:
+                # The change itself is gone; `loadtool chaos recover` will find nothing left to do.
+                self._problems.append(str(e))
+
+    def _now(self) -> float:
+        assert self._origin is not None
+        return trio.current_time() - self._origin
+
+    def _remark_if_late(self, state: _State, what: str, late_s: float) -> None:
+        if late_s > _LATE_S:
+            state.remarks.append(f"{what} {late_s:.1f} s late")
+
+    def _fail(self, state: _State, problem: str) -> None:
+        state.problems.append(problem)
+        self._tell(state, "failed", problem)
+
+    def _tell(self, state: _State, what: str, text: str) -> None:
+        self._on_event(FaultEvent(self._now(), state.plan.name, what, text))
+
+    def _remedy(self, change: Change) -> str:
+        if self._journal is None:
+            return "the server belongs to this run and ends with it"
+        return f"to take it out by hand: {by_hand(self._control.url, change)}"
+
+    # After the run
+
+    async def teardown(self, within_s: float = TEARDOWN_S) -> None:
+        """Take everything back and read back that it is gone, in `within_s` at most. Idempotent.
+
+        It cannot be cancelled; what could not be taken back is in `problems`.
+        """
+        with trio.CancelScope(shield=True):
+            failed: dict[Change, str] = {}
+            with trio.move_on_after(within_s):
+                # Others' proxies only come up again once their toxics are out, so not all at once.
+                for kind in ("proxy", "toxic", "down"):
+                    async with trio.open_nursery() as nursery:
+                        for change in in_order(self._made):
+                            if change.kind == kind:
+                                nursery.start_soon(self._take_back, change, failed)
+            own = {c.proxy for c in self._made if c.kind == "proxy"}
+            for change in in_order(self._made):
+                reason = failed.get(change, f"no end of it within {within_s:g} s")
+                self._problems.append(f"{change} was not removed: {reason}; {self._remedy(change)}")
+            for state in self._states:
+                if not state.gone and state.change not in self._made and state.change.proxy not in own:
+                    self._gone_at_last(state)
+            if self._journal is not None:
+                self._journal.close()
+
+    async def _take_back(self, change: Change, failed: dict[Change, str]) -> None:
+        try:
+            await undo_surely(self._control, change)
+        except FaultError as e:
+            failed[change] = str(e)
+            return
+        self._settle(change)
+        if change.kind == "proxy":  # its toxics went with it
+            for inner in [c for c in self._made if c.proxy == change.proxy]:
+                self._settle(inner)
+
+    def _gone_at_last(self, state: _State) -> None:
+        state.gone = True
+        if state.started_s is not None and self._origin is not None:
+            state.ended_s = self._now()
+            self._tell(state, "removed", state.plan.text)
+
+    # What came of it
+
+    def active(self) -> list[str]:
+        """Names of the faults that are in place now."""
+        return [s.plan.name for s in self._states if s.started_s is not None and not s.gone]
+
+    def figures(self) -> list[FaultFigure]:
+        """What became of each fault, in the order of the plan; times in s since the run's start."""
+        return [
+            FaultFigure(
+                name=s.plan.name,
+                text=s.plan.text,
+                proxy=s.plan.proxy,
+                toxic=s.plan.kind,
+                planned_s=[s.plan.start_ns / SECOND, s.plan.end_ns / SECOND],
+                started_s=s.started_s,
+                ended_s=s.ended_s,
+                removed=s.gone,
+                problem="; ".join(s.problems + s.remarks),
+            )
+            for s in self._states
+        ]
+
+    def problems(self) -> list[str]:
+        """What makes the run invalid: faults that were not placed or not removed, in words."""
+        return [f"fault {s.plan.name} {p}" for s in self._states for p in s.problems] + self._problems

@@ -1,0 +1,111 @@
+"""PlannedFault and ProxySpec: what the conductor is asked to do, in terms of Toxiproxy and of the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from loadtool.plan.timeline import Timeline
+from loadtool.profile import toxics
+from loadtool.profile.model import Fault, Profile
+from loadtool.units import format_share
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySpec:
+    """A proxy of the profile. Either `upstream` (the run makes it) or `existing` (its name on the server).
+
+    Addresses are HOST:PORT as the Toxiproxy server sees them.
+    """
+
+    name: str
+    upstream: str | None = None
+    listen: str | None = None
+    existing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """A fault with its times, in ns since the run's start. `toxic` is None when it is a `down`."""
+
+    name: str
+    text: str
+    proxy: str
+    toxic: str | None
+    start_ns: int
+    end_ns: int
+    down: bool = False
+    stream: str = "downstream"
+    toxicity: float = 1.0
+    attributes: Mapping[str, int] = field(default_factory=dict)  # in Toxiproxy's units
+
+    @property
+    def kind(self) -> str:
+        """The toxic's type, or "down"."""
+        return self.toxic or "down"
+
+
+# A toxic in a few words: its own name, then the parts whose attributes are there and not 0.
+_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "latency": ("{latency}", "±{jitter}"),
+    "bandwidth": ("{rate}",),
+    "slow_close": ("{delay}",),
+    "timeout": ("after {timeout}",),
+    "reset_peer": ("after {timeout}",),
+    "slicer": ("{average_size}", "±{size_variation}", "every {delay}"),
+    "limit_data": ("{bytes}",),
+    "noop": (),
+}
+
+
+def describe(fault: Fault) -> str:
+    """The fault in words: "latency 200ms ±50ms on store, 10% of connections"."""
+    if fault.toxic is None:
+        return f"{fault.proxy} down"
+    written = toxics.as_written(fault.toxic, fault.attributes)
+    present = {name: text for name, text in written.items() if fault.attributes[name]}
+    words = [fault.toxic]
+    for part in _WORDS[fault.toxic]:
+        name = part[part.index("{") + 1 : part.index("}")]
+        if name in present:
+            words.append(part.format_map(present))
+    words.append(f"on {fault.proxy}")
+    if fault.stream != "downstream":
+        words.append(fault.stream)
+    text = " ".join(words)
+    return text if fault.toxicity == 1 else f"{text}, {format_share(fault.toxicity)} of connections"
+
+
+def planned_faults(profile: Profile, timeline: Timeline) -> tuple[PlannedFault, ...]:
+    """The profile's faults at their times on the timeline, in the timeline's order."""
+    by_name = {fault.name: fault for fault in profile.faults}
+    return tuple(_planned(by_name[w.name], w.start_ns, w.end_ns) for w in timeline.faults)
+
+
+def _planned(fault: Fault, start_ns: int, end_ns: int) -> PlannedFault:
+    return PlannedFault(
+        name=fault.name,
+        text=describe(fault),
+        proxy=fault.proxy,
+        toxic=fault.toxic,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        down=fault.down,
+        stream=fault.stream,
+        toxicity=fault.toxicity,
+        attributes=dict(fault.attributes),
+    )
+
+
+def proxy_specs(profile: Profile, addresses: Mapping[str, str]) -> dict[str, ProxySpec]:
+    """The profile's proxies, with upstreams such as `target` and `demo.store` looked up in `addresses`."""
+    return {
+        name: ProxySpec(
+            name,
+            upstream=addresses.get(proxy.upstream, proxy.upstream) if proxy.upstream is not None else None,
+            listen=proxy.listen,
+            existing=proxy.existing,
+        )
+        for name, proxy in profile.proxies.items()
+    }

@@ -1,0 +1,232 @@
+"""Journal: what a run has done to a Toxiproxy that is not its own, written before it does it.
+
+One file a run, in `$XDG_STATE_HOME/loadtool` or `~/.local/state/loadtool`: a line of JSON that says whose it
+is, then one for each change and one for each change taken back. The run holds a lock on the file for as long
+as it lives, and the kernel lets go of it when it dies, however it dies: so a journal that can be locked
+belongs to a dead run. A line that was cut short in mid-write belongs to a change that was never made.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from loadtool.errors import FaultError
+
+_FORMAT: Final = 1
+_SUFFIX: Final = ".journal"
+
+Kind = Literal["proxy", "toxic", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that has to be taken back: a proxy or a toxic of the run, or somebody's proxy put down."""
+
+    kind: Kind
+    proxy: str
+    toxic: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "toxic":
+            return f"toxic {self.toxic} on proxy {self.proxy}"
+        return f"proxy {self.proxy} disabled" if self.kind == "down" else f"proxy {self.proxy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A journal as it was found. `alive`: its run is still going on; `changes` are those not taken back."""
+
+    path: Path
+    run: str
+    url: str
+    pid: int
+    started: str
+    alive: bool
+    changes: tuple[Change, ...]
+
+
+def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where journals lie. The XDG specification has relative paths ignored."""
+    home = environ.get("XDG_STATE_HOME", "")
+    base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state"
+    return base / "loadtool"
+
+
+@dataclass(slots=True)
+class Journal:
+    """The journal of a run that is going on. The file is made at the first change."""
+
+    url: str
+    run: str
+    directory: Path = field(default_factory=state_directory)
+    _file: FileIO | None = None
+    _open: list[Change] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.directory / f"{self.run}{_SUFFIX}"
+
+    def record(self, change: Change) -> None:
+        """Say that this is about to be done; it is on the disk before this returns. Raises FaultError."""
+        if change in self._open:
+            return
+        if self._file is None:
+            self._file = self._create()
+        self._append({"do": asdict(change)})
+        self._open.append(change)
+
+    def undone(self, change: Change) -> None:
+        """Say that this has been taken back, and that this was seen. Raises FaultError."""
+        if change in self._open:
+            self._append({"undone": asdict(change)})
+            self._open.remove(change)
+
+    def close(self) -> None:
+        """Let go of the file; it stays only if something in it has not been taken back."""
+        if self._file is not None:
+            if not self._open:
+                self.path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _create(self) -> FileIO:
+        # Under another name until it is locked: whoever finds a journal unlocked takes its run for dead.
+        temporary = self.path.with_suffix(".new")
+        head = {
+            "format": _FORMAT, "run": self.run, "url": self.url, "pid": os.getpid(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }  # fmt: skip
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = FileIO(temporary, "x")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                _write(file, head)
+                temporary.rename(self.path)
+            except BaseException:
+                file.close()
+                temporary.unlink()
+                raise
+        except OSError as e:
+            raise self._unwritable(e) from e
+        return file
+
+    def _append(self, line: Mapping[str, object]) -> None:
+        assert self._file is not None
+        try:
+            _write(self._file, line)
+        except OSError as e:
+            raise self._unwritable(e) from e
+
+    def _unwritable(self, error: OSError) -> FaultError:
+        return FaultError(
+            f"cannot write the journal {self.path}: {error.strerror}; without one, a killed run would leave"
+            f" its faults in {self.url} (set XDG_STATE_HOME to a directory that can be written)"
+        )
+
+
+def _write(file: FileIO, line: Mapping[str, object]) -> None:
+    data = json.dumps(line).encode() + b"\n"
+    if file.write(data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file.fileno())
+
+
+def entries(directory: Path | None = None) -> list[Entry]:
+    """All journals there are, the oldest run first. Raises FaultError if they cannot be read."""
+    where = directory if directory is not None else state_directory()
+    found = []
+    for path in _paths(where):
+        with _opened(path) as file:
+            if file is not None:
+                found.append(_read(path, file, alive=not _lock(file)))
+    return sorted(found, key=lambda e: (e.started, e.run))
+
+
+@contextmanager
+def claimed(entry: Entry) -> Iterator[Entry | None]:
+    """The entry of a dead run, as it is now and held against everyone else; None if it is gone or taken."""
+    with _opened(entry.path) as file:
+        if file is None or not _lock(file):
+            yield None
+            return
+        yield _read(entry.path, file, alive=False)
+
+
+def forget(entry: Entry) -> None:
+    """Remove a claimed journal: all of it has been taken back. Raises FaultError."""
+    try:
+        entry.path.unlink(missing_ok=True)
+    except OSError as e:
+        raise FaultError(f"cannot remove the journal {entry.path}: {e.strerror}") from e
+
+
+def _paths(directory: Path) -> list[Path]:
+    try:
+        return sorted(p for p in directory.iterdir() if p.suffix == _SUFFIX)
+    except FileNotFoundError:
+        return []
+    except OSError as e:
+        raise FaultError(f"cannot read the journals in {directory}: {e.strerror}") from e
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[FileIO | None]:
+    try:
+        file = FileIO(path, "r")
+    except FileNotFoundError:  # its run has ended well in the meantime
+        yield None
+        return
+    except OSError as e:
+        raise FaultError(f"cannot read the journal {path}: {e.strerror}") from e
+    with file:
+        yield file
+
+
+def _lock(file: FileIO) -> bool:
+    """Whether the lock could be had, which means that the run is dead. It goes when the file is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(path: Path, file: FileIO, *, alive: bool) -> Entry:
+    head: dict[str, object] = {}
+    changes: list[Change] = []
+    for line in file.readall().splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            item = json.loads(line)
+            if "do" in item:
+                changes.append(Change(**item["do"]))
+            elif "undone" in item:
+                with suppress(ValueError):
+                    changes.remove(Change(**item["undone"]))
+            else:
+                head = item
+        except (ValueError, TypeError) as e:
+            raise FaultError(f"the journal {path} is damaged ({e}): look at it, and delete it") from e
+    pid = head.get("pid")
+    return Entry(
+        path, str(head.get("run", path.stem)), str(head.get("url", "")), pid if isinstance(pid, int) else 0,
+        str(head.get("started", "")), alive, tuple(changes),
+    )  # fmt: skip

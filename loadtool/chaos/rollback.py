@@ -1,0 +1,150 @@
+"""Taking changes back, and seeing that they are gone: at a run's end, and after a run that was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import trio
+
+from loadtool.chaos.control import Control, MissingError
+from loadtool.chaos.journal import Change, Entry, claimed, entries, forget
+from loadtool.errors import FaultError
+
+_TRIES = 3
+_PAUSE_S = 0.2
+
+
+async def undo(control: Control, change: Change) -> None:
+    """Take one change back. One that is gone already is fine. Raises FaultError; see `is_undone`."""
+    try:
+        if change.kind == "toxic":
+            await control.remove_toxic(change.proxy, change.toxic)
+        elif change.kind == "down":
+            await control.set_enabled(change.proxy, True)
+        else:
+            # Disabled first: its connections go, and with them whatever could hold up the rest.
+            await control.set_enabled(change.proxy, False)
+            for toxic in (await control.get_proxy(change.proxy)).toxics:
+                await control.remove_toxic(change.proxy, toxic.name)
+            await control.delete_proxy(change.proxy)
+    except MissingError:
+        pass
+
+
+async def is_undone(control: Control, change: Change) -> bool:
+    """Read back whether a change is gone. Raises FaultError if nobody answers."""
+    try:
+        state = await control.get_proxy(change.proxy)
+    except MissingError:
+        return True
+    if change.kind == "toxic":
+        return state.toxic(change.toxic) is None
+    return state.enabled if change.kind == "down" else False
+
+
+async def undo_surely(control: Control, change: Change) -> None:
+    """Take one change back and read back that it is gone; tries more than once. Raises FaultError."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            await control.settled()
+            await undo(control, change)
+            if await is_undone(control, change):
+                return
+            raise FaultError(f"{change}: Toxiproxy {control.url} still shows it")
+        except FaultError:
+            if attempt == _TRIES:
+                raise
+        await trio.sleep(_PAUSE_S * attempt)
+
+
+def by_hand(url: str, change: Change) -> str:
+    """The command that takes a change back by hand."""
+    where = f"{url}/proxies/{quote(change.proxy, safe='')}"
+    if change.kind == "toxic":
+        return f"curl -X DELETE {where}/toxics/{quote(change.toxic, safe='')}"
+    if change.kind == "down":
+        return f"curl -X POST -d '{{\"enabled\": true}}' {where}"
+    return f"curl -X DELETE {where}"
+
+
+def in_order(changes: Sequence[Change]) -> list[Change]:
+    """Own proxies go first, with their toxics; then toxics on others' proxies; then those come up again."""
+    own = {c.proxy for c in changes if c.kind == "proxy"}
+    kinds = ("proxy", "toxic", "down")
+    return sorted(
+        (c for c in changes if c.kind == "proxy" or c.proxy not in own), key=lambda c: kinds.index(c.kind)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What a run, dead or going on, has in a Toxiproxy that is not its own.
+
+    `remaining` are the changes that the server still shows; None if it does not answer (`problem` says why).
+    """
+
+    entry: Entry
+    remaining: tuple[Change, ...] | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What became of one dead run's leftovers. `problems` say what to do by hand."""
+
+    entry: Entry
+    undone: tuple[Change, ...]
+    problems: tuple[str, ...] = ()
+
+
+async def status(directory: Path | None = None) -> list[Leftover]:
+    """All runs, dead or going on, that have something in a Toxiproxy that is not their own."""
+    found = []
+    for entry in entries(directory):
+        try:
+            async with Control(entry.url) as control:
+                remaining = tuple([c for c in entry.changes if not await is_undone(control, c)])
+        except FaultError as e:
+            found.append(Leftover(entry, None, str(e)))
+        else:
+            found.append(Leftover(entry, remaining))
+    return found
+
+
+async def recover(url: str | None = None, directory: Path | None = None) -> list[Recovery]:
+    """Take back exactly what dead runs have left, on the server at `url` or on all of them.
+
+    Runs that are going on are left alone. A journal goes once all of it is taken back.
+    """
+    return [
+        recovery
+        for entry in entries(directory)
+        if not entry.alive and url in (None, entry.url)
+        for recovery in [await _recover(entry)]
+        if recovery is not None
+    ]
+
+
+async def _recover(found: Entry) -> Recovery | None:
+    undone: list[Change] = []
+    problems: list[str] = []
+    try:
+        with claimed(found) as entry:
+            if entry is None:
+                return None
+            if entry.changes:
+                async with Control(entry.url) as control:
+                    for change in in_order(entry.changes):
+                        try:
+                            await undo_surely(control, change)
+                            undone.append(change)
+                        except FaultError as e:
+                            problems.append(f"{change}: {e}; by hand: {by_hand(entry.url, change)}")
+            if not problems:
+                forget(entry)
+    except FaultError as e:
+        problems.append(str(e))
+    return Recovery(found, tuple(undone), tuple(problems))
