@@ -162,7 +162,7 @@ async def _serve(commands: Commands, out: int) -> None:
         job = job_from_json(hello["job"])
         worker = Worker(hello["worker"], hello["workers"], job, commands, out)
         addresses = await resolve(job.endpoint.host, job.endpoint.port)
-    except LoadtoolError as e:
+    except (LoadtoolError, ValueError) as e:
         os.write(out, json.dumps({"error": str(e)}).encode() + b"\n")
         return
     os.write(out, json.dumps({"ready": [str(a) for a in addresses]}).encode() + b"\n")

@@ -141,7 +141,7 @@ def job_for(
     return Job(
         seed=1,
         arrivals="constant",
-        phases=phases or (PhaseSpec(role, role, rate, round(count / rate * SECOND)),),
+        phases=phases or (PhaseSpec(role, role, float(rate), round(count / rate * SECOND)),),
         faults=(),
         requests=requests,
         rows=(),

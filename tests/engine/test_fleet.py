@@ -1,0 +1,218 @@
+"""Workers as processes: shares that add up, lost ones, stops, and none that outlives its coordinator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import trio
+from engine_harness import OK_ANSWER, SECOND, answering, job_for, read_request, serving
+
+from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, usable_cores
+from loadtool.errors import SetupError, lone
+from loadtool.measure.frame import Frame
+from loadtool.measure.outcome import OUTCOMES
+from loadtool.measure.tally import Tally
+from loadtool.plan.job import Job
+from loadtool.plan.schedule import Schedule
+from loadtool.plan.timeline import Timeline
+
+Meddle = Callable[[Fleet, Frame | Lost], None]
+
+
+async def collect(job: Job, workers: int, meddle: Meddle | None = None) -> tuple[Tally, list[Lost]]:
+    """Run a fleet to its end; `meddle` sees each frame as it comes."""
+    timeline = Timeline.of(job)
+    tally = Tally(timeline, [r.name for r in job.requests], workers)
+    lost: list[Lost] = []
+    with trio.fail_after(60):
+        async with open_fleet(job, workers) as fleet, trio.open_nursery() as nursery:
+            await nursery.start(fleet.run, timeline.duration_ns)
+            async for item in fleet.frames():
+                if isinstance(item, Lost):
+                    lost.append(item)
+                else:
+                    tally.add(item)
+                if meddle is not None:
+                    meddle(fleet, item)
+            stopped = fleet.stop_ns
+    if stopped is None:
+        for item in lost:
+            due = Schedule(job).counts_by_segment_and_request(None, item.worker, workers)
+            tally.lose(item.worker, due)
+    return tally, lost
+
+
+def outcomes(tally: Tally) -> dict[str, int]:
+    return {name: n for name, n in zip(OUTCOMES, tally.totals.counts, strict=True) if n}
+
+
+def gone(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+async def test_workers_share_the_arrivals_and_lose_none(workers: int) -> None:
+    with serving(answering(OK_ANSWER)) as server:
+        job = replace(job_for(server.port, count=301, rate=300), arrivals="poisson")
+        tally, lost = await collect(job, workers)
+    assert lost == []
+    assert outcomes(tally) == {"ok": Schedule(job).count()}
+    assert tally.conservation() == []
+    assert {w for w, books in tally.by_worker.items() if books.owed} == set(range(workers))
+
+
+async def test_what_a_killed_worker_owed_is_lost_and_the_others_go_on() -> None:
+    def kill_one(fleet: Fleet, item: Frame | Lost) -> None:
+        if isinstance(item, Frame) and item.sequence == 0 and item.worker == 1:
+            os.kill(fleet.pids[1], signal.SIGKILL)
+
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=300, rate=100)
+        tally, lost = await collect(job, 2, kill_one)
+    assert [(item.worker, item.how) for item in lost] == [(1, "killed by SIGKILL")]
+    found = outcomes(tally)
+    assert found["ok"] + found["lost"] == 300
+    # Worker 1 had reported its first second, 50 arrivals, or all but the last few of them.
+    assert 95 <= found["lost"] <= 110
+    assert tally.conservation() == []
+
+
+async def test_a_stop_ends_all_workers_at_once() -> None:
+    stops = []
+
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=60_000, rate=1000)
+        timeline = Timeline.of(job)
+        tally = Tally(timeline, ["get"], 2)
+        with trio.fail_after(30):
+            async with open_fleet(job, 2) as fleet, trio.open_nursery() as nursery:
+                await nursery.start(fleet.run, timeline.duration_ns)
+                async for item in fleet.frames():
+                    assert isinstance(item, Frame)
+                    tally.add(item)
+                    if not stops:
+                        stops.append(1)
+                        await fleet.stop()
+    assert all(worker.last is not None and worker.last.final for worker in tally.by_worker.values())
+    found = outcomes(tally)
+    assert found.keys() <= {"ok", "aborted"}
+    assert sum(found.values()) < 30_000
+    assert tally.conservation() == []
+
+
+async def test_a_name_that_does_not_resolve_is_said_before_the_start() -> None:
+    job = job_for(80, host="no-such-host.invalid")
+    with pytest.raises(SetupError, match=r"^cannot resolve no-such-host\.invalid: "):
+        async with open_fleet(job, 1):
+            pass
+
+
+async def test_workers_are_gone_when_the_block_is_left_by_an_exception() -> None:
+    pids: list[int] = []
+
+    async def fail() -> None:
+        async with open_fleet(job_for(9), 2) as fleet:
+            pids.extend(fleet.pids)
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        await fail()
+    assert len(pids) == 2
+    assert all(gone(pid) for pid in pids)
+
+
+COORDINATOR = """
+import sys, trio
+from loadtool.engine.fleet import open_fleet
+from loadtool.plan.wire import job_from_json
+
+async def main():
+    async with open_fleet(job_from_json(sys.argv[1]), 2) as fleet, trio.open_nursery() as nursery:
+        await nursery.start(fleet.run, 60_000_000_000)
+        print(*fleet.pids, flush=True)
+        async for frame in fleet.frames():
+            pass
+
+trio.run(main)
+"""
+
+
+def test_workers_do_not_outlive_a_killed_coordinator() -> None:
+    from loadtool.plan.wire import job_to_json
+
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=60_000, rate=1000)
+        argv = [sys.executable, "-c", COORDINATOR, job_to_json(job)]
+        coordinator = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        assert coordinator.stdout is not None
+        pids = [int(pid) for pid in coordinator.stdout.readline().split()]
+        assert len(pids) == 2
+        assert not any(gone(pid) for pid in pids)
+        coordinator.kill()
+        coordinator.wait()
+        coordinator.stdout.close()
+        give_up = time.monotonic() + 30
+        while not all(gone(pid) for pid in pids):
+            assert time.monotonic() < give_up, "a worker lives on"
+            time.sleep(0.01)
+
+
+async def test_a_stopped_worker_says_so_as_lag_and_not_as_the_targets_fault() -> None:
+    """Frozen for a while in mid-run, then continued: what was due meanwhile shows it in full, as lag."""
+    frozen: list[float] = []
+
+    def freeze(fleet: Fleet, item: Frame | Lost) -> None:
+        if isinstance(item, Frame) and item.sequence == 0:
+            os.kill(fleet.pids[0], signal.SIGSTOP)
+            since = time.monotonic()
+            time.sleep(0.5)
+            os.kill(fleet.pids[0], signal.SIGCONT)
+            frozen.append(time.monotonic() - since)
+
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=400, rate=200)
+        tally, lost = await collect(job, 1, freeze)
+    assert lost == []
+    assert outcomes(tally) == {"ok": 400}
+    books = tally.by_segment[(0, 0)]
+    lag, response, service = (books.histogram(code) for code in (4, 0, 3))
+    # 100 of the 400 arrivals were due in the half second: their lag runs evenly up to its length.
+    assert lag.max_us >= 450_000
+    assert lag.quantile(0.85) > 100_000
+    assert response.quantile(0.85) > 100_000
+    assert service.quantile(0.5) < 100_000
+
+
+def test_cores_and_workers() -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    assert default_workers(1) == 1
+    assert 1 <= default_workers(1000) <= max(1, usable_cores() - 1)
+
+
+def test_an_exception_group_stands_for_its_first_error_that_is_ours() -> None:
+    ours = SetupError("x")
+    group = BaseExceptionGroup("", [ValueError("y"), BaseExceptionGroup("", [ours])])
+    assert lone(group) is ours
+    assert isinstance(lone(BaseExceptionGroup("", [ValueError("y")])), ValueError)
+
+
+async def test_a_server_that_never_answers_does_not_keep_the_fleet() -> None:
+    def silent(sock: socket.socket) -> None:
+        while read_request(sock):
+            pass
+
+    with serving(silent) as server:
+        tally, _ = await collect(job_for(server.port, count=20, timeout_ns=SECOND // 4), 2)
+    assert outcomes(tally) == {"timeout": 20}

@@ -1,0 +1,129 @@
+"""Children that end with the run, whatever they do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from loadtool.errors import SetupError
+from loadtool.processes import Child
+
+PYTHON = sys.executable
+
+
+def running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_lines_bytes_and_exit() -> None:
+    script = (
+        "import sys; print('ready', flush=True); sys.stdout.write('abcdef'); "
+        "sys.exit(sys.stdin.read() != 'x')"
+    )
+    child = Child("echo", [PYTHON, "-c", script])
+    assert await child.read_line() == "ready"
+    await child.stdin.send_all(b"x")
+    await child.stdin.aclose()
+    assert await child.peek(3) == b"abc"
+    child.take(2)
+    assert await child.peek(4) == b"cdef"
+    with pytest.raises(EOFError):
+        await child.peek(5)
+    assert await child.wait() == 0
+    assert await child.stop() == 0
+
+
+async def test_one_that_ends_before_it_is_ready_says_how() -> None:
+    child = Child("the server", [PYTHON, "-c", "import sys; sys.exit('port 80 is taken')"])
+    with pytest.raises(
+        SetupError, match=r"^the server ended before it was ready \(exit code 1: port 80 is taken\)$"
+    ):
+        await child.read_line()
+    await child.stop()
+
+
+async def test_one_that_is_never_ready(autojump_clock: trio.testing.MockClock) -> None:
+    child = Child("the server", [PYTHON, "-c", "import sys; sys.stdin.read()"])
+    try:
+        with pytest.raises(SetupError, match=r"^the server was not ready after 5 s \(still running\)$"):
+            await child.read_line(5)
+    finally:
+        child.kill()
+        child._popen.wait()
+        await child.stop()
+
+
+def test_one_that_cannot_be_started() -> None:
+    with pytest.raises(SetupError, match=r"^cannot start it \(/no/such\): No such file or directory$"):
+        Child("it", ["/no/such"])
+
+
+async def test_a_foreign_one_that_cannot_be_started() -> None:
+    child = Child("it", ["/no/such"], foreign=True)
+    assert await child.wait() == 1
+    await child.stop()
+    assert "cannot start /no/such" in child.stderr_tail()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import sys; print(1, flush=True); sys.stdin.read()",
+        "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print(1, flush=True); time.sleep(60)",
+        "import os, signal; print(1, flush=True); os.kill(os.getpid(), signal.SIGSTOP)",
+        "import subprocess as s, time; print(s.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)",
+    ],
+    ids=["watches its stdin", "ignores SIGTERM", "is stopped", "has a child of its own"],
+)
+async def test_stop_ends_it(script: str) -> None:
+    child = Child("it", [PYTHON, "-c", script])
+    number = int(await child.read_line())
+    await child.stop(patience_s=0.3)
+    assert not running(child.pid)
+    assert number == 1 or not running(number)
+    await child.stop()
+
+
+async def test_a_chatty_child_is_not_blocked_and_only_its_end_is_kept() -> None:
+    script = "for i in range(100_000): print('line', i)"
+    child = Child("it", [PYTHON, "-c", script], foreign=True)
+    assert await child.wait() == 0
+    await child.stop()
+    give_up = time.monotonic() + 10
+    while not child.stderr_tail().endswith("line 99999\n"):
+        assert time.monotonic() < give_up
+        await trio.sleep(0.01)
+    assert len(child.stderr_tail()) < 40_000
+
+
+def test_a_foreign_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the parent-death signal is Linux's")
+    script = (
+        "import time; from loadtool.processes import Child; "
+        "print(Child('it', ['sleep', '60'], foreign=True).pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([PYTHON, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    give_up = time.monotonic() + 20
+    while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
+        assert time.monotonic() < give_up, "it was never started"
+        time.sleep(0.01)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    while running(pid):
+        assert time.monotonic() < give_up, "it lives on"
+        time.sleep(0.01)
