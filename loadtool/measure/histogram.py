@@ -105,10 +105,12 @@ class Histogram:
 
     def add(self, other: Sparse | Histogram) -> None:
         """Add counts whose values are quantised already."""
-        counts = self.counts
-        get = counts.get
-        for value, count in other.counts.items():
-            counts[value] = get(value, 0) + count
+        if self.counts:
+            counts, get = self.counts, self.counts.get
+            for value, count in other.counts.items():
+                counts[value] = get(value, 0) + count
+        else:
+            self.counts = dict(other.counts)
         self.total += other.total if isinstance(other, Histogram) else sum(other.counts.values())
         self.sum_us += other.sum_us
         self.max_us = max(self.max_us, other.max_us)
@@ -195,14 +197,12 @@ class Histogram:
         counts = histogram.counts
         for value, count in found:
             counts[value] = counts.get(value, 0) + count
-        if found:
-            histogram.total = sum(counts.values())
-            histogram.sum_us = sum((v + highest_equivalent(v)) * n for v, n in counts.items()) // 2
-            histogram.max_us = highest_equivalent(found[-1][0])
-        if sum_us is not None:
-            histogram.sum_us = sum_us
-        if max_us is not None:
-            histogram.max_us = max_us
+        histogram.total = sum(counts.values())
+        if sum_us is None:
+            sum_us = sum((v + highest_equivalent(v)) * n for v, n in counts.items()) // 2
+        if max_us is None:
+            max_us = highest_equivalent(found[-1][0]) if found else 0
+        histogram.sum_us, histogram.max_us = sum_us, max_us
         return histogram
 
 

@@ -22,6 +22,7 @@ class Recent:
         self.window = max(1, WINDOW_NS // slice_ns)  # bins that are "now"
         self._bins: dict[int, Books] = {}
         self._points: list[Point] = []
+        self._now: tuple[int, Books] | None = None  # the last answer of `now`, while it holds
 
     def bin_of(self, since_ns: int, until_ns: int) -> int:
         """The bin of a frame that covers [since_ns, until_ns): the one of its middle.
@@ -33,6 +34,7 @@ class Recent:
     def add(self, bin_: int, delta: CellDelta) -> None:
         """Count a delta. One that comes after its bin was drawn shows in the next one to be drawn."""
         self._bins.setdefault(max(bin_, len(self._points)), Books()).add(delta, _CLASSES)
+        self._now = None
 
     def full(self, covered_ns: int) -> int:
         """How many bins are full when everything up to `covered_ns` was reported."""
@@ -47,13 +49,15 @@ class Recent:
         return tuple(self._points)
 
     def now(self, full: int) -> tuple[Books, float]:
-        """The books of the last full bins, and the seconds that they cover."""
-        total = Books()
+        """The books of the last full bins, to be read only, and the seconds that they cover."""
         first = max(0, full - self.window)
-        for place in range(first, full):
-            if place in self._bins:
-                total.add(self._bins[place])
-        return total, (full - first) * self.slice_ns / SECOND
+        if self._now is None or self._now[0] != full:
+            total = Books()
+            for place in range(first, full):
+                if place in self._bins:
+                    total.add(self._bins[place])
+            self._now = full, total
+        return self._now[1], (full - first) * self.slice_ns / SECOND
 
     def _point(self, place: int) -> Point:
         books = self._bins.get(place, Books())

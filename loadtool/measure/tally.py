@@ -182,12 +182,16 @@ class Tally:
                 shares.append((last.cpu_ns - since_cpu) / (last.elapsed_ns - since_ns))
         return max(shares)
 
-    def conservation(self) -> list[str]:
+    def conservation(self, planned: int | None = None) -> list[str]:
         """What does not add up, in words; empty when scheduled = ok + shed + errors everywhere.
 
         It holds once every worker has sent its final frame or was declared lost, not while a run lasts.
+        `planned`: how many arrivals the schedule has, for a run that was not cut short (`Schedule.count`).
         """
-        return [*self._unbalanced_cells(), *self._unbalanced_values(), *self._unbalanced_sums()]
+        found = [*self._unbalanced_cells(), *self._unbalanced_values(), *self._unbalanced_sums()]
+        if planned is not None and planned != self.totals.scheduled:
+            found.append(f"{planned} arrivals were planned, {self.totals.scheduled} were scheduled")
+        return found
 
     def _unbalanced_cells(self) -> Iterator[str]:
         for index, worker in sorted(self.by_worker.items()):

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from measure_samples import SECOND, delta, frame, job, timeline
 
 from loadtool.measure.frame import CellDelta, Example, decode, encode, lengths
+from loadtool.measure.histogram import HIGHEST_US, quantise
 from loadtool.measure.outcome import H_LAG, H_OK, LOST, OK
 from loadtool.measure.population import CellKey, pool
+from loadtool.measure.recorder import Recorder
 from loadtool.measure.tally import Tally
 from loadtool.plan.schedule import Schedule
 
@@ -89,11 +91,32 @@ def test_a_worker_lost_before_its_first_frame_owes_its_whole_share_of_the_schedu
         tally.add(frame(worker, 0, 2.0, *deltas, final=True))
     assert tally.conservation() == []
     everything = schedule.counts_by_segment_and_request(2 * SECOND)
+    planned = sum(everything.values())
+    assert tally.conservation(planned) == []
+    assert tally.conservation(planned + 1) == [
+        f"{planned + 1} arrivals were planned, {planned} were scheduled"
+    ]
     assert tally.totals.scheduled == sum(everything.values())
     assert tally.totals.counts[LOST] == lost > 0
     for segment in (0, 1):
         owed = sum(n for cell, n in everything.items() if cell[1] == segment)
         assert sum(tally.by_segment[segment, r].scheduled for r in (0, 1)) == owed
+
+
+def test_what_a_worker_records_arrives_unchanged() -> None:
+    recorder = Recorder(frozenset({1}))
+    cell = recorder.cell(2, 1, 0)
+    for us in (0, 7, 2049, 1_000_000, 2 * HIGHEST_US):
+        cell.scheduled += 1
+        cell.counts[OK] += 1
+        cell.record(H_OK, us * 1000 + 499)  # ns, which round to the µs
+    cell.touched = True
+    tally = Tally(TWO_PHASES, ["browse"])
+    tally.add(frame(0, 0, 3.0, *recorder.deltas(3), final=True))
+    assert tally.conservation(5) == []
+    found = tally.by_segment[1, 0].histogram(H_OK)
+    assert found.counts == {1: 1, 7: 1, 2048: 1, 999_936: 1, quantise(HIGHEST_US): 1}
+    assert (found.sum_us, found.max_us) == (1_002_056 + 2 * HIGHEST_US, 2 * HIGHEST_US)
 
 
 @pytest.mark.parametrize(

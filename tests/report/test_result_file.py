@@ -20,9 +20,16 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 def a_result() -> Result:
     return Result(
-        "0.1.0", "2026-03-01T12:00:00Z", 7, {"name": "ü"}, "x.yaml", Engine(), 1.5, 500.0,
+        "0.1.0",
+        "2026-03-01T12:00:00Z",
+        7,
+        {"name": "ü"},
+        "x.yaml",
+        Engine(),
+        1.5,
+        500.0,
         histograms=[HistogramEntry("spike", [], "browse", "ok", "HISTFAAA")],
-    )  # fmt: skip
+    )
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
