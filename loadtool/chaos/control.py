@@ -12,6 +12,8 @@ Every method raises FaultError in words with the URL, after `deadline_s` at the 
 from __future__ import annotations
 
 import json
+import os
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -287,10 +289,17 @@ def _proxy(value: Any) -> ProxyState:
 
 def _root(error: BaseException) -> str:
     """The innermost reason, such as "Connection refused"."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    if isinstance(error, OSError) and error.strerror:
+    while True:
+        if isinstance(error, BaseExceptionGroup):  # one for each address that was tried
+            error = error.exceptions[0]
+        elif (inner := error.__cause__ or error.__context__) is not None:
+            error = inner
+        else:
+            break
+    if isinstance(error, socket.gaierror) and error.strerror:
         return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 

@@ -1,0 +1,188 @@
+"""The journal on disk, and recovery from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chaos_servers import Toxiproxy
+
+from loadtool.chaos import rollback
+from loadtool.chaos.control import Control
+from loadtool.chaos.journal import Change, Journal, claimed, entries, forget, state_directory
+from loadtool.errors import FaultError
+
+URL = "http://127.0.0.1:1"
+TOXIC = Change("toxic", "p", "t")
+PROXY = Change("proxy", "own")
+DOWN = Change("down", "p")
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"XDG_STATE_HOME": "/x/y"}, Path("/x/y/loadtool")),
+        ({"XDG_STATE_HOME": ""}, Path.home() / ".local/state/loadtool"),
+        ({"XDG_STATE_HOME": "relative"}, Path.home() / ".local/state/loadtool"),
+        ({}, Path.home() / ".local/state/loadtool"),
+    ],
+)
+def test_where_journals_lie(environ: dict[str, str], expected: Path) -> None:
+    assert state_directory(environ) == expected
+
+
+def test_changes_are_there_until_they_are_undone(tmp_path: Path) -> None:
+    with Journal(URL, "r", tmp_path / "new") as journal:
+        assert entries(tmp_path / "new") == []
+        for change in (PROXY, TOXIC, DOWN, TOXIC):
+            journal.record(change)
+        journal.undone(TOXIC)
+        journal.undone(TOXIC)
+        (entry,) = entries(tmp_path / "new")
+        assert (entry.run, entry.url, entry.pid, entry.alive) == ("r", URL, os.getpid(), True)
+        assert entry.changes == (PROXY, DOWN)
+        assert oct(journal.directory.stat().st_mode)[-3:] == "700"
+    (entry,) = entries(tmp_path / "new")
+    assert (entry.alive, entry.changes) == (False, (PROXY, DOWN))
+
+
+def test_a_journal_with_nothing_left_in_it_goes(tmp_path: Path) -> None:
+    with Journal(URL, "r", tmp_path) as journal:
+        journal.record(TOXIC)
+        journal.undone(TOXIC)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_cut_short_was_a_change_never_made(tmp_path: Path) -> None:
+    with Journal(URL, "r", tmp_path) as journal:
+        journal.record(PROXY)
+        journal.record(TOXIC)
+    path = tmp_path / "r.journal"
+    path.write_bytes(path.read_bytes()[:-5])
+    (entry,) = entries(tmp_path)
+    assert entry.changes == (PROXY,)
+
+
+def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.journal").write_text("[]\nnonsense\n")
+    with pytest.raises(FaultError) as caught:
+        entries(tmp_path)
+    assert str(caught.value).startswith(f"the journal {tmp_path / 'r.journal'} is damaged (")
+
+
+def test_a_full_disk_is_said_before_anything_is_changed(tmp_path: Path) -> None:
+    journal = Journal(URL, "r", tmp_path)
+    journal.record(PROXY)
+    journal._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115  # closed by the journal
+    with pytest.raises(FaultError) as caught:
+        journal.record(TOXIC)
+    journal.close()
+    assert str(caught.value) == (
+        f"cannot write the journal {tmp_path / 'r.journal'}: No space left on device; without one, a"
+        f" killed run would leave its faults in {URL} (set XDG_STATE_HOME to a directory that can be written)"
+    )
+
+
+def test_only_dead_runs_can_be_claimed(tmp_path: Path) -> None:
+    journal = Journal(URL, "r", tmp_path)
+    journal.record(TOXIC)
+    (alive,) = entries(tmp_path)
+    with claimed(alive) as entry:
+        assert entry is None
+    journal.close()
+    with claimed(alive) as entry:
+        assert entry is not None
+        assert entry.changes == (TOXIC,)
+        with claimed(alive) as second:  # by another run at the same time
+            assert second is None
+        forget(entry)
+    with claimed(alive) as entry:
+        assert entry is None
+
+
+_VICTIM = """
+import json, sys, time
+from pathlib import Path
+from loadtool.chaos.journal import Change, Journal
+journal = Journal(sys.argv[1], "victim", Path(sys.argv[2]))
+for change in json.loads(sys.argv[3]):
+    journal.record(Change(**change))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def killed_run(url: str, directory: Path, changes: list[Change]) -> None:
+    """Leaves the journal of a run that was killed after it wrote these changes."""
+    wanted = json.dumps([{"kind": c.kind, "proxy": c.proxy, "toxic": c.toxic} for c in changes])
+    argv = [sys.executable, "-c", _VICTIM, url, str(directory), wanted]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        (entry,) = entries(directory)
+        assert (entry.alive, entry.pid) == (True, process.pid)
+        process.send_signal(signal.SIGKILL)
+    (entry,) = entries(directory)
+    assert not entry.alive
+
+
+async def test_recovery_takes_back_exactly_what_a_killed_run_made(
+    toxiproxy: Toxiproxy, tmp_path: Path
+) -> None:
+    theirs = await toxiproxy.proxy("127.0.0.1:1")
+    untouched = await toxiproxy.proxy("127.0.0.1:1")
+    for proxy in (theirs, untouched):
+        await proxy.add("latency", latency=7)
+    before = (await toxiproxy.ask("GET", "/proxies")).json()
+    own = toxiproxy.free_name()
+    async with Control(toxiproxy.url) as control:
+        await control.create_proxy(own, "127.0.0.1:1")
+        await control.add_toxic(own, "t", "noop", {})
+        await control.add_toxic(theirs.name, "loadtool-t", "timeout", {"timeout": 0})
+        await control.set_enabled(theirs.name, False)
+    killed_run(
+        toxiproxy.url, tmp_path,
+        [
+            Change("proxy", own), Change("toxic", own, "t"), Change("toxic", theirs.name, "loadtool-t"),
+            Change("down", theirs.name), Change("toxic", theirs.name, "never-made"),
+            Change("proxy", "never-made"),
+        ],
+    )  # fmt: skip
+    (left,) = await rollback.status(tmp_path)
+    assert left.remaining is not None
+    assert [str(c) for c in left.remaining] == [
+        f"proxy {own}", f"toxic t on proxy {own}", f"toxic loadtool-t on proxy {theirs.name}",
+        f"proxy {theirs.name} disabled",
+    ]  # fmt: skip
+    assert await rollback.recover("http://127.0.0.1:2", tmp_path) == []
+    (recovery,) = await rollback.recover(toxiproxy.url, tmp_path)
+    assert recovery.problems == ()
+    assert (await toxiproxy.ask("GET", "/proxies")).json() == before
+    assert list(os.listdir(tmp_path)) == []
+    assert await rollback.recover(None, tmp_path) == []
+
+
+async def test_runs_that_go_on_are_left_alone(tmp_path: Path) -> None:
+    with Journal(URL, "r", tmp_path) as journal:
+        journal.record(TOXIC)
+        assert await rollback.recover(None, tmp_path) == []
+        assert len(entries(tmp_path)) == 1
+
+
+async def test_a_server_that_does_not_answer_is_a_problem_and_the_journal_stays(tmp_path: Path) -> None:
+    killed_run(URL, tmp_path, [TOXIC])
+    (left,) = await rollback.status(tmp_path)
+    assert left.remaining is None
+    assert left.problem == f"cannot read proxy p: no Toxiproxy answers at {URL} (Connection refused)"
+    (recovery,) = await rollback.recover(None, tmp_path)
+    assert recovery.undone == ()
+    assert recovery.problems == (
+        f"toxic t on proxy p: cannot remove toxic t from proxy p: no Toxiproxy answers at {URL}"
+        f" (Connection refused); by hand: curl -X DELETE {URL}/proxies/p/toxics/t",
+    )
+    assert len(entries(tmp_path)) == 1
