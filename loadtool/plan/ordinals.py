@@ -49,19 +49,22 @@ class Ordinals:
         return list(accumulate(map(self._steps.__getitem__, requests), initial=first))
 
 
-def check_feeders(job: Job, counts: Sequence[int]) -> list[str]:
-    """What is wrong with the job's feeders, in words; `counts`: arrivals of the run by request."""
+def check_feeders(job: Job, counts: Sequence[int]) -> list[tuple[str, str]]:
+    """What is wrong with the job's feeders: name and message. `counts`: arrivals of the run by request."""
     ordinals = Ordinals(job)
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
     for name, spec in job.rows:
         if name not in ordinals.slots:
             continue
         needed = sum(n for n, used in zip(counts, ordinals.by_request, strict=True) if name in used)
         if not spec.rows:
-            problems.append(f"data.{name}: the feeder has no rows")
+            problems.append((name, "the feeder has no rows"))
         elif spec.order == "once" and needed > len(spec.rows):
             problems.append(
-                f"data.{name}: order: once has {len(spec.rows)} rows, but {needed} arrivals use one; "
-                f"give it {needed} rows or more, or order: cycle"
+                (
+                    name,
+                    f"has {len(spec.rows):,} rows for {needed:,} arrivals with order: once; "
+                    f"give it {needed:,} rows or order: cycle",
+                )
             )
     return problems

@@ -107,7 +107,7 @@ class Timeline:
     @classmethod
     def of(cls, job: Job) -> Timeline:
         """The job's timeline. Raises ValueError if it has no phases, or a ramp longer than its phase."""
-        spans = _spans(job.phases)
+        spans = spans_of(job.phases)
         duration_ns = spans[-1].end_ns
         pieces = tuple(p for span in spans for p in span.pieces)
         return cls(spans, job.faults, _segments(spans, job.faults), duration_ns, job.slice_ns, pieces)
@@ -173,7 +173,8 @@ def slice_width(duration_ns: int) -> int:
     return max(1, -(-duration_ns // (MOST_SLICES * SECOND))) * SECOND
 
 
-def _spans(phases: Sequence[PhaseSpec]) -> tuple[Span, ...]:
+def spans_of(phases: Sequence[PhaseSpec]) -> tuple[Span, ...]:
+    """The phases end to end. Raises ValueError if there are none, or for a ramp longer than its phase."""
     if not phases:
         raise ValueError("a job needs at least one phase")
     spans: list[Span] = []

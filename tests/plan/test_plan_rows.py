@@ -130,10 +130,9 @@ def test_check_feeders() -> None:
     assert check_feeders(rows_job("once", 100), [60, 500, 40]) == []
     assert check_feeders(rows_job("cycle", 1), [60, 500, 40]) == []
     assert check_feeders(rows_job("once", 99), [60, 500, 40]) == [
-        "data.row: order: once has 99 rows, but 100 arrivals use one; "
-        "give it 100 rows or more, or order: cycle"
+        ("row", "has 99 rows for 100 arrivals with order: once; give it 100 rows or order: cycle")
     ]
-    assert check_feeders(rows_job("cycle", 0), [0, 0, 0]) == ["data.row: the feeder has no rows"]
+    assert check_feeders(rows_job("cycle", 0), [0, 0, 0]) == [("row", "the feeder has no rows")]
 
 
 def test_out_of_rows_names_the_request() -> None:

@@ -1,0 +1,145 @@
+"""Overview: what a run would do, in figures. What `loadtool plan` shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from loadtool.plan.doubts import Cells, doubts
+from loadtool.plan.job import FaultWindow, Job
+from loadtool.plan.peak import peak_rate, peak_within
+from loadtool.plan.schedule import Schedule
+from loadtool.plan.timeline import Timeline
+
+if TYPE_CHECKING:
+    from loadtool.profile.load import Loaded
+
+# Drawing this many arrivals takes about a second; past it, counts are expectations.
+COUNTED: Final = 500_000
+POINTS: Final = 240
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseOverview:
+    """A phase on the axis; rates in arrivals/s."""
+
+    name: str
+    role: str
+    start_ns: int
+    end_ns: int
+    start_rate: float
+    end_rate: float
+    arrivals: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOverview:
+    """A request of the mix; `share` of all arrivals, from 0 to 1, is by weight."""
+
+    name: str
+    method: str
+    path: str
+    share: float
+    arrivals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A run before it happens. Times in ns since its start, rates in arrivals/s.
+
+    `exact`: the arrivals are counted, not expected. They are for every number of workers, since the seed
+    decides them. `connections_needed`: how many are in use at the worst moment, `connections_at_ns`, if every
+    answer takes the whole timeout (Little's law: the arrivals of the last timeout); `connections` is that,
+    capped by `client.connections`. `curve` has (ns, rate) in even steps from the first instant to the last.
+    """
+
+    name: str
+    arrivals_kind: str  # constant or poisson
+    seed: int
+    duration_ns: int
+    arrivals: int
+    exact: bool
+    phases: tuple[PhaseOverview, ...]
+    requests: tuple[RequestOverview, ...]
+    peak_rate: float
+    peak_at_ns: int
+    timeout_ns: int
+    connections_needed: int
+    connections_at_ns: int
+    connections: int
+    faults: tuple[FaultWindow, ...]
+    curve: tuple[tuple[int, float], ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def capped(self) -> bool:
+        """Whether more connections could be needed than `client.connections` allows."""
+        return self.connections_needed > self.connections
+
+    @classmethod
+    def of(cls, job: Job, loaded: Loaded, *, points: int = POINTS) -> Overview:
+        """The overview of a job and the profile that it was built from; `points` of the curve, at least 2."""
+        schedule = Schedule(job)
+        timeline = schedule.timeline
+        exact = timeline.arrivals <= COUNTED
+        cells = _counted(schedule) if exact else _expected(job, timeline)
+        by_phase, by_request = Counter[int](), Counter[int]()
+        for (segment, request), n in cells.items():
+            by_phase[timeline.segments[segment].phase] += n
+            by_request[request] += n
+        rate, rate_at = peak_rate(timeline)
+        within, within_at = peak_within(timeline, job.client.timeout_ns)
+        weight = sum(r.weight for r in job.requests)
+        return cls(
+            name=loaded.profile.name,
+            arrivals_kind=job.arrivals,
+            seed=job.seed,
+            duration_ns=timeline.duration_ns,
+            arrivals=sum(cells.values()),
+            exact=exact,
+            phases=tuple(
+                PhaseOverview(
+                    span.name, span.role, span.start_ns, span.end_ns,
+                    span.pieces[0].shape.rate(0.0), span.pieces[-1].end_rate, by_phase[span.index],
+                )
+                for span in timeline.spans
+            ),
+            requests=tuple(
+                RequestOverview(r.name, r.method, r.path, r.weight / weight, by_request[i])
+                for i, r in enumerate(job.requests)
+            ),
+            peak_rate=rate,
+            peak_at_ns=rate_at,
+            timeout_ns=job.client.timeout_ns,
+            connections_needed=within,
+            connections_at_ns=within_at,
+            connections=min(within, job.client.connections),
+            faults=job.faults,
+            curve=_curve(timeline, points),
+            warnings=tuple(doubts(job, loaded, timeline, cells)),
+        )  # fmt: skip
+
+
+def _counted(schedule: Schedule) -> Cells:
+    cells: Counter[tuple[int, int]] = Counter()
+    for (_, segment, request), n in schedule.counts_by_segment_and_request().items():
+        cells[segment, request] += n
+    return dict(cells)
+
+
+def _expected(job: Job, timeline: Timeline) -> Cells:
+    weight = sum(r.weight for r in job.requests)
+    return {
+        (s.index, i): round(
+            (timeline.arrivals_by(s.end_ns) - timeline.arrivals_by(s.start_ns)) * r.weight / weight
+        )
+        for s in timeline.segments
+        for i, r in enumerate(job.requests)
+    }
+
+
+def _curve(timeline: Timeline, points: int) -> tuple[tuple[int, float], ...]:
+    last = timeline.duration_ns - 1
+    times = [last * i // (points - 1) for i in range(points)]
+    return tuple((ns, timeline.rate_at(ns)) for ns in times)
