@@ -72,6 +72,12 @@ class TimeAxis:
         return [(max(v) if peak else math.fsum(v) / len(v)) if v else None for v in held]
 
 
+def held(samples: Sequence[tuple[float, float]], end_s: float) -> list[tuple[float, float, float | None]]:
+    """Samples (t, value), each good until the next, as stretches [start, end) for `TimeAxis.spread`."""
+    ends = [*(t for t, _ in samples[1:]), end_s]
+    return [(t, end, value) for (t, value), end in zip(samples, ends, strict=False)]
+
+
 def ruler(axis: TimeAxis) -> Text:
     """The axis itself and its labels: two lines."""
     line = ["─"] * axis.columns

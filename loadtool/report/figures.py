@@ -30,7 +30,7 @@ def number(value: float) -> str:
         return f"{value:.2e}"
     # The digits of the rounded number count: 9.996 is 10.0, not 10.00.
     magnitude = math.floor(math.log10(float(f"{size:.2e}")))
-    return f"{value:,.{min(max(2 - magnitude, 0), 6)}f}"
+    return f"{value:,.{max(2 - magnitude, 0)}f}"
 
 
 def count(value: int) -> str:

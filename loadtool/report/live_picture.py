@@ -7,7 +7,7 @@ from typing import Final
 from rich.text import Text
 
 from loadtool.report import figures
-from loadtool.report.axis import TimeAxis
+from loadtool.report.axis import TimeAxis, held
 from loadtool.report.chart import Curve, panel, upright
 from loadtool.report.now import Now
 from loadtool.report.pictures import legend
@@ -53,9 +53,7 @@ class Pictures:
 
 
 def _rate(now: Now, axis: TimeAxis, height: int) -> Text:
-    curve = now.stage.curve
-    ends = [*(t for t, _ in curve[1:]), now.stage.end_s]
-    planned = axis.spread(((t, end, rate) for (t, rate), end in zip(curve, ends, strict=False)), peak=False)
+    planned = axis.spread(held(now.stage.curve, now.stage.end_s), peak=False)
     ok = axis.spread(((p.t, p.t + _step(now), p.ok) for p in now.snapshot.recent), peak=False)
     return panel(axis, [Curve(planned), Curve(ok, "green", True)], height=height, label=figures.rate)
 

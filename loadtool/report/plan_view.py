@@ -1,0 +1,184 @@
+"""What `loadtool plan` shows: everything that a run would do, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from loadtool.plan.overview import Overview, PhaseOverview
+from loadtool.report import figures
+from loadtool.report.axis import TimeAxis, held, lane, ruler, sections
+from loadtool.report.chart import Curve, panel
+from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
+from loadtool.report.pictures import FAULT_STYLE, RATE_HEIGHT, edges
+from loadtool.report.stage import Bar
+from loadtool.report.text import clean, defuse
+
+LEAST_WIDTH: Final = 60
+_SECOND: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run would touch besides sending load: texts as they may be shown, secrets masked."""
+
+    target: str = ""
+    hosts: Sequence[str] = ()
+    toxiproxy: str | None = None  # where it would come from, in words; None: there are no faults
+    faults: Mapping[str, str] = field(default_factory=dict)  # what each does, by name
+    slos: Sequence[str] = ()
+    setup: Sequence[str] = ()
+    teardown: Sequence[str] = ()
+
+
+def render(overview: Overview, around: Surroundings, *, width: int = 80, color: bool = False) -> str:
+    """The plan as text, in lines of at most `width` cells (at least 60)."""
+    width = max(width, LEAST_WIDTH)
+    return defuse(printed(_parts(overview, around, width), width=width, color=color))
+
+
+def _parts(o: Overview, around: Surroundings, width: int) -> Iterator[RenderableType]:
+    inner = width - INDENT
+    about = "" if o.exact else "about "
+    yield Text("━" * width, style="bold cyan")
+    yield Text.assemble(
+        ("▷ PLAN", "bold cyan"), "  ", (clean(o.name), "bold"),
+        f": {about}{figures.plural(o.arrivals, 'arrival')} in {figures.clock(o.duration_ns / _SECOND)},"
+        f" at most {figures.rate(o.peak_rate)}",
+    )  # fmt: skip
+    yield Text("━" * width, style="bold cyan")
+    yield Text("Nothing has been sent.", style="dim")
+    parts = (
+        ("Rate", _picture(o, inner)),
+        ("Phases", _phases(o, inner)),
+        ("Requests", _requests(o, inner)),
+        ("Faults", _faults(o, around, inner)),
+        ("Load", [pairs(_load(o, around))]),
+        ("SLOs", [Text(clean(text)) for text in around.slos]),
+        ("Warnings", [_warning(text) for text in o.warnings]),
+    )
+    for title, body in parts:
+        if body:
+            yield Text()
+            yield heading(title, width)
+            yield from (Padding(part, (0, 0, 0, INDENT)) for part in body)
+
+
+def _bars(o: Overview) -> list[Bar]:
+    return [Bar(clean(f.name), f.start_ns / _SECOND, f.end_ns / _SECOND) for f in o.faults]
+
+
+def _picture(o: Overview, width: int) -> list[RenderableType]:
+    end_s = o.duration_ns / _SECOND
+    axis = TimeAxis(end_s, width)
+    faults = _bars(o)
+    planned = axis.spread(held([(ns / _SECOND, rate) for ns, rate in o.curve], end_s), peak=False)
+    phases = [Bar(p.name, p.start_ns / _SECOND, p.end_ns / _SECOND) for p in o.phases]
+    return [
+        panel(
+            axis,
+            [Curve(planned, "cyan", filled=True)],
+            height=RATE_HEIGHT,
+            label=figures.rate,
+            marks=edges(axis, faults),
+        ),
+        ruler(axis),
+        sections(axis, phases),
+        *(lane(axis, bar, style=FAULT_STYLE) for bar in faults),
+    ]
+
+
+def _phases(o: Overview, width: int) -> list[RenderableType]:
+    rows: list[tuple[Text | str, ...]] = [
+        (
+            Text(clean(p.name), style="bold"),
+            p.role,
+            _span(p.start_ns, p.end_ns),
+            _rate(p),
+            figures.count(p.arrivals),
+        )
+        for p in o.phases
+    ]
+    total = ("all", "", _span(0, o.duration_ns), "", figures.count(o.arrivals))
+    columns = (
+        Column("", text=True),
+        Column("role", left=True, drop=1),
+        Column("when"),
+        Column("rate"),
+        Column("arrivals" if o.exact else "arrivals, about"),
+    )
+    return [table(columns, [*rows, total] if len(rows) > 1 else rows, width)]
+
+
+def _span(start_ns: int, end_ns: int) -> str:
+    return figures.between(figures.seconds(start_ns / _SECOND), figures.seconds(end_ns / _SECOND))
+
+
+def _rate(p: PhaseOverview) -> str:
+    if p.start_rate == p.end_rate:
+        return figures.rate(p.end_rate)
+    return f"{figures.number(p.start_rate)} → {figures.rate(p.end_rate)}"
+
+
+def _requests(o: Overview, width: int) -> list[RenderableType]:
+    rows = [
+        (
+            Text(clean(r.name), style="bold"),
+            f"{r.method} {r.path}",
+            figures.share(r.share),
+            figures.count(r.arrivals),
+        )
+        for r in o.requests
+    ]
+    columns = (
+        Column("", text=True),
+        Column("", text=True),
+        Column("of all"),
+        Column("arrivals" if o.exact else "arrivals, about"),
+    )
+    return [table(columns, rows, width)]
+
+
+def _faults(o: Overview, around: Surroundings, width: int) -> list[RenderableType]:
+    if not o.faults:
+        return []
+    rows = [
+        (Text(clean(f.name), style="bold"), around.faults.get(f.name, ""), _span(f.start_ns, f.end_ns))
+        for f in o.faults
+    ]
+    return [table((Column("", text=True), Column("what", text=True), Column("when")), rows, width)]
+
+
+def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
+    kind = f"{o.arrivals_kind}, seed {o.seed}"
+    rows = [
+        ("target", around.target),
+        ("hosts", ", ".join(around.hosts)),
+        ("arrivals", f"{kind}; {'counted' if o.exact else 'expected, too many to count'}"),
+        ("peak", f"{figures.rate(o.peak_rate)} at {figures.seconds(o.peak_at_ns / _SECOND)}"),
+        ("connections", _connections(o)),
+        ("toxiproxy", around.toxiproxy or ""),
+        ("setup", "; ".join(around.setup)),
+        ("teardown", "; ".join(around.teardown)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _connections(o: Overview) -> str:
+    timeout = figures.duration(o.timeout_ns / 1e6)
+    when = figures.seconds(o.connections_at_ns / _SECOND)
+    worst = f"{figures.count(o.connections_needed)} at {when}, if every answer takes the timeout of {timeout}"
+    if not o.capped:
+        return f"at most {worst}"
+    return (
+        f"at most {figures.count(o.connections)} (client.connections); {worst}, and then arrivals would wait"
+    )
+
+
+def _warning(text: str) -> Text:
+    return Text.assemble(("! ", "bold yellow"), clean(text))
