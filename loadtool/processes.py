@@ -177,9 +177,9 @@ class Child:
                 with trio.move_on_after(patience_s):
                     await self.wait()
             self._signal(signal.SIGKILL)
-            code = await self.wait()
+            await self.wait()
             await self.release()
-            return code
+        return await self.wait()
 
     async def release(self) -> None:
         """Let go of its pipes once it has ended, without harm to what it started and left behind."""

@@ -137,7 +137,8 @@ class Fleet:
             try:
                 with trio.move_on_after(WATCH_S) as watch:
                     frame = await _next_frame(child)
-                    await self._send.send(frame)
+                    # Not `await send`: between taking a frame and passing it on, nothing may be cancelled.
+                    self._send.send_nowait(frame)
                     if frame.final:
                         return
             except (EOFError, ValueError) as e:
@@ -145,7 +146,7 @@ class Fleet:
                     await child.wait()
                 how = child.last_words() if isinstance(e, EOFError) else f"it sent {e}"
                 child.kill()
-                await self._send.send(Lost(number, how))
+                self._send.send_nowait(Lost(number, how))
                 return
             if watch.cancelled_caught and time.monotonic_ns() > self._deadline(duration_ns):
                 child.kill()  # the end of its pipe then comes as EOFError

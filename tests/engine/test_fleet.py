@@ -15,6 +15,7 @@ import pytest
 import trio
 from engine_harness import OK_ANSWER, SECOND, answering, job_for, read_request, serving
 
+from loadtool.engine import fleet as fleet_module
 from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, usable_cores
 from loadtool.errors import SetupError, lone
 from loadtool.measure.frame import Frame
@@ -71,6 +72,16 @@ async def test_workers_share_the_arrivals_and_lose_none(workers: int) -> None:
     assert outcomes(tally) == {"ok": Schedule(job).count()}
     assert tally.conservation() == []
     assert {w for w, books in tally.by_worker.items() if books.owed} == set(range(workers))
+
+
+async def test_a_look_at_the_clock_never_costs_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader wakes up every now and then to see whether a worker is overdue."""
+    monkeypatch.setattr(fleet_module, "WATCH_S", 0.0005)
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=400, rate=100)
+        tally, lost = await collect(job, 2)
+    assert lost == []
+    assert outcomes(tally) == {"ok": 400}
 
 
 async def test_what_a_killed_worker_owed_is_lost_and_the_others_go_on() -> None:
@@ -135,6 +146,7 @@ async def test_workers_are_gone_when_the_block_is_left_by_an_exception() -> None
 
 COORDINATOR = """
 import sys, trio
+from loadtool.engine import fleet as fleet_module
 from loadtool.engine.fleet import open_fleet
 from loadtool.plan.wire import job_from_json
 
