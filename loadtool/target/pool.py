@@ -15,6 +15,8 @@ from loadtool.target.store import Lines
 class StoreError(Exception):
     """A call to the store that failed; the text says how."""
 
+    retry_after_s = 0.0  # when it is known to be worth another try
+
 
 class StoreUnreachable(StoreError):
     """No connection, or it broke during the call."""
@@ -33,6 +35,9 @@ class _Gone(Exception):
     """The connection ended before the answer."""
 
 
+Connect = Callable[[str], Awaitable[trio.abc.Stream]]
+
+
 async def connect_tcp(address: str) -> trio.abc.Stream:
     """A connection to "HOST:PORT". Raises OSError."""
     return await trio.open_tcp_stream(*parse_address(address))
@@ -47,7 +52,7 @@ class StorePool:
         *,
         connections: int,
         timeout_s: float,
-        connect: Callable[[str], Awaitable[trio.abc.Stream]] = connect_tcp,
+        connect: Connect = connect_tcp,
     ) -> None:
         self.address = address
         self.calls = 0  # under way or waiting for a connection

@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 
+from loadtool.target.breaker import make_pool
 from loadtool.target.connection import Limits, serve_connection
 from loadtool.target.pace import Pacer
 from loadtool.target.pool import StorePool
@@ -69,11 +70,8 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[Demo] = trio
 def _pools(settings: Settings, address: str) -> tuple[StorePool, StorePool]:
     """For the service's own calls, and for probes, which must not wait behind those."""
     timeout_s = settings.store_timeout_ns / SECOND
-    connections = settings.store_connections or settings.slots
-    return (
-        StorePool(address, connections=connections, timeout_s=timeout_s),
-        StorePool(address, connections=_PROBE_CONNECTIONS, timeout_s=timeout_s),
-    )
+    probe = StorePool(address, connections=_PROBE_CONNECTIONS, timeout_s=timeout_s)
+    return make_pool(settings, address), probe
 
 
 def _limits(settings: Settings) -> Limits:

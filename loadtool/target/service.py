@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 import trio
 
-from loadtool.target.gate import TurnedAway, make_gate
+from loadtool.target.admission import Admission
+from loadtool.target.breaker import BreakerPool, StoreShut
 from loadtool.target.http import Request, Response, json_response
 from loadtool.target.pace import Pacer
 from loadtool.target.pool import StoreError, StorePool, StoreSlow, StoreUnreachable
@@ -42,7 +43,6 @@ class Counts:
     """What has happened since the start."""
 
     answers: Counter[int] = field(default_factory=Counter)  # by status
-    turned_away: Counter[str] = field(default_factory=Counter)  # by reason
     abandoned: int = 0  # requests whose work was cancelled because the client left
     store_errors: Counter[str] = field(default_factory=Counter)  # unreachable, slow, refused
 
@@ -65,14 +65,12 @@ class Service:
         """`probe` is a pool of its own, so that a probe never waits behind the service's calls."""
         self.counts = Counts()
         self._settings = settings
-        self._gate = make_gate(settings)
+        self._admission = Admission(settings)
         self._store = store
         self._probe = probe
         self._pacer = pacer
         self._more_stats = more_stats
-        # One each, so that more refusals do not change the service times.
         self._jitter = random.Random(settings.seed)
-        self._retry_jitter = random.Random(~settings.seed)
         self._orders = 0
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
@@ -107,21 +105,18 @@ class Service:
         return json_response(200, {"status": "ok"})
 
     def stats(self, _request: Request, _: str) -> Response:
-        counts, gate = self.counts, self._gate
+        counts = self.counts
         return json_response(
             200,
             {
-                "slots": gate.slots,
-                "in_flight": gate.in_flight,
-                "queued": len(gate.queue),
-                "queue_limit": self._settings.queue,
+                **self._admission.stats(),
                 "answers": {str(status): n for status, n in sorted(counts.answers.items())},
-                "turned_away": dict(counts.turned_away),
                 "abandoned": counts.abandoned,
                 "store": {
                     "address": self._store.address,
                     "calls": self._store.calls,
                     "errors": dict(counts.store_errors),
+                    "breaker": self._store.breaker.state if isinstance(self._store, BreakerPool) else None,
                 },
                 **self._more_stats(),
             },
@@ -170,19 +165,16 @@ class Service:
         self.counts.answers[response.status] += 1
         return response
 
-    def _in_slot(self, work: Callable[[], Awaitable[Response]]) -> Response | Awaitable[Response]:
-        """Do the work in a slot, or turn it away: at once, and at next to no cost, if there is no room."""
-        refusal = self._gate.refusal()
-        return self._count(self._queue_up(work)) if refusal is None else self._turn_away(refusal)
+    def _in_slot(self, ask_store: Callable[[], Awaitable[Response]]) -> Response | Awaitable[Response]:
+        """Work, then the store, while holding a slot: a slow store keeps it, and so eats capacity."""
+        if (refusal := self._admission.refusal()) is not None:
+            return refusal
 
-    async def _queue_up(self, work: Callable[[], Awaitable[Response]]) -> Response:
-        """Do the work while holding a slot: a slow store keeps it, and so eats capacity (Little's law)."""
-        try:
-            async with self._gate:
-                await self._pacer.sleep(self._service_time_s())
-                return await self._guarded(work)
-        except TurnedAway as e:
-            return self._turn_away(e.reason)
+        async def work() -> Response:
+            await self._pacer.sleep(self._service_time_s())
+            return await self._guarded(ask_store)
+
+        return self._count(self._admission.admit(work))
 
     async def _guarded(self, work: Callable[[], Awaitable[Response]]) -> Response:
         """The work's answer, or an error answer in its place: a failing request must not end the service."""
@@ -191,7 +183,8 @@ class Service:
         except StoreError as e:
             status, kind = next((s, k) for error, s, k in _STORE_ERRORS if isinstance(e, error))
             self.counts.store_errors[kind] += 1
-            return json_response(status, {"error": str(e)})
+            retry_after = self._admission.retry_after(e.retry_after_s) if e.retry_after_s else ()
+            return json_response(status, {"error": str(e)}, *retry_after)
         except Exception:
             _log.exception("a request failed")
             return json_response(500, {"error": "the demo service failed; its stderr says how"})
@@ -200,20 +193,9 @@ class Service:
         jitter = self._settings.service_jitter
         return self._settings.service_time_ns / SECOND * self._jitter.uniform(1 - jitter, 1 + jitter)
 
-    def _turn_away(self, reason: str) -> Response:
-        self.counts.turned_away[reason] += 1
-        body = {"error": "the service is busy", "reason": reason}
-        later_ns = self._settings.retry_after_ns
-        if self._settings.retry_after_jitter_ns:
-            later_ns += self._retry_jitter.randint(0, self._settings.retry_after_jitter_ns)
-        seconds = -(
-            -later_ns // SECOND
-        )  # whole ones, rounded up: an earlier retry would be turned away again
-        retry_after = (("Retry-After", str(seconds)),) if seconds else ()
-        return json_response(self._settings.shed_status, body, *retry_after)
-
 
 _STORE_ERRORS: tuple[tuple[type[StoreError], int, str], ...] = (
+    (StoreShut, 503, "shut"),
     (StoreUnreachable, 502, "unreachable"),
     (StoreSlow, 504, "slow"),
     (StoreError, 502, "refused"),

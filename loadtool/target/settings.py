@@ -15,13 +15,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from loadtool.errors import UsageError, got
-from loadtool.units import MILLISECOND, SECOND, parse_duration, parse_share, parse_size, positive_duration
+from loadtool.units import (
+    MILLISECOND,
+    SECOND,
+    parse_duration,
+    parse_rate,
+    parse_share,
+    parse_size,
+    positive_duration,
+)
 
 QUEUE_POLICIES = ("fifo", "lifo", "codel")
+CONCURRENCY = ("fixed", "adaptive")  # as slots and queue allow; or as latency shows to be good
 WHEN_CLIENT_LEAVES = ("cancel", "finish")
+
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,9 @@ class Settings:
     slots: int = 24  # requests worked on at the same time
     service_time_ns: int = 8 * MILLISECOND  # a slot is held this long, plus the store calls
     service_jitter: float = 0.25  # share by which service time varies, evenly to either side
+    rate_limit: float | None = None  # requests/s for a slot, past which the rest get 429; None: any number
+    rate_burst: int = 20  # requests that may come at once all the same
+    concurrency: str = "fixed"  # requests let in, waiting ones included: one of CONCURRENCY
     queue: int | None = 24  # requests that may wait for a slot; None: any number
     queue_timeout_ns: int | None = 1 * SECOND  # longest wait for a slot; None: for ever
     queue_policy: str = "fifo"  # who is next, and who is turned away: one of QUEUE_POLICIES
@@ -52,6 +67,9 @@ class Settings:
     store_time_ns: int = 2 * MILLISECOND  # the built-in store answers after so long
     store_timeout_ns: int = 1 * SECOND  # of one store call, waiting for a connection included; then 504
     store_connections: int | None = None  # kept to the store; None: one for each slot
+    breaker: float | None = None  # share of bad store calls at which a breaker opens; None: no breaker
+    breaker_slow_ns: int = 500 * MILLISECOND  # a store call that takes longer is bad too
+    breaker_open_ns: int = 2 * SECOND  # an open breaker tries the store again after so long
 
     max_body_bytes: int = 1024 * 1024
     read_timeout_ns: int = 10 * SECOND  # from a request's first byte to its last; then 408
@@ -85,8 +103,8 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _or_none(word: str, parse: Callable[[str], int]) -> Callable[[str], int | None]:
-    def parse_or_none(text: str) -> int | None:
+def _or_none(word: str, parse: Callable[[str], N]) -> Callable[[str], N | None]:
+    def parse_or_none(text: str) -> N | None:
         if text == word:
             return None
         try:
@@ -108,6 +126,18 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 def _positive(text: str) -> int:
     return positive_duration(parse_duration(text))
+
+
+def _positive_rate(text: str) -> float:
+    if (rate := parse_rate(text)) == 0:
+        raise ValueError(got(text, "a rate above 0 such as 50/s"))
+    return rate
+
+
+def _positive_share(text: str) -> float:
+    if (share := parse_share(text)) == 0:
+        raise ValueError(got(text, "a share above 0 such as 50%"))
+    return share
 
 
 def _text(text: str) -> str:
@@ -151,6 +181,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("--service-time", "service_time_ns", "TIME", parse_duration,
            "work for a request, beside the store calls"),
     Option("--service-jitter", "service_jitter", "SHARE", parse_share, "by which that varies up and down"),
+    Option("--rate-limit", "rate_limit", "RATE", _or_none("none", _positive_rate),
+           "of requests for a slot; past it 429. Or: none"),
+    Option("--rate-burst", "rate_burst", "N", _COUNT, "requests that may come at once all the same"),
+    Option("--concurrency", "concurrency", "HOW", _one_of(*CONCURRENCY),
+           "requests let in: fixed, as slots and queue allow; adaptive, as latency shows to be good"),
     Option("--queue", "queue", "N", _or_none("unbounded", _whole(0, 10_000_000)),
            "requests that may wait for a slot, or: unbounded"),
     Option("--queue-timeout", "queue_timeout_ns", "TIME", _or_none("none", _positive),
@@ -161,7 +196,7 @@ OPTIONS: tuple[Option, ...] = (
            "with codel: longest wait in a queue that stands"),
     Option("--codel-interval", "codel_interval_ns", "TIME", _positive,
            "with codel: a queue not empty for so long stands; longest wait else"),
-    Option("--shed-status", "shed_status", "STATUS", _whole(400, 599), 
+    Option("--shed-status", "shed_status", "STATUS", _whole(400, 599),
            "status of an answer that turns away; 444: close without an answer, as nginx does"),
     Option("--retry-after", "retry_after_ns", "TIME", parse_duration,
            "Retry-After of such an answer, rounded up to seconds; 0: none"),
@@ -177,6 +212,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("--store-timeout", "store_timeout_ns", "TIME", _positive, "of a store call; then 504"),
     Option("--store-connections", "store_connections", "N", _or_none("slots", _COUNT),
            "connections kept to the store; default: one for each slot"),
+    Option("--breaker", "breaker", "SHARE", _or_none("none", _positive_share),
+           "of bad store calls at which a breaker opens, or: none"),
+    Option("--breaker-slow", "breaker_slow_ns", "TIME", _positive, "a longer store call is bad too"),
+    Option("--breaker-open", "breaker_open_ns", "TIME", _positive, "until it tries the store again"),
     Option("--max-body", "max_body_bytes", "SIZE", parse_size, "largest request body"),
     Option("--read-timeout", "read_timeout_ns", "TIME", _positive, "for a request to arrive whole; then 408"),
     Option("--send-timeout", "send_timeout_ns", "TIME", _positive, "for a client to read its answer"),

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 import trio
 import trio.testing
 
+from loadtool.target.breaker import make_pool
 from loadtool.target.http import Request, Response
 from loadtool.target.pace import Pacer
 from loadtool.target.pool import StorePool
@@ -53,17 +54,10 @@ class World:
         self._nursery = nursery
         self._settings = settings
         self.pacer = Pacer()
-        self.store = self.pool(settings.store_connections or settings.slots)
-        self.probe = self.pool(2)
+        self.store = make_pool(settings, "store:1", self.connect)
+        timeout_s = settings.store_timeout_ns / SECOND
+        self.probe = StorePool("store:1", connections=2, timeout_s=timeout_s, connect=self.connect)
         self.service = Service(settings, self.store, self.probe, pacer=self.pacer)
-
-    def pool(self, connections: int) -> StorePool:
-        return StorePool(
-            "store:1",
-            connections=connections,
-            timeout_s=self._settings.store_timeout_ns / SECOND,
-            connect=self.connect,
-        )
 
     async def connect(self, address: str) -> trio.abc.Stream:
         self.dialled.append(address)

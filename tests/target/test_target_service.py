@@ -134,7 +134,8 @@ async def test_full_means_turned_away_at_once(
         for _ in range(6):
             clients.start_soon(ask)
     assert sorted(ends) == [(200, 10), (200, 10), (200, 20), (200, 20), (status, 0), (status, 0)]
-    assert world.service.counts.turned_away == {"queue full": 2}
+    stats = json.loads((await world.ask("GET", "/stats")).body)
+    assert stats["turned_away"] == {"queue full": 2}
 
 
 async def test_retry_after_can_be_spread(
@@ -149,6 +150,20 @@ async def test_retry_after_can_be_spread(
         [dict((await world.ask("GET", "/products/1")).headers)["Retry-After"] for _ in range(3000)]
     )
     assert promises == {text: pytest.approx(1000, abs=80) for text in "345"}
+
+
+async def test_the_rate_limit_answers_429_and_says_when(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    world = World(nursery, Settings(rate_limit=0.25, rate_burst=2, service_jitter=0.0))
+    assert [(await world.ask("GET", "/products/1")).status for _ in range(2)] == [200, 200]  # until 20 ms
+    response = await world.ask("GET", "/products/1")
+    assert response.status == 429
+    assert dict(response.headers) == {"Retry-After": "4"}  # 3.98 s
+    assert body(response) == {"error": "the service is busy", "reason": "rate limit"}
+    assert (await world.ask("GET", "/hello")).status == 200  # takes no slot, so is not limited
+    await trio.sleep(4)
+    assert (await world.ask("GET", "/products/1")).status == 200
 
 
 async def test_health_and_stats_answer_while_the_queue_is_full(

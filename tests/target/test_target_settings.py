@@ -58,6 +58,10 @@ def test_capacity_of_the_defaults_is_what_their_description_says() -> None:
         ("store_connections", "slots", None),
         ("max_body_bytes", "64KB", 64_000),
         ("client_leaves", "finish", "finish"),
+        ("rate_limit", "100/s", 100.0),
+        ("rate_limit", "none", None),
+        ("breaker", "50%", 0.5),
+        ("concurrency", "adaptive", "adaptive"),
     ],
 )
 def test_texts(field: str, text: str, value: object) -> None:
@@ -83,6 +87,8 @@ def test_texts(field: str, text: str, value: object) -> None:
         ("store", "::1:5432", "--store: got ::1:5432, want an address such as 127.0.0.1:5432"),
         ("store", "db:0", "--store: got db:0, want an address such as 127.0.0.1:5432"),
         ("store", "db:99999", "--store: got db:99999, want an address such as 127.0.0.1:5432"),
+        ("rate_limit", "0", "--rate-limit: got 0, want a rate above 0 such as 50/s, or none"),
+        ("breaker", "0", "--breaker: got 0, want a share above 0 such as 50%, or none"),
         ("host", "", "--host: got '', want a host name or address"),
         (
             "store_timeout_ns",
