@@ -22,10 +22,8 @@ _FIELD: Final[dict[str, Any]] = {"type": ["string", "number", "boolean", "null"]
 _STATUS: Final[dict[str, Any]] = {"type": "integer", "minimum": 200, "maximum": 599}
 _SHED: Final[dict[str, Any]] = {"type": "integer", "minimum": 400, "maximum": 599}
 _DURATION: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "string", "pattern": r"^([0-9][0-9_.]*\s*(d|h|m|min|s|sec|ms|us|µs|μs|ns)\s*)+$"},
-        {"const": 0},
-    ]
+    "type": "string",
+    "pattern": r"^([0-9][0-9_.]*\s*(d|h|m|min|s|sec|ms|us|µs|μs|ns)\s*)+$",
 }
 _RATE: Final[dict[str, Any]] = {
     "anyOf": [
@@ -141,10 +139,10 @@ Commands = Annotated[
         }
     ),
 ]
-Texts = Annotated[
+Slos = Annotated[
     tuple[Annotated[str, BeforeValidator(readers.some_text)], ...],
     BeforeValidator(readers.as_list),
-    one_or_many(_STRING),
+    one_or_many({"type": "string", "pattern": "[<>]"}),
 ]
 HttpUrl = Annotated[
     str, BeforeValidator(addresses.http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})

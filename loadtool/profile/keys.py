@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from loadtool.profile import model
 from loadtool.profile.descriptions import DESCRIPTIONS, Help
+from loadtool.profile.readers import did_you_mean
 from loadtool.profile.toxics import TOXICS
 from loadtool.profile.yaml_tree import Path
 
@@ -136,13 +136,6 @@ def unknown_key(path: Path, m: type[model.Model], item: Mapping[str, Any]) -> st
         return f"unknown key, write {instead}"
     known = known_keys(m, item)
     return "unknown key" + (did_you_mean(key, known) or f", want one of {', '.join(known)}")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint at the nearest of the known words, or nothing."""
-    by_lower = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, 1, 0.6)
-    return f", did you mean {by_lower[near[0]]}?" if near else ""
 
 
 def help_at(path: Path) -> Help | None:

@@ -193,6 +193,6 @@ class Profile(Model):
     proxies: dict[str, Proxy] = {}
     faults: tuple[Fault, ...] = ()
     toxiproxy: fields.HttpUrl | None = None
-    slos: fields.Texts = ()
+    slos: fields.Slos = ()
     validity: Validity = Validity()
     allow_hosts: fields.Hosts = ()

@@ -8,8 +8,9 @@ from typing import Any
 
 from loadtool.errors import Mistake
 from loadtool.profile.draft import Draft, get, put
-from loadtool.profile.keys import did_you_mean, show_path
+from loadtool.profile.keys import show_path
 from loadtool.profile.model import METHODS
+from loadtool.profile.readers import did_you_mean
 from loadtool.profile.yaml_tree import Path, read_scalar_or_tree
 
 EXAMPLE = "--set phases.spike.rate=800/s"

@@ -4,9 +4,10 @@ with "got X, want …" (see `errors.got`), so that no message of pydantic's own 
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from loadtool.errors import got
@@ -99,12 +100,20 @@ def flag(value: object) -> bool:
     return value
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the nearest of the known words, or nothing."""
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, 1)
+    return f", did you mean {by_lower[near[0]]}?" if near else ""
+
+
 def one_of(*names: str) -> Callable[[object], str]:
     """A reader of one of these words."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in names:
-            raise ValueError(got(value, f"one of {', '.join(names)}"))
+            hint = did_you_mean(value, names) if isinstance(value, str) else ""
+            raise ValueError(got(value, f"one of {', '.join(names)}{hint}"))
         return value
 
     return read

@@ -13,9 +13,9 @@ from loadtool.errors import ProfileError, got
 from loadtool.profile import addresses, keys, templates
 from loadtool.profile.draft import Draft, texts
 from loadtool.profile.feeder import Rows, read_rows
-from loadtool.profile.keys import did_you_mean
 from loadtool.profile.model import Phase
 from loadtool.profile.moment import parse_moment, run_length
+from loadtool.profile.readers import did_you_mean
 from loadtool.profile.slo import NotBuilt, Slo, parse_slo
 from loadtool.profile.validate import Pieces
 from loadtool.profile.yaml_tree import Path
@@ -179,7 +179,7 @@ class Checker:
         columns: dict[str, Sequence[str] | None] = {str(path[1]): None for path, _ in self._section("data")}
         for name, source in self._pieces.data.items():
             path = ("data", name, "file") if ("data", name, "file") in self._draft.lines else ("data", name)
-            if self._draft.waits(path):
+            if self._draft.waits(path) or ("data", name) in self._draft.reported:
                 continue
             try:
                 rows = read_rows(self._directory / source.file)

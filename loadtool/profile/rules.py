@@ -10,7 +10,7 @@ from loadtool.errors import got
 from loadtool.profile import keys, toxics
 from loadtool.profile.draft import Draft
 from loadtool.profile.model import BODIES, METHODS
-from loadtool.profile.readers import NAME_PATTERN
+from loadtool.profile.readers import NAME_PATTERN, header_flaws
 from loadtool.profile.template_names import NAMES
 from loadtool.profile.yaml_tree import Path
 
@@ -30,12 +30,22 @@ def check(draft: Draft, data: Mapping[str, Any]) -> None:
                 rule(draft, path, item)
     for name in data["data"] if isinstance(data.get("data"), dict) else ():
         _data_name(draft, name)
+    _headers(draft, ("headers",), data.get("headers"))
     wait_for = data.get("wait_for")
     if isinstance(wait_for, dict) and "{{" in str(wait_for.get("get")):
         draft.report(("wait_for", "get"), got(wait_for["get"], "a plain path: this is no template"))
 
 
+def _headers(draft: Draft, path: Path, headers: Any) -> None:
+    """Bad names are taken out, so that values are looked at all the same."""
+    if isinstance(headers, dict):
+        for name, message in header_flaws(headers):
+            draft.report((*path, name), message)
+            del headers[name]
+
+
 def _request(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
+    _headers(draft, (*path, "headers"), item.get("headers"))
     methods = [m for m in METHODS if m in item]
     if not methods:
         draft.report(path, f"missing: one of {', '.join(METHODS)} with a path, such as get: /")

@@ -10,7 +10,7 @@ from typing import Final
 from jinja2 import Environment, TemplateError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from loadtool.profile.keys import did_you_mean
+from loadtool.profile.readers import did_you_mean
 from loadtool.profile.template_names import FUNCTIONS, NAMES, VARIABLES
 
 # Of a row, unless a column has that name.

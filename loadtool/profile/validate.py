@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from loadtool.errors import got
-from loadtool.profile import keys, readers, rules, toxics
+from loadtool.profile import keys, rules, toxics
 from loadtool.profile.draft import Draft, get
 from loadtool.profile.model import DataSource, Fault, Model, Phase, Profile, Proxy, Request
 from loadtool.profile.overrides import item_name
@@ -63,9 +63,9 @@ def validate(draft: Draft, stem: str) -> Pieces:
         _drop_blank(draft, path, item)
     data.setdefault("name", stem)
     for i, request in enumerate(_items(data, "requests")):
-        if isinstance(request, dict) and "name" not in request and item_name(request) is not None:
+        if isinstance(request, dict) and "name" not in request:
             masked = {m: draft.masked.get(("requests", i, m), v) for m, v in request.items()}
-            request["name"] = item_name(masked)
+            request["name"] = item_name(masked) or f"request {i}"  # without a method it is a mistake anyway
     rules.check(draft, data)
     pieces = Pieces()
     found: dict[str, Any] = {
@@ -160,11 +160,6 @@ def _report(draft: Draft, item: Any, base: Path, error: ErrorDetails) -> None:
         return
     if error["type"] == "too_short" and get(draft.data, path):
         return  # what was there is wrong, and has been said to be
-    if path == ("headers",) or path[2:] == ("headers",):
-        for name, message in readers.header_flaws(get(item, path[len(base) :]) or {}):
-            draft.report((*path, name), message)
-        if isinstance(error["input"], dict):
-            return
     if path not in draft.reported:
         draft.report(path, _message(error, path))
 
