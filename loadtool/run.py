@@ -216,7 +216,8 @@ class _Run:
             due = schedule.counts_by_segment_and_request(end_ns, worker, workers)
             n = tally.lose(worker, due)
             measured.problems.append(f"worker {worker + 1} was lost ({how}) and {n} arrivals with it")
-        measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation()]
+        planned = schedule.count() if fleet.stop_ns is None else None
+        measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation(planned)]
         return measured
 
     async def _show(self, tally: Tally, prepared: Prepared, origin: float) -> None:

@@ -91,7 +91,10 @@ async def test_stop_ends_it(script: str) -> None:
     number = int(await child.read_line())
     await child.stop(patience_s=0.3)
     assert not running(child.pid)
-    assert number == 1 or not running(number)
+    give_up = time.monotonic() + 10
+    while number != 1 and running(number):  # a signal to somebody else's child arrives when it arrives
+        assert time.monotonic() < give_up, "its child lives on"
+        await trio.sleep(0.01)
     await child.stop()
 
 
