@@ -17,6 +17,7 @@ import trio
 from loadtool.target.admission import Admission
 from loadtool.target.breaker import BreakerPool, StoreShut
 from loadtool.target.http import Request, Response, json_response
+from loadtool.target.metrics import CONTENT_TYPE, metrics_text
 from loadtool.target.pace import Pacer
 from loadtool.target.pool import StoreError, StorePool, StoreSlow, StoreUnreachable
 from loadtool.target.settings import Settings
@@ -33,7 +34,8 @@ _PAGE = """<!doctype html>
 <li>POST /checkout (JSON): a slot, some work, two store calls</li>
 <li>GET <a href="/hello">/hello</a>: neither slot nor store</li>
 <li>GET <a href="/health">/health</a>, <a href="/health/store">/health/store</a>: never queued</li>
-<li>GET <a href="/stats">/stats</a>: slots in use, queue, answers so far</li>
+<li>GET <a href="/stats">/stats</a> (JSON), <a href="/metrics">/metrics</a> (Prometheus): slots in use, queue,
+answers so far</li>
 </ul>
 """
 
@@ -105,22 +107,25 @@ class Service:
         return json_response(200, {"status": "ok"})
 
     def stats(self, _request: Request, _: str) -> Response:
-        counts = self.counts
-        return json_response(
-            200,
-            {
-                **self._admission.stats(),
-                "answers": {str(status): n for status, n in sorted(counts.answers.items())},
-                "abandoned": counts.abandoned,
-                "store": {
-                    "address": self._store.address,
-                    "calls": self._store.calls,
-                    "errors": dict(counts.store_errors),
-                    "breaker": self._store.breaker.state if isinstance(self._store, BreakerPool) else None,
-                },
-                **self._more_stats(),
+        return json_response(200, self._stats())
+
+    def metrics(self, _request: Request, _: str) -> Response:
+        return Response(200, metrics_text(self._stats()).encode(), content_type=CONTENT_TYPE)
+
+    def _stats(self) -> dict[str, Any]:
+        counts, store = self.counts, self._store
+        return {
+            **self._admission.stats(),
+            "answers": {str(status): n for status, n in sorted(counts.answers.items())},
+            "abandoned": counts.abandoned,
+            "store": {
+                "address": store.address,
+                "calls": store.calls,
+                "errors": dict(counts.store_errors),
+                "breaker": store.breaker.state if isinstance(store, BreakerPool) else None,
             },
-        )
+            **self._more_stats(),
+        }
 
     # The endpoints that take a while.
 
@@ -217,5 +222,6 @@ ROUTES: tuple[Route, ...] = (
     Route(re.compile(r"/health"), {"GET": Service.health}),
     Route(re.compile(r"/health/store"), {"GET": Service.health_store}),
     Route(re.compile(r"/stats"), {"GET": Service.stats}),
+    Route(re.compile(r"/metrics"), {"GET": Service.metrics}),
     Route(re.compile(r"/"), {"GET": Service.page}),
 )

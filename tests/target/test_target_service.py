@@ -39,6 +39,7 @@ def body(response: Response) -> object:
         ("GET", "/health", b"", 200, b'"status": "ok"'),
         ("GET", "/health/store", b"", 200, b'"store_ms": 2.0'),
         ("GET", "/stats", b"", 200, b'"slots": 2'),
+        ("GET", "/metrics", b"", 200, b"demo_slots 2"),
         ("GET", "/nothing", b"", 404, b"nothing at /nothing"),
         ("GET", "/products/", b"", 404, b"nothing at"),
         ("GET", "/products/a b", b"", 404, b"nothing at"),
@@ -183,6 +184,29 @@ async def test_health_and_stats_answer_while_the_queue_is_full(
     assert stats["queued"] == 2
     assert stats["turned_away"] == {"queue full": 2}
     assert stats["answers"] == {"200": 1, "503": 2}
+
+
+async def test_metrics_are_stats_as_prometheus_reads_them(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    world = World(nursery, EXACT)
+    async with trio.open_nursery() as clients:
+        for _ in range(6):
+            clients.start_soon(world.ask, "GET", "/products/1")
+        await trio.testing.wait_all_tasks_blocked()
+        response = await world.ask("GET", "/metrics")
+    assert response.content_type.startswith("text/plain; version=0.0.4")
+    lines = response.body.decode().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "demo_slots 2",
+        "demo_in_flight 2",
+        "demo_queued 2",
+        "demo_store_calls 0",
+        'demo_answers_total{status="503"} 2',
+        'demo_turned_away_total{reason="queue full"} 2',
+        "demo_abandoned_total 0",
+    ]
+    assert "# TYPE demo_queued gauge" in lines
 
 
 @pytest.mark.parametrize(
