@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import resource
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -11,6 +12,8 @@ import trio
 
 from loadtool.errors import SetupError
 from loadtool.target.settings import format_address
+
+_log = logging.getLogger(__name__)
 
 Connection = TypeVar("Connection", bound=trio.abc.AsyncResource)
 
@@ -78,6 +81,8 @@ class Door:
         async def one(stream: Connection) -> None:
             try:
                 await serve(stream)
+            except Exception:
+                _log.exception("a connection failed")  # a mistake of ours; the others go on
             finally:
                 self.open -= 1
 

@@ -96,3 +96,18 @@ async def test_another_error_of_accept_is_not_hidden(autojump_clock: trio.testin
     async with trio.open_nursery() as nursery:
         with pytest.raises(OSError, match="x"):
             await Door().keep(Listener(errno.EINVAL), trio.testing.MemorySendStream.aclose, nursery)
+
+
+async def test_a_mistake_in_one_connection_does_not_end_the_others(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = Door()
+
+    async def broken(_: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError
+
+    nursery.start_soon(door.keep, Listener(), broken, nursery)
+    await trio.testing.wait_all_tasks_blocked()
+    assert "ZeroDivisionError" in caplog.text
+    assert door.stats() == {"connections": 0, "accepted": 1, "accept_pauses": 0}
