@@ -69,8 +69,8 @@ async def overload(settings: Settings, retries: int) -> list[Counter[str]]:
     return fared
 
 
-# With these retries (at once): what is served in the spike after its first second, as a share of capacity; what
-# is served in the last two seconds, as a share of those who came; and what the others of the spike hear.
+# With these retries (at once): what is served in the spike after its first second, as a share of capacity;
+# what is served in the last two seconds, as a share of those who came; and what the others of the spike hear.
 LESSONS = {
     "spare capacity": (replace(SERVICE, slots=10), 0, 2.0, 1.0, set()),
     "bounded queue": (SERVICE, 0, 1.0, 1.0, {"503"}),
