@@ -32,12 +32,8 @@ def headline(result: Result) -> str:
     open_ = sum(s.status == "inconclusive" for s in result.slos)
     match result.verdict:
         case "pass":
-            kept = (
-                f"{'both' if total == 2 else f'all {total}'} SLOs were met"
-                if total > 1
-                else "its SLO was met"
-            )
-            return f"{kept if total else 'the profile has no SLOs'}."
+            met = {0: "the profile has no SLOs", 1: "its SLO was met", 2: "both SLOs were met"}
+            return f"{met.get(total, f'all {total} SLOs were met')}."
         case "fail":
             return f"{failed} of {figures.plural(total, 'SLO')} {_be(failed)} not met."
         case "inconclusive":
@@ -45,10 +41,7 @@ def headline(result: Result) -> str:
         case "invalid":
             return "this run proves nothing about the target."
         case "interrupted":
-            after = figures.seconds(result.elapsed_s)
-            return (
-                f"ended by {result.interrupted or 'a signal'} after {after}; a run cut short is never a pass."
-            )
+            return "cut short, and so never a pass."
     return "this result has not been judged."
 
 
@@ -57,8 +50,12 @@ def _be(n: int) -> str:
 
 
 def reasons(result: Result) -> list[str]:
-    """Why the verdict is what it is; problems that the judge has not already named come last."""
-    return [*result.reasons, *(p for p in result.problems if p not in result.reasons)]
+    """Why the verdict is what it is; problems that the judge has not already named come last.
+
+    That every SLO was met is said by the headline.
+    """
+    judged = [] if result.verdict == "pass" else result.reasons
+    return [*judged, *(p for p in result.problems if p not in judged)]
 
 
 def conservation(result: Result) -> str:
@@ -149,16 +146,19 @@ class ProbeRow:
 
 
 def probes(result: Result) -> list[ProbeRow]:
-    """How the probes fared outside the faults, then during each."""
+    """How the probes fared outside the faults, then during each: those that were under way in its window."""
     windows = [(f.name, w) for f in result.faults if (w := window(f, result.elapsed_s)) is not None]
     rows = []
     for probe in dict.fromkeys(p.name for p in result.probes):
         mine = [p for p in result.probes if p.name == probe]
-        rows.append(
-            _probe_row(probe, None, [p for p in mine if not any(a <= p.t < b for _, (a, b) in windows)])
-        )
-        rows += [_probe_row(probe, fault, [p for p in mine if a <= p.t < b]) for fault, (a, b) in windows]
+        rows.append(_probe_row(probe, None, [p for p in mine if not any(_during(p, w) for _, w in windows)]))
+        rows += [_probe_row(probe, fault, [p for p in mine if _during(p, w)]) for fault, w in windows]
     return rows
+
+
+def _during(probe: Probe, window: tuple[float, float]) -> bool:
+    """A probe that was asked before a fault and answered in it has felt it."""
+    return probe.t < window[1] and probe.t + (probe.ms or 0.0) / 1000 >= window[0]
 
 
 def _probe_row(probe: str, fault: str | None, taken: Sequence[Probe]) -> ProbeRow:

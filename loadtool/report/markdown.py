@@ -112,7 +112,7 @@ def _faults(result: Result) -> list[str]:
     rows = [
         (
             escape(f.name),
-            escape(f"{f.text} on {f.proxy}"),
+            escape(f.text),
             digest.planned(f),
             escape(digest.actual(f)),
             f"{escape(digest.removal(f))}{f'<br>{escape(f.problem)}' if f.problem else ''}",

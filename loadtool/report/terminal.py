@@ -168,7 +168,7 @@ def _errors(result: Result, width: int) -> list[RenderableType]:
 def _faults(result: Result, width: int) -> list[RenderableType]:
     rows = []
     for f in result.faults:
-        what = Text(clean(f"{f.text} on {f.proxy}"))
+        what = Text(clean(f.text))
         if f.problem:
             what.append(f"\n{clean(f.problem)}", style="red")
         removal = digest.removal(f)

@@ -177,7 +177,14 @@ def passed() -> Result:
         series=series,
         faults=[
             FaultFigure(
-                "slow-store", "latency 200ms ±50ms", "store", "latency", [34.0, 39.0], 34.01, 39.02, True
+                "slow-store",
+                "latency 200ms ±50ms on store",
+                "store",
+                "latency",
+                [34.0, 39.0],
+                34.01,
+                39.02,
+                True,
             )
         ],
         probes=probes,
