@@ -154,8 +154,8 @@ def _connections(plan: _Plan) -> Iterator[Doubt]:
     if needed > client.connections:
         message = (
             f"{client.connections:,} are fewer than the {needed:,} arrivals within one timeout "
-            f"({_about(client.timeout_ns)}, up to {_about(at_ns)}): if the service stalls, the rest queue here, "
-            f"and the wait counts; want {needed:,}, or a shorter timeout"
+            f"({_about(client.timeout_ns)}, up to {_about(at_ns)}): if the service stalls, the rest queue "
+            f"here, and the wait counts; want {needed:,}, or a shorter timeout"
         )
         yield ("client", "connections"), message
 

@@ -36,11 +36,11 @@ def peak_within(timeline: Timeline, window_ns: int) -> tuple[int, int]:
     for start, end in pairwise(breaks):
         cuts = sorted({start + (end - start) * i // _CUTS for i in range(_CUTS)} | {end - 1})
         for low, high in pairwise(cuts):
-            if slope(low) > 0 > slope(high):
+            if slope(low) > 0 >= slope(high):
                 while high - low > 1:
                     middle = (low + high) // 2
                     low, high = (middle, high) if slope(middle) > 0 else (low, middle)
-                candidates.add(low)
+                candidates.add(high)
     at = max(sorted(candidates), key=within)
     first = next(ns for ns in sorted(candidates) if within(ns) >= within(at) - TOLERANCE)
     return max(0, ceil(within(at) - TOLERANCE)), first
