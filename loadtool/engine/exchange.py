@@ -103,7 +103,7 @@ async def _talk(done: Exchange, answer: Answer, endpoint: Endpoint, tls: ssl.SSL
             with _failing_as(HANDSHAKING):
                 await secured.do_handshake()
             done.tls_ms = _ms_since(began)
-            done.tls = secured.version() or ""  # type: ignore[attr-defined]  # forwarded to the SSLObject by trio
+            done.tls = secured.version() or ""
         await _converse(done, answer, stream)
     finally:
         # A polite end of TLS would wait for the peer, and the answer is all that was wanted.
@@ -164,7 +164,7 @@ async def _read(done: Exchange, answer: Answer, stream: trio.abc.Stream, began: 
         if done.first_byte_ms is None:
             done.first_byte_ms = _ms_since(began)
         try:
-            answer.feed(data)
+            answer.feed(bytes(data))
         except ProtocolError as e:
             raise _Failed(PROTOCOL, str(e)) from e
 

@@ -1,0 +1,137 @@
+"""`loadtool`: the command line. With loadtool/commands/, the only place that prints or exits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+
+from loadtool import __version__
+from loadtool.commands import chaos, help_pages, plan, profile, report, serve, spike, try_once
+from loadtool.commands.console import note, say, tolerate_encodings
+from loadtool.errors import LoadtoolError
+
+INTERRUPTED = 130
+BUG = 3
+
+app = typer.Typer(
+    name="loadtool",
+    cls=help_pages.Group,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings=help_pages.CONTEXT,
+    epilog="""\b
+Start here:
+  $ loadtool init checkout.yaml             a commented profile to fill in
+  $ loadtool try --profile checkout.yaml    each request once: is it right?
+  $ loadtool plan --profile checkout.yaml   what a run would do
+  $ loadtool spike --profile checkout.yaml  the run, its report and exit code
+
+\b
+Exit codes:
+  0    every SLO passed
+  1    at least one SLO failed
+  2    the command line or the profile is wrong; nothing was sent
+  3    invalid or inconclusive: the run proves nothing either way
+  130  interrupted (143: by SIGTERM); never a pass
+""",
+)
+
+
+def build() -> str:
+    """Which build this is, in words: the measuring code as plain Python, or compiled."""
+    return f"plain Python build, {platform.python_implementation()} {platform.python_version()}"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"loadtool {__version__} ({build()})")
+        raise typer.Exit
+
+
+@app.callback()
+def loadtool(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and which build it is.", is_eager=True, callback=_version
+        ),
+    ] = False,
+) -> None:
+    """What happens to my service when traffic jumps tenfold while its database is slow, and does it come
+    back by itself? Answered with a number, a picture and an exit code."""  # fmt: skip
+
+
+for room in (spike, plan, try_once, report, profile, serve, chaos):
+    room.mount(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (design §7). Nothing escapes as a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    tolerate_encodings()
+    try:
+        group = typer.main.get_command(app)
+        if not words:
+            note(help_pages.page(group, ["--help"]) or "")
+            return 2
+        page = help_pages.page(group, words)
+        if page is not None:
+            say(page)
+            return 0
+        app(words, prog_name="loadtool")
+    except SystemExit as e:
+        return e.code if isinstance(e.code, int) else 0 if e.code is None else 2
+    except BaseException as e:
+        return _told(e)
+    return 0
+
+
+def _told(error: BaseException) -> int:
+    """Say what went wrong, a line for each thing; the exit code."""
+    leaves = list(_leaves(error))
+    bugs = [e for e in leaves if not isinstance(e, LoadtoolError | KeyboardInterrupt)]
+    if bugs:
+        _bug(error, bugs[0])
+        return BUG
+    known = [e for e in leaves if isinstance(e, LoadtoolError)]
+    for line in dict.fromkeys(line for e in known for line in str(e).splitlines()):
+        note(f"loadtool: {line}")
+    if any(isinstance(e, KeyboardInterrupt) for e in leaves):
+        note("loadtool: interrupted")
+        return INTERRUPTED
+    return max((e.exit_code for e in known), default=BUG)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _bug(whole: BaseException, first: BaseException) -> None:
+    """An exception that nobody expected is a bug of ours: one line, and a traceback for whoever mends it."""
+    what = " ".join(f"{type(first).__name__}: {first}".split())
+    if os.environ.get("LOADTOOL_DEBUG"):
+        note("".join(traceback.format_exception(whole)))
+        note(f"loadtool: a bug in loadtool {__version__}: {what}")
+        return
+    where = "LOADTOOL_DEBUG=1 shows where"
+    # A full disk may be the reason why we are here; the hint above still helps then.
+    with contextlib.suppress(OSError):
+        descriptor, name = tempfile.mkstemp(prefix="loadtool-bug-", suffix=".txt")
+        with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write(f"loadtool {__version__} ({build()}), {platform.platform()}\n\n")
+            file.writelines(traceback.format_exception(whole))
+        where = f"its traceback is in {name}"
+    note(f"loadtool: a bug in loadtool {__version__}: {what} ({where})")

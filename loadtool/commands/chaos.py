@@ -1,0 +1,111 @@
+"""`loadtool chaos`: faults that a killed run may have left in a Toxiproxy that is not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loadtool.commands import help_pages
+from loadtool.commands.console import note, say
+from loadtool.errors import FaultError
+
+if TYPE_CHECKING:
+    from loadtool.chaos.journal import Entry
+    from loadtool.chaos.rollback import Leftover, Recovery
+
+LEFT = 1
+
+
+def mount(app: typer.Typer) -> None:
+    group = typer.Typer(cls=help_pages.Group, rich_markup_mode=None, context_settings=help_pages.CONTEXT)
+    group.callback()(chaos)
+    group.command(
+        cls=help_pages.Command,
+        context_settings=help_pages.CONTEXT,
+        epilog="""\b
+Exit codes:
+  0  no dead run has left anything
+  1  one has: `loadtool chaos recover` takes it out
+  3  it could not be told: a Toxiproxy does not answer
+""",
+    )(status)
+    group.command(
+        cls=help_pages.Command,
+        context_settings=help_pages.CONTEXT,
+        epilog="""\b
+Examples:
+  $ loadtool chaos recover
+  $ loadtool chaos recover --toxiproxy http://127.0.0.1:8474
+
+\b
+Exit codes:
+  0  nothing is left
+  3  something could not be taken out; what to do by hand is said
+""",
+    )(recover)
+    app.add_typer(group, name="chaos")
+
+
+def chaos() -> None:
+    """See and take out what a killed run left in a Toxiproxy.
+
+    A run writes down each change to a Toxiproxy that is not its own before it makes it. Only what is written
+    there is ever touched.
+    """
+
+
+def status() -> None:
+    """Show what runs have in a Toxiproxy that is not their own."""
+    import trio
+
+    from loadtool.chaos import rollback
+
+    found = trio.run(rollback.status)
+    say("\n".join(_told(leftover) for leftover in found) or "nothing is left")
+    dead = [leftover for leftover in found if not leftover.entry.alive]
+    if any(leftover.remaining for leftover in dead):
+        raise typer.Exit(LEFT)
+    raise typer.Exit(FaultError.exit_code if any(leftover.remaining is None for leftover in dead) else 0)
+
+
+def recover(
+    toxiproxy: Annotated[
+        str | None,
+        typer.Option("--toxiproxy", metavar="URL", help="Only on this server; else on all of them."),
+    ] = None,
+) -> None:
+    """Take out what dead runs have left. Runs that are going on are left alone."""
+    import trio
+
+    from loadtool.chaos import rollback
+    from loadtool.chaos.source import describe_source
+
+    url = None if toxiproxy is None else describe_source(toxiproxy).where
+    found = trio.run(rollback.recover, url)
+    say("\n".join(_recovered(recovery) for recovery in found) or "nothing is left")
+    problems = [problem for recovery in found for problem in recovery.problems]
+    for problem in problems:
+        note(f"loadtool: {problem}")
+    raise typer.Exit(FaultError.exit_code if problems else 0)
+
+
+def _told(leftover: Leftover) -> str:
+    if leftover.remaining is None:
+        return f"{_run(leftover.entry)}: unknown: {leftover.problem}"
+    state = "has" if leftover.entry.alive else "has left"
+    return f"{_run(leftover.entry)} {state} {_listed(leftover.remaining)}"
+
+
+def _recovered(recovery: Recovery) -> str:
+    return f"{_run(recovery.entry)}: taken out: {_listed(recovery.undone)}"
+
+
+def _run(entry: Entry) -> str:
+    state = "going on" if entry.alive else "dead"
+    return f"{entry.url}: run {entry.run} of {entry.started} (process {entry.pid}, {state})"
+
+
+def _listed(changes: Sequence[object]) -> str:
+    return ", ".join(map(str, changes)) or "nothing"

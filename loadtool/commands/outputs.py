@@ -1,0 +1,105 @@
+"""Files that a command writes beside its report: proven writable before the load, written whole after it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtool.commands.console import note, say
+from loadtool.errors import OutputError, UsageError
+from loadtool.measure.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file, and the name of the format in `report/formats.py` that it wants."""
+
+    format: str
+    path: Path
+
+
+def wanted(files: Mapping[str, Path | None]) -> list[Wanted]:
+    """The files that were asked for, by format. Raises UsageError if two are the same file."""
+    chosen = [Wanted(name, path) for name, path in files.items() if path is not None]
+    taken: dict[Path, Wanted] = {}
+    for want in chosen:
+        place = want.path.absolute()
+        if place in taken and not _special(place):
+            raise UsageError(
+                f"--{want.format}: got {want.path}, want another file than --{taken[place].format}"
+            )
+        taken[place] = want
+    return chosen
+
+
+def prove_writable(files: Sequence[Wanted]) -> None:
+    """Make sure that each can be written, by writing beside it. Raises UsageError."""
+    for want in files:
+        place = want.path
+        try:
+            if place.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a directory")
+            if place.parent.exists() and not place.parent.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, f"{place.parent} is no directory")
+            if _special(place):
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place.parent) as file:
+                file.write(b"?")
+        except OSError as e:
+            raise UsageError(
+                f"--{want.format}: got {place}, want a file that can be written: {e.strerror}"
+            ) from e
+
+
+def write(result: Result, files: Sequence[Wanted]) -> tuple[list[Path], list[OutputError]]:
+    """Write them all; those written, and why others were not."""
+    from loadtool.report.formats import FORMATS
+    from loadtool.report.result_file import write_text_atomically
+
+    written: list[Path] = []
+    failures: list[OutputError] = []
+    for want in files:
+        try:
+            write_text_atomically(FORMATS[want.format].render(result), want.path)
+            written.append(want.path)
+        except OutputError as e:
+            failures.append(e)
+    return written, failures
+
+
+def tell_github(result: Result, environment: Mapping[str, str] = os.environ) -> list[OutputError]:
+    """What GitHub Actions shows by itself: a summary page and annotations at the profile's lines."""
+    failures = []
+    summary = environment.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        from loadtool.report import markdown
+
+        try:
+            with open(summary, "a", encoding="utf-8") as file:  # other steps write there, too
+                file.write(markdown.render(result))
+        except OSError as e:
+            failures.append(OutputError(f"{summary}: cannot be written (GITHUB_STEP_SUMMARY): {e.strerror}"))
+    if environment.get("GITHUB_ACTIONS") == "true":
+        from loadtool.report import annotations
+
+        commands = annotations.render(
+            result, workspace=environment.get("GITHUB_WORKSPACE", ""), directory=os.getcwd()
+        )
+        if commands:
+            say(commands)
+    return failures
+
+
+def complain(failures: Sequence[OutputError]) -> None:
+    for failure in failures:
+        note(f"loadtool: {failure}")
+
+
+def _special(path: Path) -> bool:
+    """A pipe or a device such as /dev/stdout, which is written to as it is."""
+    return path.exists() and not path.is_file()

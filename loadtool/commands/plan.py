@@ -1,0 +1,127 @@
+"""`loadtool plan`: what a run would do, without doing any of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import typer
+
+from loadtool.commands import console, help_pages, options
+
+if TYPE_CHECKING:
+    from loadtool.plan.job import Endpoint
+    from loadtool.profile.load import Loaded
+
+_LOOK_UP_S = 3.0
+
+
+def mount(app: typer.Typer) -> None:
+    app.command(
+        cls=help_pages.Command,
+        context_settings=help_pages.CONTEXT,
+        epilog="""\b
+Examples:
+  $ loadtool plan -p checkout.yaml
+  $ loadtool plan -p checkout.yaml --set phases.spike.rate=5000/s
+
+\b
+Exit codes:
+  0  this is what a run would do; its warnings, if any, stop no run
+  2  the command line or the profile is wrong: every mistake, with its line
+""",
+    )(plan)
+
+
+def plan(
+    profile: options.ProfileFile,
+    overrides: options.Overrides = None,
+    seed: options.Seed = None,
+    target: options.Target = None,
+    allow_host: options.AllowHosts = None,
+    toxiproxy: options.Toxiproxy = None,
+) -> None:
+    """Show what a run would do, and send nothing.
+
+    The rate curve with the faults on its time axis, arrivals by phase, peak rate and connections, the hosts
+    that would be touched, where Toxiproxy would come from, and what is doubtful about it.
+    """
+    import trio
+
+    from loadtool.chaos.fault import planned_faults
+    from loadtool.chaos.source import describe_source
+    from loadtool.plan.build import build_job, endpoint_of
+    from loadtool.plan.overview import Overview
+    from loadtool.plan.timeline import Timeline
+    from loadtool.profile.addresses import without_userinfo
+    from loadtool.profile.load import load_profile
+    from loadtool.report import plan_view
+
+    loaded = load_profile(
+        profile, overrides=overrides or (), target=target, seed=seed, environment=os.environ, pending=True
+    )
+    checked = loaded.profile
+    demo = checked.target == "demo"
+    # The demo's port is free until the run; nothing in the plan depends on it.
+    endpoint = endpoint_of("http://127.0.0.1" if demo else checked.target)
+    job = build_job(loaded, endpoint=endpoint)
+    overview = Overview.of(job, loaded)
+    warnings = [*overview.warnings, *_pending(loaded)]
+    hosts: list[str] = []
+    if not demo:
+        host, warning = trio.run(_look_up, endpoint, (*checked.allow_hosts, *(allow_host or ())))
+        hosts.append(host)
+        warnings += [warning] if warning else []
+    mask = loaded.secrets.mask
+    source = describe_source(toxiproxy or checked.toxiproxy) if checked.proxies else None
+    around = plan_view.Surroundings(
+        target="demo (the embedded service)" if demo else mask(without_userinfo(checked.target)),
+        hosts=[*hosts, *(mask(text) for text in _upstreams(loaded))],
+        toxiproxy=mask(source.text) if source is not None else None,
+        faults={f.name: f.text for f in planned_faults(checked, Timeline.of(job))},
+        slos=[mask(slo.text) for slo in loaded.slos],
+        setup=[mask(text) for text in _commands(checked.setup)],
+        teardown=[mask(text) for text in _commands(checked.teardown)],
+    )
+    overview = replace(overview, warnings=tuple(mask(text) for text in warnings))
+    width, color = console.width(), console.colour(sys.stdout)
+    console.say(plan_view.render(overview, around, width=width, color=color))
+
+
+def _pending(loaded: Loaded) -> Iterator[str]:
+    for name in sorted(loaded.pending):
+        yield f"{name} is not set: the setup commands have to print it, and what depends on it is unchecked"
+
+
+async def _look_up(endpoint: Endpoint, allowed: Sequence[str]) -> tuple[str, str]:
+    """The target's host with its addresses, and a warning if a run would refuse it or could not find it."""
+    import trio
+
+    from loadtool.engine.hosts import check_host
+    from loadtool.errors import LoadtoolError
+
+    place, addresses, warning = f"{endpoint.host}:{endpoint.port}", None, ""
+    with trio.move_on_after(_LOOK_UP_S) as look_up:
+        try:
+            addresses = await check_host(endpoint.host, endpoint.port, allowed)
+        except LoadtoolError as e:
+            warning = f"a run would stop at once: {e}"
+    if look_up.cancelled_caught:
+        warning = f"no answer within {_LOOK_UP_S:g} s to what the address of {endpoint.host} is"
+    known = [a for a in addresses or () if a != endpoint.host]
+    return (f"{place} ({', '.join(known)})" if known else place), warning
+
+
+def _upstreams(loaded: Loaded) -> Iterator[str]:
+    for name, proxy in loaded.profile.proxies.items():
+        if proxy.existing is not None:
+            yield f"whatever the existing proxy {proxy.existing} leads to"
+        elif proxy.upstream not in ("target", "demo.store"):
+            yield f"{proxy.upstream} (through proxy {name})"
+
+
+def _commands(commands: Sequence[str | tuple[str, ...]]) -> list[str]:
+    return [command if isinstance(command, str) else " ".join(command) for command in commands]

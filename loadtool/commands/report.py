@@ -1,0 +1,57 @@
+"""`loadtool report`: any report again, from a result.json."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loadtool.commands import console, help_pages, options
+from loadtool.errors import OutputError
+
+
+def mount(app: typer.Typer) -> None:
+    app.command(
+        cls=help_pages.Command,
+        context_settings=help_pages.CONTEXT,
+        epilog="""\b
+Examples:
+  $ loadtool report loadtool-results/20260301T120000Z-demo
+  $ loadtool report result.json --junit slos.xml --markdown summary.md
+
+\b
+Exit codes:
+  0  the report was made, whatever its verdict
+  2  that is no result.json
+  3  a file could not be written
+""",
+    )(report)
+
+
+def report(
+    result_json: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULT_JSON", help="A run's result.json, or its directory.", show_default=False
+        ),
+    ],
+    json: options.Json = None,
+    junit: options.Junit = None,
+    markdown: options.Markdown = None,
+) -> None:
+    """Show the report of a past run, and write its other forms."""
+    from loadtool.commands import outputs
+    from loadtool.report import terminal
+    from loadtool.report.result_file import read
+
+    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown})
+    result = read(result_json)
+    outputs.prove_writable(wanted)
+    written, failures = outputs.write(result, wanted)
+    console.say(terminal.render(result, width=console.width(), color=console.colour(sys.stdout)))
+    if written:
+        console.say("\n" + "\n".join(f"wrote {path}" for path in written))
+    outputs.complain(failures)
+    raise typer.Exit(OutputError.exit_code if failures else 0)

@@ -1,0 +1,114 @@
+"""`loadtool spike`: one run, its report and its exit code."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loadtool.commands import console, help_pages, options
+from loadtool.errors import OutputError
+
+if TYPE_CHECKING:
+    from loadtool.commands.outputs import Wanted
+    from loadtool.run import Finished
+
+_HOW = "How it runs"
+_SEEN = "What is shown"
+
+
+def mount(app: typer.Typer) -> None:
+    app.command(
+        cls=help_pages.Command,
+        context_settings=help_pages.CONTEXT,
+        epilog="""\b
+Examples:
+  $ loadtool spike -p checkout.yaml
+  $ loadtool spike -p checkout.yaml --set phases.spike.rate=800/s --seed 7
+  $ loadtool spike -p checkout.yaml --target http://127.0.0.1:9000
+  $ loadtool spike -p checkout.yaml --junit slos.xml --json result.json
+
+\b
+Exit codes, the first that fits:
+  130  interrupted by Ctrl-C (143: by SIGTERM); faults are taken out, the
+       report covers what was measured; never a pass
+  2    the command line or the profile is wrong; nothing was sent
+  3    invalid: the generator was late, ran out of something or lost a
+       worker; nothing answered; a fault could not be placed or removed
+  1    at least one SLO failed
+  3    inconclusive: no SLO failed, at least one could not be decided
+  0    every SLO passed
+
+Reports go to standard output, progress and errors to standard error. On GitHub the summary page and
+annotations at failed SLOs come by themselves. NO_COLOR and FORCE_COLOR are honoured.
+""",
+    )(spike)
+
+
+def spike(
+    profile: options.ProfileFile,
+    overrides: options.Overrides = None,
+    seed: options.Seed = None,
+    target: options.Target = None,
+    allow_host: options.AllowHosts = None,
+    toxiproxy: options.Toxiproxy = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, rich_help_panel=_HOW, show_default=False,
+                     help="Processes that send the load; by default one for each usable core but one."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", rich_help_panel=options.FILES,
+                     help="Where result.json goes; by default a new directory in loadtool-results/."),
+    ] = None,
+    json: options.Json = None,
+    junit: options.Junit = None,
+    markdown: options.Markdown = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", rich_help_panel=_SEEN,
+                     help="A line every few seconds instead of the live view; so it is without a terminal."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", rich_help_panel=_SEEN, help="No progress, only the report."),
+    ] = False,
+) -> None:  # fmt: skip
+    """Run a profile: baseline, spike, recovery, and a verdict.
+
+    Requests leave when the profile says so, never when the target is ready; response times count from the
+    moment a request was due. Faults go in and come out again on the same clock.
+    """
+    from loadtool import run
+    from loadtool.commands import outputs, views
+    from loadtool.profile.load import load_profile
+
+    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown})
+    load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
+    outputs.prove_writable(wanted)
+    finished = run.spike(
+        lambda environment, *, pending=False: load(environment=environment, pending=pending),
+        run.RunOptions(workers=workers, toxiproxy=toxiproxy, allow_hosts=tuple(allow_host or ()), out=out),
+        views.choose(plain=plain, quiet=quiet),
+    )
+    raise typer.Exit(_deliver(finished, wanted))
+
+
+def _deliver(finished: Finished, wanted: list[Wanted]) -> int:
+    """Write and show everything; the exit code. A run whose result could not be delivered never passes."""
+    from loadtool.commands import outputs
+    from loadtool.report import terminal
+
+    written, failures = outputs.write(finished.result, wanted)
+    failures = [*finished.failures, *failures, *outputs.tell_github(finished.result)]
+    report = terminal.render(finished.result, width=console.width(), color=console.colour(sys.stdout))
+    files = "\n".join(f"wrote {path}" for path in [*finished.files, *written])
+    try:
+        console.say(f"{report}\n{files}")
+    except OutputError as e:
+        failures.append(e)
+    outputs.complain(failures)
+    return finished.exit_code or (OutputError.exit_code if failures else 0)

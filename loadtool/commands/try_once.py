@@ -1,0 +1,182 @@
+"""`loadtool try`: each request of the mix once, as sent and as answered."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import ssl
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+import typer
+
+from loadtool.commands import console, help_pages, options
+from loadtool.errors import SetupError
+from loadtool.profile.addresses import without_userinfo
+from loadtool.report.figures import duration
+from loadtool.report.text import clean
+
+if TYPE_CHECKING:
+    from loadtool.engine.exchange import Exchange
+    from loadtool.profile.load import Loaded
+    from loadtool.profile.secrets import Secrets
+
+NOT_AS_EXPECTED = 1
+
+_BODY_LINES = 30
+_BODY_CHARS = 2000
+_DIM, _GREEN, _RED, _BOLD, _RESET = "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
+
+
+def mount(app: typer.Typer) -> None:
+    app.command(
+        "try",
+        cls=help_pages.Command,
+        context_settings=help_pages.CONTEXT,
+        epilog="""\b
+Examples:
+  $ loadtool try -p checkout.yaml
+  $ loadtool try -p checkout.yaml --target http://127.0.0.1:9000
+
+\b
+Exit codes:
+  0  every answer was as its `expect` says
+  1  at least one was not
+  2  the command line or the profile is wrong; nothing was sent
+  3  nothing answered, or the demo service or a setup command failed
+""",
+    )(try_)
+
+
+def try_(
+    profile: options.ProfileFile,
+    overrides: options.Overrides = None,
+    seed: options.Seed = None,
+    target: options.Target = None,
+    allow_host: options.AllowHosts = None,
+) -> None:
+    """Send each request of the profile once and show the exchanges.
+
+    The bytes are those of a run, secrets are masked, and each answer is held against its `expect`. There are
+    no proxies and no faults: the requests go straight to the target.
+    """
+    import trio
+
+    from loadtool.profile.load import load_profile
+
+    load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
+    raise typer.Exit(trio.run(_with_setup, load, tuple(allow_host or ())))
+
+
+async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -> int:
+    """Run the profile's setup commands, try its requests, run its teardown commands; the exit code."""
+    import trio
+
+    from loadtool.preparation import run_command
+
+    environment = dict(os.environ)
+    loaded = load(environment=environment, pending=True)
+    try:
+        for command in loaded.profile.setup:
+            text = command if isinstance(command, str) else " ".join(command)
+            console.note(f"setup: {clean(loaded.secrets.mask(text))}")
+            environment |= await run_command(command, loaded.directory, environment)
+        if loaded.profile.setup:
+            loaded = load(environment=environment)
+        return await _try_all(loaded, allow_hosts)
+    finally:
+        with trio.CancelScope(shield=True):
+            for command in loaded.profile.teardown:
+                try:
+                    await run_command(command, loaded.directory, environment)
+                except SetupError as e:
+                    console.note(f"loadtool: teardown: {e}")
+
+
+async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
+    from loadtool.engine.exchange import exchange
+    from loadtool.engine.hosts import check_host
+    from loadtool.plan.build import build_job, endpoint_of
+    from loadtool.plan.expect import Expectation
+    from loadtool.plan.mix import Mix
+    from loadtool.preparation import demo_service
+
+    profile = loaded.profile
+    async with AsyncExitStack() as stack:
+        url = profile.target
+        if url == "demo":
+            console.note("starting the demo service")
+            url = (await stack.enter_async_context(demo_service(profile.seed))).url
+        endpoint = endpoint_of(url)
+        await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *allow_hosts))
+        job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
+        tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+        mix = Mix(job)
+        color = console.colour(sys.stdout)
+        tried: list[Exchange] = []
+        for index, spec in enumerate(job.requests):
+            message = mix.message(index, index, 0)  # the first row of every feeder
+            done = await exchange(message, endpoint, job.client, Expectation.of(spec.expect), tls)
+            console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
+            tried.append(done)
+    if not any(done.answered for done in tried):
+        console.note(f"loadtool: nothing answered at {loaded.secrets.mask(without_userinfo(url))}")
+        return SetupError.exit_code
+    return 0 if all(done.outcome == "ok" for done in tried) else NOT_AS_EXPECTED
+
+
+def show(number: int, of: int, name: str, done: Exchange, hidden: Secrets, *, color: bool = False) -> str:
+    """One exchange for a person to read: `>` is what was sent, `<` what came back."""
+
+    def paint(style: str, text: str) -> str:
+        return f"{style}{text}{_RESET}" if color else text
+
+    verdict = paint(_GREEN if done.outcome == "ok" else _RED, done.outcome)
+    detail = f", {clean(hidden.mask(done.detail))}" if done.detail else ""
+    head, _, body = done.sent.partition(b"\r\n\r\n")
+    lines = [f"{paint(_BOLD, f'{number}/{of} {clean(name)}')}: {verdict}{detail}", ""]
+    lines += _lines(">", head.decode("latin-1"), body, hidden)
+    if done.head:
+        lines += ["", *_lines("<", done.head, done.body, hidden)]
+    lines += ["", paint(_DIM, timing(done)), "", ""]
+    return "\n".join(lines)
+
+
+def timing(done: Exchange) -> str:
+    """Where it went and how long each step took."""
+    steps = (
+        ("connect", done.connect_ms), (f"{done.tls or 'TLS'} handshake", done.tls_ms),
+        ("first byte", done.first_byte_ms), ("total", done.total_ms),
+    )  # fmt: skip
+    parts = [done.address] if done.address else []
+    return " · ".join([*parts, *(f"{name} {duration(ms)}" for name, ms in steps if ms is not None)])
+
+
+def _lines(mark: str, head: str, body: bytes, hidden: Secrets) -> list[str]:
+    first, *headers = head.split("\r\n")
+    texts = [hidden.mask(first)]
+    for header in headers:
+        name, colon, value = header.partition(":")
+        texts.append(f"{name}{colon} {hidden.mask_header(name, value.strip())}")
+    if body:
+        texts += ["", *shown_body(body, hidden)]
+    return [f"{mark} {clean(text)}".rstrip() for text in texts]
+
+
+def shown_body(body: bytes, hidden: Secrets) -> list[str]:
+    """The body's first lines as text, or how long it is."""
+    size = f"{len(body):,} bytes"
+    try:
+        # Masked before it is cut, or half a secret could be left at the cut.
+        text = hidden.mask(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        return [f"({size}, binary)"]
+    if "\0" in text:
+        return [f"({size}, binary)"]
+    lines = text[:_BODY_CHARS].splitlines()
+    if len(text) > _BODY_CHARS or len(lines) > _BODY_LINES:
+        return [*lines[:_BODY_LINES], f"… ({size} in all)"]
+    return lines

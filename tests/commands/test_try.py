@@ -1,0 +1,184 @@
+"""`loadtool try`: what it sends, what it shows, what it hides."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtool import cli
+from loadtool.commands.try_once import show, shown_body, timing
+from loadtool.engine.exchange import Exchange
+from loadtool.profile.secrets import Secrets
+
+HIDDEN = Secrets.of(["hunter2hunter2"])
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers /ok with 200, anything else with 404, and says what it was told."""
+
+    def do_GET(self) -> None:
+        body = f"told {self.headers['X-Told']} and {self.headers['Authorization']}".encode()
+        self.send_response(200 if self.path.startswith("/ok") else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Set-Cookie", "session=abcdefgh")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def profile(directory: Path, target: str, requests: str, more: str = "") -> str:
+    """A profile file with these requests, in YAML's flow style."""
+    file = directory / "p.yaml"
+    phases = "[{name: baseline, rate: 1/s, for: 1s}]"
+    file.write_text(f"target: {target}\nrequests: [{requests}]\nphases: {phases}\n{more}")
+    return str(file)
+
+
+def test_shows_each_exchange_and_passes(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = profile(tmp_path, url, "{name: one, get: /ok/1}, {name: two, get: /ok/2, headers: {X-Told: tale}}")
+    assert cli.main(["try", "-p", file]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("1/2 one: ok\n\n> GET /ok/1 HTTP/1.1\n> Host: 127.0.0.1:")
+    assert "\n2/2 two: ok\n\n> GET /ok/2 HTTP/1.1\n" in out
+    assert "\n> X-Told: tale\n" in out
+    assert "\n< HTTP/1.0 200 OK\n" in out
+    assert "\n<\n< told tale and None\n" in out
+    assert f"\n{url.removeprefix('http://')} · connect " in out
+
+
+def test_an_answer_that_is_not_as_expected_exits_1(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = profile(tmp_path, url, "{name: one, get: /ok}, {name: gone, get: /no}")
+    assert cli.main(["try", "-p", file]) == 1
+    assert "2/2 gone: status, got status 404, want 200 to 399\n" in capsys.readouterr().out
+    file = profile(tmp_path, url, "{name: one, get: /ok, expect: {contains: [nothing of it]}}")
+    assert cli.main(["try", "-p", file]) == 1
+    assert "1/1 one: check, the body does not contain 'nothing of it'\n" in capsys.readouterr().out
+
+
+def test_no_answer_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+    file = profile(tmp_path, url, "{name: one, get: /ok}")
+    assert cli.main(["try", "-p", file]) == 3
+    out, err = capsys.readouterr()
+    assert "1/1 one: connect, Connection refused (ECONNREFUSED)\n" in out
+    assert err == f"loadtool: nothing answered at {url}\n"
+
+
+def test_a_mistake_exits_2_and_sends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = profile(tmp_path, "http://127.0.0.1:9", "{name: one, gte: /ok}")
+    assert cli.main(["try", "-p", file]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"loadtool: {file}:2: ")
+
+
+def test_a_public_address_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = profile(tmp_path, "http://8.8.8.8", "{name: one, get: /ok}")
+    assert cli.main(["try", "-p", file]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "--allow-host 8.8.8.8" in err
+
+
+def test_secrets_are_sent_and_not_shown(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2hunter2")
+    requests = "{name: one, get: /ok, headers: {Authorization: 'Bearer ${TOKEN}', X-Told: '${TOKEN}'}"
+    file = profile(tmp_path, url, requests + ", expect: {contains: [hunter2hunter2 and Bearer hunter2]}}")
+    assert cli.main(["try", "-p", file]) == 0, "the server must have been told"
+    out, err = capsys.readouterr()
+    assert "hunter2" not in out + err
+    assert "abcdefgh" not in out, "a cookie that the target sets is a secret, too"
+    assert "> Authorization: Bearer ***\n> X-Told: ***\n" in out
+    assert "< told *** and ***\n" in out
+
+
+def test_setup_and_teardown_run_and_give_their_values(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "setup: echo WHERE=/ok\nteardown: touch torn\n"
+    file = profile(tmp_path, url, "{name: one, get: '${WHERE}/1'}", more)
+    assert cli.main(["try", "-p", file]) == 0
+    out, err = capsys.readouterr()
+    assert "> GET /ok/1 HTTP/1.1\n" in out
+    assert err == "setup: echo WHERE=/ok\n"
+    assert (tmp_path / "torn").exists()
+
+
+def test_a_failing_setup_command_is_said_and_torn_down(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = profile(tmp_path, url, "{name: one, get: /ok}", "setup: exit 7\nteardown: touch torn\n")
+    assert cli.main(["try", "-p", file]) == 3
+    assert "the command 'exit 7' failed with exit code 7" in capsys.readouterr().err
+    assert (tmp_path / "torn").exists()
+
+
+def test_the_demo_service_is_started_and_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = profile(tmp_path, "demo", "{name: browse, get: '/products/{{ randint(1, 9) }}'}")
+    assert cli.main(["try", "-p", file]) == 0
+    out, err = capsys.readouterr()
+    assert "< HTTP/1.1 200 OK\n" in out
+    assert err == "starting the demo service\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", []),
+        (b"one\ntwo\n", ["one", "two"]),
+        (b"\xff\xfe", ["(2 bytes, binary)"]),
+        (b"a\0b", ["(3 bytes, binary)"]),
+        (b"pw=hunter2hunter2!", ["pw=***!"]),
+        (b"\n".join(b"%d" % i for i in range(31)), [*(str(i) for i in range(30)), "… (82 bytes in all)"]),
+        (b"x" * 2001, ["x" * 2000, "… (2,001 bytes in all)"]),
+        (b"x" * 1993 + b"hunter2hunter2", ["x" * 1993 + "***"]),
+        (b"one\r\n" * 30, ["one"] * 30),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_body_is_shown_as_text_shortened_and_masked(body: bytes, shown: list[str]) -> None:
+    assert shown_body(body, HIDDEN) == shown
+
+
+def test_an_answer_cannot_write_to_the_terminal() -> None:
+    done = Exchange(
+        b"GET / HTTP/1.1\r\n\r\n",
+        outcome="ok",
+        head="HTTP/1.1 200 \x1b[2J",
+        body=b"\x1b]0;title\x07",
+        total_ms=1.0,
+    )
+    text = show(1, 1, "a\x1bname", done, HIDDEN)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+
+
+def test_timing_tells_only_what_happened() -> None:
+    done = Exchange(b"", address="[::1]:443", connect_ms=0.25, total_ms=2000.0)
+    assert timing(done) == "[::1]:443 · connect 0.250 ms · total 2 s"
+    done.tls, done.tls_ms, done.first_byte_ms = "TLSv1.3", 3.0, 4.0
+    assert timing(done) == (
+        "[::1]:443 · connect 0.250 ms · TLSv1.3 handshake 3 ms · first byte 4 ms · total 2 s"
+    )
