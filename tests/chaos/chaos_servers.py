@@ -55,11 +55,11 @@ class Toxiproxy:
         return name
 
     async def proxy(self, upstream: str, **fields: Any) -> Proxy:
-        name = self.free_name()
+        name = fields.pop("name", None) or self.free_name()
         wanted = {"name": name, "upstream": upstream, "listen": "127.0.0.1:0", **fields}
         answer = await self.ask("POST", "/proxies", wanted)
         assert answer.status_code == 201, answer.text
-        return Proxy(self, name, answer.json()["listen"])
+        return Proxy(self, name, answer.json()["listen"], upstream)
 
 
 @dataclass
@@ -69,6 +69,7 @@ class Proxy:
     server: Toxiproxy
     name: str
     listen: str
+    upstream: str
 
     async def ask(self, method: str, path: str = "", body: Any = None) -> httpx.Response:
         answer = await self.server.ask(method, f"/proxies/{self.name}{path}", body)
@@ -109,17 +110,9 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def embedded_server() -> Iterator[str]:
-    argv = [
-        sys.executable,
-        "-m",
-        "loadtool.chaos.server",
-        "--port",
-        "0",
-        "--proxy-metrics",
-        "--lifeline",
-    ]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def embedded_server(*options: str) -> Iterator[str]:
+    argv = [sys.executable, "-m", "loadtool.chaos.server", "--port", "0", "--proxy-metrics", "--lifeline"]
+    process = subprocess.Popen([*argv, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
