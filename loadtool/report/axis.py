@@ -119,7 +119,7 @@ def lane(axis: TimeAxis, bar: Bar, *, style: str) -> Text:
     name = clip(bar.name, axis.columns - 2)
     inside = f" {name} "
     text = Text(" " * GUTTER + " " * first)
-    if cell_len(inside) + 2 <= length:
+    if cell_len(inside) + 4 <= length:
         rest = length - cell_len(inside)
         text.append("█" * (rest // 2) + inside + "█" * (rest - rest // 2), style=style)
         return text

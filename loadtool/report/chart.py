@@ -33,19 +33,20 @@ def panel(
     height: int,
     label: Callable[[float], str],
     marks: Sequence[int] = (),
+    at_least: float = 0.0,
 ) -> Text:
     """`height` lines with the curves, later ones over earlier ones; `label` writes a value of the axis.
 
-    `marks` are columns with a dotted line from top to bottom. Where plotext cannot work (its compiled part is
-    missing for this machine) the text says so in place of the picture.
+    `marks` are columns with a dotted line from top to bottom; `at_least` is how far the axis of values reaches.
+    Where plotext cannot work (its compiled part is missing for this machine) the text says so in place of the
+    picture.
     """
     try:
         import plotext
     except ImportError as e:
         return Text(clip(f"(no chart: {e})", axis.width), style="dim")
-    top = nice_top(
-        max((v for c in curves for v in c.values if v is not None and not math.isinf(v)), default=0.0)
-    )
+    finite = (v for c in curves for v in c.values if v is not None and not math.isinf(v))
+    top = nice_top(max([at_least, *finite]))
     figure = _blank(plotext, axis, height)
     figure.ruler("y", "left").lim(0, top or 1)
     ticks = (0.0, top / 2, top) if top and height >= 5 else (0.0, top) if top else (0.0,)

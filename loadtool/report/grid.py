@@ -86,6 +86,7 @@ def heading(title: str, width: int) -> Text:
 
 def printed(parts: Iterable[RenderableType], *, width: int, color: bool) -> str:
     """The renderables as text of lines of at most `width` cells, without blanks at their ends."""
+    # The caller has decided on width and colours; the environment has no say any more.
     console = Console(
         width=width,
         force_terminal=color,

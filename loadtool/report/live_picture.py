@@ -15,6 +15,7 @@ from loadtool.report.pictures import legend
 _FOR_TWO: Final = 15  # lines from which response times get a panel of their own
 _FOR_LEGEND: Final = 6
 _LEAST: Final = 3
+_HEADROOM: Final = 1.2
 
 
 class Pictures:
@@ -55,7 +56,10 @@ class Pictures:
 def _rate(now: Now, axis: TimeAxis, height: int) -> Text:
     planned = axis.spread(held(now.stage.curve, now.stage.end_s), peak=False)
     ok = axis.spread(((p.t, p.t + _step(now), p.ok) for p in now.snapshot.recent), peak=False)
-    return panel(axis, [Curve(planned), Curve(ok, "green", True)], height=height, label=figures.rate)
+    # Answers after a stall come faster than planned: room for them keeps the axis as it is.
+    room = _HEADROOM * max((rate for _, rate in now.stage.curve), default=0.0)
+    curves = [Curve(planned), Curve(ok, "green", True)]
+    return panel(axis, curves, height=height, label=figures.rate, at_least=room)
 
 
 def _latency(now: Now, axis: TimeAxis, height: int) -> Text:

@@ -75,6 +75,11 @@ def test_values_are_labelled() -> None:
     assert [line[: GUTTER - 1].strip() for line in lines] == ["500/s", "", "250/s", "", "0/s"]
 
 
+def test_an_axis_can_have_room_above() -> None:
+    text = panel(AXIS, [Curve([500.0] * 20)], height=5, label=figures.rate, at_least=600.0).plain
+    assert text.startswith("    600/s")
+
+
 def test_a_mark_stands_behind_the_curves_and_a_cursor_over_them() -> None:
     picture = panel(AXIS, [Curve([100.0] * 10 + [0.0] * 10, filled=True)], height=4, label=figures.rate)
     marked = upright(upright(picture, 3, "┊", style="dim"), 15, "┊", style="dim").plain.split("\n")

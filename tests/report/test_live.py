@@ -65,6 +65,7 @@ def test_eighty_by_twenty_four() -> None:
     lines = at(36.0)
     assert lines[0] == "checkout-10x  → http://127.0.0.1:8080                             spike (3 of 4)"
     assert lines[1].endswith("  49%      36s of 1m14s      38s left")
+    assert lines[3].startswith("    600/s┤")
     assert lines[10].rstrip() == "         │wa…│baseline              │spike        │recovery"
     assert lines[11].endswith("█████ slow-store")
     assert [line.rstrip() for line in lines[13:]] == [
