@@ -37,9 +37,9 @@ def panel(
 ) -> Text:
     """`height` lines with the curves, later ones over earlier ones; `label` writes a value of the axis.
 
-    `marks` are columns with a dotted line from top to bottom; `at_least` is how far the axis of values reaches.
-    Where plotext cannot work (its compiled part is missing for this machine) the text says so in place of the
-    picture.
+    `marks` are columns with a dotted line from top to bottom; the axis of values reaches `at_least` so far.
+    Where plotext cannot work (its compiled part is missing for this machine) the text says so in place of
+    the picture.
     """
     try:
         import plotext
