@@ -236,7 +236,9 @@ class _Run:
                 judged_at = elapsed
                 slos = judge_cells(loaded.slos, tally.populations(elapsed_ns), warmups)
             active = conductor.active() if conductor is not None else []
-            self._view.update(tally.snapshot(elapsed_ns), active, slos)
+            # In a thread: a terminal that has been stopped (Ctrl-S) must not hold up the faults.
+            now = tally.snapshot(elapsed_ns)
+            await trio.to_thread.run_sync(self._view.update, now, active, slos, abandon_on_cancel=True)
 
     # After the load
 
