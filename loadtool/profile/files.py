@@ -19,6 +19,8 @@ def read_text(path: Path, *, most_bytes: int | None = None) -> str:
 
     With `most_bytes`, nothing is read past them, and a pipe will do too, as in `--profile <(make-profile)`.
     """
+    if "\0" in str(path):
+        raise ValueError("cannot be read: a name with a null character")
     try:
         if most_bytes is None and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             raise ValueError("is not a regular file")

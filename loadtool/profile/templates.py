@@ -20,7 +20,9 @@ _MARKS = re.compile(r"\{[{%#]")
 
 @cache
 def _environment() -> Environment:
-    return ImmutableSandboxedEnvironment(keep_trailing_newline=True)
+    environment = ImmutableSandboxedEnvironment(keep_trailing_newline=True)
+    environment.globals.clear()  # Jinja would count its own names as declared
+    return environment
 
 
 def flaws(text: str, feeders: Mapping[str, Sequence[str] | None]) -> list[str]:

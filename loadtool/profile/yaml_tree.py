@@ -211,6 +211,7 @@ _ADVICE: Final[tuple[tuple[str, str, bool], ...]] = (
     (r"found unexpected end of stream", "a quote is not closed", True),
     (r"expected ',' or '\}'", "a { is not closed, or a comma is missing", True),
     (r"expected ',' or '\]'", "a [ is not closed, or a comma is missing", True),
+    (r"expected the node content", "a [ or { is not closed, or a value is missing", False),
     (r"undefined alias '(.+)'", r"no anchor &\1 above; if * is meant as text, " + QUOTE, False),
     (
         r"expected <block end>|mapping values|sequence entries",

@@ -1,0 +1,99 @@
+"""secrets: whatever form they turn up in, they are masked."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtool.profile.secrets import (
+    Secrets,
+    header_secrets,
+    is_secret_header,
+    is_secret_key,
+    masked_header,
+    userinfo_secrets,
+    userinfo_span,
+)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=3).filter(lambda s: len(s.strip()) >= 3))
+def test_every_form_is_masked(secret: str) -> None:
+    mask = Secrets.of([secret]).mask
+    for form in (
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    ):
+        assert mask(f"<{form}>") == "<***>"
+
+
+def test_base64_and_lower_case_escapes() -> None:
+    secrets = Secrets.of(["tok/en+1"])
+    assert secrets.mask("tok%2fen%2b1") == "***"
+    assert secrets.mask(base64.b64encode(b"tok/en+1").decode()) == "***"
+
+
+def test_short_secrets_are_not_sought() -> None:
+    assert Secrets.of(["ab", "1", "  x "]).values == ()
+    assert Secrets.of(["ab"]).mask("cab") == "cab"
+
+
+def test_longer_secrets_go_first() -> None:
+    assert Secrets.of(["abc", "abcdef"]).mask("abcdef abc") == "*** ***"
+
+
+def test_secrets_do_not_show_themselves() -> None:
+    assert "hunter2" not in repr(Secrets.of(["hunter2"]))
+
+
+def test_mask_all_reaches_every_text() -> None:
+    value = {"a": ["x hunter2", 5, None, {"b": "hunter2"}], "c": True}
+    assert Secrets.of(["hunter2"]).mask_all(value) == {"a": ["x ***", 5, None, {"b": "***"}], "c": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("Authorization", "Bearer abc.def", "Bearer ***"),
+        ("authorization", "Basic dXNlcjpw", "Basic ***"),
+        ("Cookie", "session=abcdefgh; theme=dark", "***"),
+        ("Set-Cookie", "id=1", "***"),
+        ("X-Api-Key", "k", "***"),
+        ("X-Auth-Token", "k", "***"),
+        ("Accept", "text/html", "text/html"),
+        ("X-Trace", "has hunter2 in it", "has *** in it"),
+    ],
+)
+def test_headers(name: str, value: str, shown: str) -> None:
+    assert Secrets.of(["hunter2"]).mask_header(name, value) == shown
+
+
+def test_parts_of_headers_and_urls() -> None:
+    assert header_secrets("Bearer abc") == ("abc", "Bearer abc")
+    assert header_secrets("session=abcdefgh; theme=dark") == ("session=abcdefgh; theme=dark", "abcdefgh")
+    assert masked_header("plain") == "***"
+    assert userinfo_span("http://u:p@h/") == (7, 10)
+    assert userinfo_span("http://h/a@b") is None
+    assert userinfo_secrets("us%40er:p%3Aw") == (
+        "us%40er:p%3Aw",
+        "p%3Aw",
+        "p:w",
+        "us@er:p:w",
+        base64.b64encode(b"us@er:p:w").decode(),
+    )
+    assert userinfo_secrets("token")[1] == "token"
+
+
+def test_names() -> None:
+    assert is_secret_header("Proxy-Authorization")
+    assert not is_secret_header("Content-Type")
+    assert is_secret_key("client_secret")
+    assert is_secret_key("password")
+    assert not is_secret_key("token_count")

@@ -1,0 +1,175 @@
+"""slo: the grammar, its messages, and what counts as good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtool import units
+from loadtool.profile.model import Profile
+from loadtool.profile.slo import METRICS, OPERATORS, NotBuilt, Slo, good_within, parse_slo
+
+WANT_METRIC = (
+    "want one of p99, ok p99, shed p99, service p99, max, mean, error rate, shed rate, goodput, rate"
+)
+GOOD: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "p95 < 250ms during baseline",
+        {"metric": "quantile", "quantile": 0.95, "op": "<", "threshold": 250.0, "during": "baseline"},
+        "p95 < 250ms during baseline",
+    ),
+    (
+        "p99.9<=1m30s",
+        {"metric": "quantile", "quantile": 0.999, "op": "<=", "threshold": 90_000.0},
+        "p99.9 <= 1m30s",
+    ),
+    ("p99.99 < 1s", {"metric": "quantile", "quantile": 0.9999}, "p99.99 < 1s"),
+    ("p50 < 1s", {"metric": "quantile", "quantile": 0.5}, "p50 < 1s"),
+    ("ok p99 < 1s", {"metric": "ok quantile", "quantile": 0.99}, "ok p99 < 1s"),
+    ("shed p99 < 50ms", {"metric": "shed quantile", "quantile": 0.99, "threshold": 50.0}, "shed p99 < 50ms"),
+    ("service p90 < 1.5s", {"metric": "service quantile", "quantile": 0.9}, "service p90 < 1.5s"),
+    ("max < 2s", {"metric": "max", "quantile": None, "kind": "time"}, "max < 2s"),
+    ("mean < 2s", {"metric": "mean", "quantile": None, "kind": "time"}, "mean < 2s"),
+    ("error rate < 0.1%", {"metric": "error rate", "threshold": 0.001, "kind": "share"}, "error rate < 0.1%"),
+    ("error  rate < 0.001", {"metric": "error rate", "threshold": 0.001}, "error rate < 0.1%"),
+    ("shed rate > 10 %", {"metric": "shed rate", "op": ">", "threshold": 0.1}, "shed rate > 10%"),
+    ("goodput >= 90/s", {"metric": "goodput", "threshold": 90.0, "kind": "per_second"}, "goodput >= 90/s"),
+    ("rate >= 5000 rpm", {"metric": "rate", "threshold": 5000 / 60}, "rate >= 5000/m"),
+    (
+        'p99 < 1s for "GET /a b" during slow-store',
+        {"during": "slow-store", "request": "GET /a b"},
+        'p99 < 1s during slow-store for "GET /a b"',
+    ),
+    ("p99 < 1s for 'a \"b\"'", {"request": 'a "b"'}, r'p99 < 1s for "a \"b\""'),
+    ("max < 1s during for for in", {"during": "for", "request": "in"}, "max < 1s during for for in"),
+]  # fmt: skip
+BAD = [
+    ("", "column 1: got nothing, want one of <=, >=, <, > between metric and value"),
+    ("p95 250ms", "column 10: got nothing, want one of <=, >=, <, > between metric and value"),
+    ("p95 == 1s", "column 5: got ==, want one of <=, >=, <, > between metric and value"),
+    ("p95 = 1s", "column 5: got =, want one of <=, >=, <, > between metric and value"),
+    ("< 5s", "column 1: got <, want a metric such as p99, before the operator"),
+    ("p95 <", "column 6: got nothing, want a value after <"),
+    ("p95 < during spike", "column 7: got during, want a value after <"),
+    ("p100 < 1s", f"column 1: got p100, {WANT_METRIC}"),
+    ("p0 < 1s", f"column 1: got p0, {WANT_METRIC}"),
+    ("  speed < 1s", f"column 3: got speed, {WANT_METRIC}"),
+    ("erro rate < 1%", f"column 1: got erro rate, {WANT_METRIC}; did you mean error rate?"),
+    ("P99 < 1s", f"column 1: got P99, {WANT_METRIC}; did you mean p99?"),
+    ("p99 < 5", "column 7: got 5, want a duration with its unit: write 5s or 5ms"),
+    ("p99 < 5%", "column 7: got 5%, want a duration such as 250ms, 5s or 1m30s"),
+    ("p99 < 0s", "column 7: got 0, want a duration above 0 such as 250ms, 5s or 1m30s"),
+    ("p99 < 2h", "column 7: got 2h, want a time of at most 1h"),
+    ("error rate < 5", "column 14: got 5, want a share such as 10% or 0.1, from 0 to 1"),
+    ("error rate < 5ms", "column 14: got 5ms, want a share such as 10% or 0.1, from 0 to 1"),
+    ("goodput > -5/s", "column 11: got -5/s, want a rate such as 50/s"),
+    ("p99 < 1s during", "column 16: got nothing, want the name of a phase or fault after during"),
+    ("p99 < 1s for", "column 13: got nothing, want the name of a request after for"),
+    ("p99 < 1s for GET /x", "column 18: got /x, want during; put a name with spaces in quotes"),
+    ("p99 < 1s during a b", "column 19: got b, want for; put a name with spaces in quotes"),
+    ("p99 < 1s during a for b c", "column 25: got c, want nothing more; put a name with spaces in quotes"),
+    ("p99 < 1s during a during b", "column 19: got during, want for; put a name with spaces in quotes"),
+    ("p99 < 'x", "column 6: a quote is not closed"),
+]
+NOT_BUILT = [
+    ("goodput retention >= 90%", "goodput retention"), ("honest rejection >= 95%", "honest rejection"),
+    ("recovery < 10s", "recovery"), ("hysteresis <= 2%", "hysteresis"),
+    ("retry amplification < 1.1", "retry amplification"), ("latency growth < 2", "latency growth"),
+    ("end retention > 50%", "end retention"), ("p99 < 1s in any 10s", "in any 10s"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "fields", "canonical"), GOOD)
+def test_objectives(text: str, fields: dict[str, Any], canonical: str) -> None:
+    slo = parse_slo(text, 7)
+    assert (slo.text, slo.line) == (text, 7)
+    assert {name: getattr(slo, name) for name in fields} == fields
+    assert str(slo) == canonical
+
+
+@pytest.mark.parametrize(("text", "message"), BAD)
+def test_what_is_no_objective(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is compared
+        parse_slo(text)
+    assert str(e.value) == message
+
+
+@pytest.mark.parametrize(("text", "what"), NOT_BUILT)
+def test_what_is_not_built_yet_says_so(text: str, what: str) -> None:
+    with pytest.raises(NotBuilt, match=f"^not built yet: {what}$"):
+        parse_slo(text)
+
+
+def _slos() -> st.SearchStrategy[Slo]:
+    quantiles = st.integers(1, 9_999).map(lambda n: n / 10_000)
+    values = {
+        "time": st.integers(1, 3600 * units.SECOND).map(lambda ns: ns / 1e6),
+        "share": st.floats(0, 1),
+        "per_second": st.floats(0, 1e9),
+    }
+
+    def of(metric: str) -> st.SearchStrategy[Slo]:
+        row = METRICS[metric]
+        return st.builds(
+            Slo,
+            text=st.just(""),
+            line=st.none(),
+            metric=st.just(metric),
+            quantile=quantiles if row.quantile else st.none(),
+            op=st.sampled_from(OPERATORS),
+            threshold=values[row.kind],
+            kind=st.just(row.kind),
+            during=st.none() | st.from_regex(r"[A-Za-z][\w-]*", fullmatch=True),
+            request=st.none() | st.text(min_size=1).filter(str.strip),
+        )
+
+    return st.sampled_from([m for m, row in METRICS.items() if row.built]).flatmap(of)
+
+
+@given(_slos())
+def test_every_objective_reads_back(slo: Slo) -> None:
+    assert replace(parse_slo(str(slo)), text="") == slo
+
+
+@given(st.text() | st.text(alphabet="p9 <>=\"'%msduringfor", max_size=30))
+def test_any_text_is_an_objective_or_a_value_error(text: str) -> None:
+    try:
+        slo = parse_slo(text)
+    except ValueError as e:
+        message = str(e)
+    else:
+        message = "column"
+        assert parse_slo(str(slo)) == replace(slo, text=str(slo))
+    assert message.startswith(("column", "not built yet"))
+
+
+def _profile(**more: object) -> Profile:
+    phases = [{"name": "a", "rate": 1, "for": "1s"}]
+    requests = [{"name": "r", "get": "/"}]
+    return Profile.model_validate(
+        {"name": "x", "target": "demo", "requests": requests, "phases": phases, **more}
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "ms"),
+    [
+        ([], 1000),
+        (["p99 < 250ms"], 250),
+        (["p99 < 250ms", "p95 < 300ms during a", "p90 < 5s", "p50 < 9s"], 300),
+        (["shed p99 < 5s", "service p99 < 9s", "mean < 7s", "error rate < 1%"], 1000),
+        (["ok p99 <= 2s", "p99 < 1s"], 2000),
+        (["max < 3s", "p99 < 1s"], 3000),
+        (["p99 > 5s"], 1000),  # not a bound from above
+    ],
+)
+def test_good_is_what_the_loosest_high_quantile_allows(texts: list[str], ms: int) -> None:
+    assert good_within(_profile(), [parse_slo(t) for t in texts]) == ms * units.MILLISECOND
+
+
+def test_good_within_of_the_profile_wins() -> None:
+    assert good_within(_profile(good_within="70ms"), [parse_slo("p99 < 1s")]) == 70 * units.MILLISECOND

@@ -1,0 +1,162 @@
+"""yaml_tree and traps: what YAML means, where it stood, and hints where it means something else."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from loadtool.profile.yaml_tree import MAX_VALUES, core_value, read_tree
+
+HINT = "put this value in quotes: unquoted, "
+BRACES = f"{HINT}{{{{ }}}} is a YAML mapping"
+STAR = f"{HINT}* refers to a YAML anchor"
+COLON = f"{HINT}a colon and a space begin a YAML mapping"
+
+TRAPS = [
+    # A line that cannot be read as meant, the key that it is about, and what is said of it.
+    ("get: {{ row.path }}", "get", BRACES),
+    ("get: {{ randint(1, 5) }}", "get", BRACES),
+    ("get: {{ row.path }}/x", "get", BRACES),
+    ("id: {{ a }}{{ b }}", "id", BRACES),
+    ("r: {get: /p/{{ randint(1, 5) }}, weight: 2}", "r", BRACES),
+    ("Accept: */*", "Accept", STAR),
+    ("h: {Accept: */*}", "h", STAR),
+    ("h: [a, */*]", "h", STAR),
+    ("raw: %d items", "raw", f"{HINT}% begins a YAML directive"),
+    ("h: {raw: %d}", "h", f"{HINT}% begins a YAML directive"),
+    ("contains: status: ok", "contains", COLON),
+    ("Authorization: Bearer: x", "Authorization", COLON),
+    ("name: @home", "name", f"{HINT}@ and ` are reserved in YAML"),
+    ("name: `home`", "name", f"{HINT}@ and ` are reserved in YAML"),
+    ("matches: [a-z]+", "matches", f"{HINT}[ ] is a YAML list and {{ }} a YAML mapping"),
+    ('contains: "a" b', "contains", f"{HINT}text follows the closing quote"),
+    ("matches: >50 items", "matches", f"{HINT}| and > begin a YAML block"),
+    ("raw: !important", "raw", f"{HINT}!important is a YAML tag"),
+    (
+        "h: {Authorization: Bearer ${TOKEN}}",
+        "h",
+        f"{HINT}the brace of ${{ }} opens a YAML mapping inside {{ }} and [ ]",
+    ),
+    ("raw: *shared", "", "no anchor &shared above; if * is meant as text, put this value in quotes"),
+]
+
+
+@pytest.mark.parametrize(("line", "key", "hint"), TRAPS)
+@pytest.mark.parametrize("before", ["", "a: 1\n# a comment\n", "a: {b: 1}\n"])
+@pytest.mark.parametrize("after", ["", "\nz: 1\n", "\nz: {y: [1]}\n"])
+def test_traps_of_yaml(before: str, line: str, after: str, key: str, hint: str) -> None:
+    tree = read_tree(before + line + after)
+    number = before.count("\n") + 1
+    assert [(f.line, f.path[-1] if f.path else "", f.message) for f in tree.flaws] == [(number, key, hint)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'get: "{{ row.path }}"',
+        "get: /products/{{ row.id }}",  # a plain scalar may have braces within
+        'Accept: "*/*"',
+        "Accept: text/html, */*",
+        "error: 10%",
+        "raw: 'a: b'",
+        "time: 12:30",
+        "raw: |\n  {{ a }}: */* %\n",
+        "url: ${TARGET:-http://127.0.0.1:8080}",
+    ],
+)
+def test_what_is_no_trap(line: str) -> None:
+    assert read_tree(line).flaws == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a:\n\tb: 1", 2, "a tab cannot indent YAML: use spaces"),
+        ("a: 1\n---\nb: 2", 2, "a second document begins here: a profile is one"),
+        ("a: 1\nb: 'it\nc: 2", 2, "a quote is not closed"),
+        ("a: 1\nb: {c: 1\n", 2, "a { is not closed, or a comma is missing"),
+        ("a: 1\nb: [c, 1\n", 2, "a [ is not closed, or a comma is missing"),
+        ("- x\nb: 1", 2, "this line does not fit the indentation around it"),
+        ("a:\n  b: 1\n   c: 2", 3, "this line does not fit the indentation around it"),
+        ("a: 1\n\x00", 2, "not YAML: the character U+0000 is not allowed"),
+        ("", None, "the file is empty"),
+        ("# nothing\n", None, "the file is empty"),
+        ("a: 1\nb: 2\na: 3", 3, "given twice, first on line 1"),
+        ("x: {a: 1, a: 2}", 1, "given twice, first on line 1"),
+        ("? [1, 2]\n: 3", 1, "want text as a key"),
+        ("a: 1\n<<: 5", 2, "want a mapping to merge, such as <<: *defaults"),
+        ('a: "\\ud800"', 1, r"got half of a surrogate pair, want whole characters such as \U0001F600"),
+    ],
+)
+def test_what_is_not_yaml(text: str, line: int | None, message: str) -> None:
+    assert [(f.line, f.message) for f in read_tree(text).flaws] == [(line, message)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [*a]",
+        "a: &a {<<: *a}",
+        "[" * 3000,
+        "{a: " * 3000,
+        "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40))]),
+    ],
+    ids=["cycle", "merge cycle", "lists", "mappings", "laughs"],
+)
+def test_what_would_never_end_does(text: str) -> None:
+    (flaw,) = read_tree(text).flaws
+    assert flaw.message == f"too much: more than {MAX_VALUES} values once aliases are expanded, or 50 levels"
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("12", 12), ("012", 12), ("-3", -3), ("0o17", 15), ("0x1F", 31), ("1.5", 1.5), ("1e3", 1e3),
+        (".5", 0.5),
+        ("true", True), ("False", False), ("", None), ("~", None), ("null", None), (".inf", math.inf),
+        ("yes", "yes"), ("on", "on"), ("1_000", "1_000"), ("2024-01-01", "2024-01-01"), ("12:30", "12:30"),
+        ("0b1", "0b1"), ("1.2.3", "1.2.3"), ("50/s", "50/s"), ("9" * 500, "9" * 500),
+    ],
+)  # fmt: skip
+def test_scalars_are_those_of_yaml_1_2(source: str, value: object) -> None:
+    assert core_value(source) == value
+    assert type(core_value(source)) is type(value)
+    if source:
+        assert read_tree(f"a: {source}").data == {"a": value}
+
+
+def test_quoted_scalars_are_text() -> None:
+    tree = read_tree("a: '12'\nb: \"true\"\nc: !!str 5\nd: |\n  7\n")
+    assert tree.data == {"a": "12", "b": "true", "c": "5", "d": "7\n"}
+    assert tree.sources == {}
+
+
+def test_every_value_has_its_line_and_source() -> None:
+    tree = read_tree("a: 01\nb:\n  - x\n  - {c: ~,\n     d: 1e3}\n")
+    assert tree.data == {"a": 1, "b": ["x", {"c": None, "d": 1000.0}]}
+    assert tree.lines == {
+        (): 1,
+        ("a",): 1,
+        ("b",): 2,
+        ("b", 0): 3,
+        ("b", 1): 4,
+        ("b", 1, "c"): 4,
+        ("b", 1, "d"): 5,
+    }
+    assert tree.sources == {("a",): "01", ("b", 1, "c"): "~", ("b", 1, "d"): "1e3"}
+
+
+def test_anchors_aliases_and_merges() -> None:
+    text = "x: &x {a: 1, b: {c: 2}}\ny: &y {a: 5, d: 6}\nz:\n  b: 3\n  <<: [*x, *y]\nw: *y\n"
+    tree = read_tree(text)
+    assert tree.flaws == []
+    assert tree.data["z"] == {"a": 1, "b": 3, "d": 6}, "own keys win, then the first merged one"
+    assert tree.data["w"] == {"a": 5, "d": 6}
+    assert tree.lines["z", "b"] == 4
+    assert tree.lines["z", "a"] == 1
+    assert ("z", "b", "c") not in tree.lines
+
+
+def test_escaped_pairs_are_one_character() -> None:
+    assert read_tree('a: "\\ud83d\\ude00"').data == {"a": "😀"}
