@@ -67,6 +67,10 @@ class Checker:
             if isinstance(item, dict) and isinstance(item.get("name"), str)
         ]
 
+    def _all_named(self, *sections: str) -> bool:
+        """Whether every item of these sections has a name, so that another name is known to be wrong."""
+        return all(len(self._named(section)) == len(self._section(section)) for section in sections)
+
     def _names(self) -> None:
         for section, others in (("phases", ()), ("requests", ()), ("faults", ("phases",))):
             first: dict[str, Path] = {name: path for other in others for path, name in self._named(other)}
@@ -121,22 +125,21 @@ class Checker:
         phase_names = [name for _, name in self._named("phases")]
         complete = len(phases) == len(self._section("phases")) and not self._draft.waits_within(("phases",))
         proxies = [str(path[1]) for path, _ in self._section("proxies")]
+        known = not isinstance(self._draft.data.get("proxies"), list)  # a list is a mistake already
         for path, item in self._section("faults"):
             if not isinstance(item, dict):
                 continue
             proxy = item.get("proxy")
-            if (
-                isinstance(proxy, str)
-                and proxy not in proxies
-                and (*path, "proxy") not in self._draft.reported
-            ):
-                self._report((*path, "proxy"), _unknown("proxy", proxy, proxies))
+            at = (*path, "proxy")
+            if isinstance(proxy, str) and proxy not in proxies and known and at not in self._draft.reported:
+                self._report(at, _unknown("proxy", proxy, proxies))
             try:
                 moment = parse_moment(item.get("at"))
             except ValueError:
                 continue  # said already
             if moment.phase is not None and moment.phase not in phase_names:
-                self._report((*path, "at"), _unknown("phase", moment.phase, phase_names))
+                if self._all_named("phases"):
+                    self._report((*path, "at"), _unknown("phase", moment.phase, phase_names))
             elif complete and (fault := self._pieces.faults.get(int(path[1]))) is not None:
                 self._window(path, moment.since_start(phases), fault.for_, run_length(phases))
 
@@ -153,7 +156,6 @@ class Checker:
     def _slos(self) -> None:
         stretches = [name for section in ("phases", "faults") for _, name in self._named(section)]
         requests = [name for _, name in self._named("requests")]
-        whole_mix = len(requests) == len(self._section("requests"))
         listed = self._draft.data.get("slos")
         items = [(("slos",), listed)] if isinstance(listed, str) else self._section("slos")
         for path, text in items:
@@ -167,10 +169,10 @@ class Checker:
             except ValueError as e:
                 self._report(path, str(e))
                 continue
-            if slo.during is not None and slo.during not in stretches:
-                self._report(path, _unknown("phase or fault", slo.during, stretches))
-            if slo.request is not None and slo.request not in requests and whole_mix:
-                self._report(path, _unknown("request", slo.request, requests))
+            if slo.during not in (None, *stretches) and self._all_named("phases", "faults"):
+                self._report(path, _unknown("phase or fault", str(slo.during), stretches))
+            if slo.request not in (None, *requests) and self._all_named("requests"):
+                self._report(path, _unknown("request", str(slo.request), requests))
             if not self._draft.waits(path):
                 self._found.slos.append(slo)
 
