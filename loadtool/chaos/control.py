@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -60,6 +61,10 @@ class ProxyState:
         return next((t for t in self.toxics if t.name == name), None)
 
 
+def _ignore(value: Any) -> None:
+    pass
+
+
 class Control:
     """A Toxiproxy at `url`. `origin` says in words where it came from, for the report.
 
@@ -98,22 +103,19 @@ class Control:
         def ask() -> str:
             from toxiproxy.api import APIConsumer
 
-            answer = APIConsumer.get("/version")
-            try:
-                return str(answer.json()["version"])
-            except (ValueError, KeyError, TypeError):  # servers before 2.0 answered with bare text
-                return str(answer.text).strip()[:40]
+            return _version(APIConsumer.get("/version"))
 
         return await self._in_thread("ask for the version", ask)
 
     async def list(self) -> dict[str, ProxyState]:
         """All proxies by name."""
-        what = "list the proxies"
-        return {name: _proxy(value) for name, value in (await self._ask(what, "GET", "/proxies")).items()}
+        return await self._ask(
+            "list the proxies", "GET", "/proxies", read=lambda v: {n: _proxy(p) for n, p in v.items()}
+        )
 
     async def get_proxy(self, name: str) -> ProxyState:
         """Raises MissingError if there is none of that name."""
-        return _proxy(await self._ask(f"read proxy {name}", "GET", _path(name)))
+        return await self._ask(f"read proxy {name}", "GET", _path(name), read=_proxy)
 
     # Changing
 
@@ -160,21 +162,23 @@ class Control:
         body: dict[str, Any] = {"attributes": dict(attributes)}
         if toxicity is not None:
             body["toxicity"] = toxicity
-        await self._ask(f"update toxic {name} of proxy {proxy}", "PATCH", _path(proxy, name), body)
+        await self._ask(
+            f"update toxic {name} of proxy {proxy}", "PATCH", _path(proxy, name), body, read=_ignore
+        )
 
     async def remove_toxic(self, proxy: str, name: str) -> None:
         """Raises MissingError if it is gone already."""
-        await self._ask(f"remove toxic {name} from proxy {proxy}", "DELETE", _path(proxy, name))
+        await self._ask(f"remove toxic {name} from proxy {proxy}", "DELETE", _path(proxy, name), read=_ignore)
 
     async def set_enabled(self, proxy: str, enabled: bool) -> None:
         """Disabling closes the proxy's listener and all its connections."""
         what = f"{'enable' if enabled else 'disable'} proxy {proxy}"
         # POST, not PATCH: it does the same, and servers before 2.6 know nothing else.
-        await self._ask(what, "POST", _path(proxy), {"enabled": enabled})
+        await self._ask(what, "POST", _path(proxy), {"enabled": enabled}, read=_ignore)
 
     async def delete_proxy(self, name: str) -> None:
         """Raises MissingError if it is gone already."""
-        await self._ask(f"delete proxy {name}", "DELETE", _path(name))
+        await self._ask(f"delete proxy {name}", "DELETE", _path(name), read=_ignore)
 
     async def settled(self) -> None:
         """Wait for calls that were given up and may still arrive at the server; they end by themselves."""
@@ -186,7 +190,10 @@ class Control:
 
     # How
 
-    async def _ask(self, what: str, method: str, path: str, body: object = None) -> Any:
+    async def _ask(
+        self, what: str, method: str, path: str, body: object = None, *, read: Callable[[Any], T]
+    ) -> T:
+        """Ask over httpx; `read` turns the answer's JSON into the result, or fails if it can't."""
         with trio.move_on_after(self.deadline_s):
             try:
                 answer = await self._http.request(method, path, json=body)
@@ -196,7 +203,12 @@ class Control:
                 raise self._silent(what) from None
             except (httpx.HTTPError, httpx.InvalidURL) as e:
                 raise self._unreachable(what, e) from None
-            return self._checked(what, answer.status_code, answer.text)
+            if answer.status_code >= 300:
+                raise self._refused(what, answer.status_code, answer.text)
+            try:
+                return read(json.loads(answer.text) if answer.text else None)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise self._strange(what) from None
         raise self._silent(what)
 
     async def _in_thread(self, what: str, call: Callable[[], T]) -> T:
@@ -217,10 +229,9 @@ class Control:
             try:
                 return await trio.to_thread.run_sync(run, abandon_on_cancel=True)
             except _RefusedError as e:
-                self._checked(what, e.status, e.text)
-                raise
-            except (KeyError, TypeError, ValueError, AttributeError) as e:
-                raise FaultError(f"cannot {what}: {self.url} does not answer as a Toxiproxy does") from e
+                raise self._refused(what, e.status, e.text) from None
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise self._strange(what) from None
             except requests.Timeout:
                 raise self._silent(what) from None
             except requests.RequestException as e:
@@ -230,21 +241,16 @@ class Control:
                 self._given_up.add(calls)
         raise self._silent(what)
 
-    def _checked(self, what: str, status: int, text: str) -> Any:
-        """The answer's JSON, None if it has none. Raises FaultError for a refusal."""
-        if status == 204:
-            return None
-        if 200 <= status < 300:
-            try:
-                return json.loads(text)
-            except ValueError:
-                raise FaultError(f"cannot {what}: {self.url} does not answer as a Toxiproxy does") from None
+    def _refused(self, what: str, status: int, text: str) -> FaultError:
         try:
             reason = json.loads(text)["error"]
         except (ValueError, KeyError, TypeError):
             reason = " ".join(text.split())[:200] or "no reason given"
         kind = MissingError if status == 404 else FaultError
-        raise kind(f"cannot {what}: Toxiproxy {self.url} says {status}, {reason}")
+        return kind(f"cannot {what}: Toxiproxy {self.url} says {status}, {reason}")
+
+    def _strange(self, what: str) -> FaultError:
+        return FaultError(f"cannot {what}: {self.url} does not answer as a Toxiproxy does")
 
     def _silent(self, what: str) -> FaultError:
         return FaultError(f"cannot {what}: Toxiproxy {self.url} did not answer within {self.deadline_s:g} s")
@@ -273,18 +279,24 @@ def _path(proxy: str, toxic: str | None = None) -> str:
 
 
 def _proxy(value: Any) -> ProxyState:
+    return ProxyState(
+        value["name"], value["listen"], value["upstream"], value["enabled"],
+        tuple(
+            ToxicState(t["name"], t["type"], t["stream"], t["toxicity"], t["attributes"])
+            for t in value["toxics"]
+        ),
+    )  # fmt: skip
+
+
+def _version(answer: Any) -> str:
+    """Servers before 2.5 answer with bare text. Raises ValueError if it is none of both."""
     try:
-        return ProxyState(
-            value["name"], value["listen"], value["upstream"], value["enabled"],
-            tuple(
-                ToxicState(t["name"], t["type"], t["stream"], t["toxicity"], t["attributes"])
-                for t in value["toxics"]
-            ),
-        )  # fmt: skip
-    except (KeyError, TypeError) as e:
-        raise FaultError(
-            f"this Toxiproxy's answers are not understood: {e!r} in {str(value)[:200]}"
-        ) from None
+        text = answer.json()["version"]
+    except (ValueError, KeyError, TypeError):
+        text = answer.text.strip()
+    if not re.fullmatch(r"v?[\w.+-]{1,40}", text):
+        raise ValueError(text)
+    return str(text)
 
 
 def _root(error: BaseException) -> str:
