@@ -10,7 +10,7 @@ import hashlib
 import random
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote
 
 from loadtool.plan.rows import Feeder, Row
@@ -18,8 +18,11 @@ from loadtool.plan.template import text_of
 
 _M64: Final = (1 << 64) - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
+# From one arrival's first state to the next one's. Not a small multiple of _GOLDEN, by which the states of
+# one arrival follow each other: so neighbours share none.
+_STRIDE: Final = 0xD1342543DE82EF95
 _LETTERS: Final = string.ascii_letters + string.digits
-_T = TypeVar("_T")
+LONGEST_STRING: Final = 1_000_000
 
 
 class Draws(random.Random):
@@ -60,12 +63,6 @@ class Draws(random.Random):
             return a + (self.next64() * span >> 64)  # off from uniform by less than 2^-32
         return super().randint(a, b)
 
-    def choice(self, seq: Sequence[_T]) -> _T:  # type: ignore[override]  # typeshed's SupportsLenAndGetItem is private
-        """One item of a sequence."""
-        if not len(seq):
-            raise IndexError("cannot choose from an empty sequence")
-        return seq[self.next64() * len(seq) >> 64]
-
 
 class Context:
     """The values of one arrival. `begin` moves it on to the next one."""
@@ -96,9 +93,7 @@ class Context:
         self.arrival = arrival
         self.ordinal = ordinal
         self._made = 0
-        # Arrivals one apart must not start on neighbouring states: SplitMix64 steps through them.
-        self.draws.restart((self._key ^ arrival) * 0xD1342543DE82EF95 & _M64)
-        self.draws.restart(self.draws.next64())
+        self.draws.restart(self._key + arrival * _STRIDE & _M64)
 
     def randint(self, low: int, high: int) -> int:
         """An integer from `low` to `high`, both included."""
@@ -120,10 +115,12 @@ class Context:
             options = tuple(options[0])
         if not options:
             raise ValueError("choice: got nothing to choose from")
-        return self.draws.choice(options)
+        return options[self.draws.next64() * len(options) >> 64]
 
     def random_string(self, length: int) -> str:
         """That many letters and digits."""
+        if not 0 <= length <= LONGEST_STRING:
+            raise ValueError(f"random_string: got {length}, want a length from 0 to {LONGEST_STRING:,}")
         draw, size = self.draws.next64, len(_LETTERS)
         return "".join([_LETTERS[draw() * size >> 64] for _ in range(length)])
 

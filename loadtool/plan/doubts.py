@@ -10,8 +10,8 @@ from loadtool.plan.job import Job
 from loadtool.plan.peak import peak_within
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.spikes import Spike, spikes_of, watch_of
-from loadtool.plan.timeline import SECOND, Timeline
-from loadtool.units import format_duration, format_share
+from loadtool.plan.timeline import Timeline
+from loadtool.units import SECOND, format_duration, format_share
 
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded

@@ -74,7 +74,10 @@ class RowsSpec:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go. `host`/`port` are dialled; `authority` is the Host header, `server_name` the SNI."""
+    """Where requests go. `host`/`port` are dialled; `authority` is the Host header, `server_name` the SNI.
+
+    A unix-domain socket has its path as `host` and port 0.
+    """
 
     scheme: str  # http or https
     host: str
@@ -86,12 +89,26 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSpec:
+    """How the target's certificate is checked and which one is shown to it. PEM texts, read by the coordinator."""
+
+    verify: bool = True
+    ca: str | None = None  # instead of the system's authorities
+    cert: str | None = None  # chain, and its key below, for mutual TLS
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSpec:
     timeout_ns: int
     deadline_ns: int | None
     connections: int  # a total of the run, shared out among the workers
     keepalive: bool
     shed: tuple[int, ...]
+    dials_per_s: float | None = None  # new connections per second, a total of the run; None: no bound
+    reconnect_ns: tuple[int, ...] = ()  # when all connections are closed and opened again
+    source: tuple[str, ...] = ()  # local addresses that connections leave from, in turn
+    tls: TlsSpec = TlsSpec()
 
 
 @dataclass(frozen=True, slots=True)

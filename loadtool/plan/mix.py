@@ -104,7 +104,8 @@ class _Compiled:
             raise
         except Exception as e:  # a template is code of its own, and may raise anything
             field = self.leaves.fields[len(done)] if len(done) < len(self.leaves.fields) else "body"
-            raise RenderError(self._name, field, str(e) or type(e).__name__) from e
+            # Without its traceback, whose frames hold it: workers collect no cycles.
+            raise RenderError(self._name, field, str(e) or type(e).__name__) from e.with_traceback(None)
         if content_type is not None and not self._typed:
             headers.append(("Content-Type", content_type))
         return Message(self._method, target, tuple(headers), body)

@@ -7,10 +7,10 @@ constant arguments become small functions (0.5 µs instead of 10). Both ways giv
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, Undefined, meta, nodes, pass_context
-from jinja2.environment import TemplateExpression
 from jinja2.runtime import Context as JinjaContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -74,7 +74,16 @@ def _compile(environment: _Environment, tree: nodes.Template) -> Template:
 
 def undeclared(text: str) -> frozenset[str]:
     """The names that a template looks up outside itself. Raises ValueError if it is no template."""
-    return frozenset(meta.find_undeclared_variables(_parse(_Environment(None, None), text)))
+    return frozenset(meta.find_undeclared_variables(_parse(_plain(), text)))
+
+
+def _encoded(get: Callable[[], object], encode: Callable[[object], str]) -> Part:
+    return lambda: encode(get())
+
+
+@cache
+def _plain() -> _Environment:
+    return _Environment(None, None)
 
 
 class Compiler:
@@ -105,18 +114,18 @@ class Compiler:
             case _:
                 return None
         encode = encoding.value
-        simple = self._simple(expression) if self._fast else None
-        if simple is not None:
-            get = simple
-            return lambda: encode(get())
+        if self._fast and (get := self._simple(expression)) is not None:
+            return _encoded(get, encode)
         # As Environment.compile_expression does, which takes only a text.
         names = self._names(expression)
         assign = nodes.Assign(nodes.Name("result", "store"), expression, lineno=1)
         template = _compile(environment, nodes.Template([assign], lineno=1))
-        evaluate = TemplateExpression(template, undefined_to_none=False)
 
         def typed() -> str:
-            value = evaluate(self._variables(names))
+            context = template.new_context(self._variables(names))
+            for _ in template.root_render_func(context):
+                pass  # an assignment writes nothing
+            value = context.vars["result"]
             if isinstance(value, Undefined):
                 str(value)  # raises
             return encode(value)
@@ -132,7 +141,11 @@ class Compiler:
         names = self._names(tree)
         template = _compile(environment, tree)
         encode = encoding.literal
-        return lambda: encode(template.render(self._variables(names)))
+        # What Template.render does, but for its rewriting of tracebacks: that is slow and leaves cycles,
+        # which nobody collects in a worker.
+        return lambda: encode(
+            "".join(template.root_render_func(template.new_context(self._variables(names))))
+        )
 
     def _names(self, tree: nodes.Node) -> tuple[str, ...]:
         """The variables and feeders that a template may look up, and no others: a look-up may fail."""
@@ -158,7 +171,7 @@ class Compiler:
                 get = self._simple(node)
                 if get is None:
                     return None
-                parts.append(lambda get=get: encode(get()))  # type: ignore[misc]  # a default that binds now
+                parts.append(_encoded(get, encode))
         return parts
 
     def _simple(self, node: nodes.Node) -> Callable[[], object] | None:

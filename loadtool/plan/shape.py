@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loadtool.plan.job import PhaseSpec
-
-_SECOND = 1_000_000_000
+from loadtool.units import SECOND
 
 
 class Shape(Protocol):
@@ -100,7 +99,7 @@ class Doubling:
 
 # Key of a phase -> the shape that it holds, in place of a constant rate.
 HOLDS: dict[str, Callable[[PhaseSpec], Shape]] = {
-    "double_every_ns": lambda phase: Doubling(phase.rate, phase.double_every_ns / _SECOND),
+    "double_every_ns": lambda phase: Doubling(phase.rate, phase.double_every_ns / SECOND),
 }
 
 

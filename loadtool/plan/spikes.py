@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from loadtool.plan.timeline import SECOND, TOLERANCE, Span, Timeline
+from loadtool.plan.timeline import TOLERANCE, Span, Timeline
+from loadtool.units import SECOND
 
 LEAST_WINDOW_NS: Final = 10 * SECOND
 WINDOW_ARRIVALS: Final = 100

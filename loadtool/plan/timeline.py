@@ -15,8 +15,8 @@ from typing import Final
 
 from loadtool.plan.job import FaultWindow, Job, PhaseSpec
 from loadtool.plan.shape import Ramp, Shape, hold_of
+from loadtool.units import SECOND
 
-SECOND: Final = 1_000_000_000
 MOST_SLICES: Final = 900
 # Float error of a sum of products, in arrivals. A position this close to a boundary lies on it.
 TOLERANCE: Final = 1e-6

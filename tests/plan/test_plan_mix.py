@@ -295,6 +295,15 @@ def test_functions(path: str, pattern: str) -> None:
     assert re.fullmatch(pattern, message(path=path).target)
 
 
+def test_streams_of_neighbouring_arrivals_share_no_state() -> None:
+    context = Context(1, "", [])
+    drawn = []
+    for arrival in range(300):
+        context.begin(arrival, 0)
+        drawn += [context.draws.next64() for _ in range(30)]
+    assert len(set(drawn)) == 9000
+
+
 def test_functions_are_those_that_a_profile_may_use() -> None:
     context = Context(1, "", [])
     assert set(context.functions) == template_names.FUNCTIONS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ FRAGMENT = "got a fragment (#…), which is never sent; want a path and query, w
 NO_BOUNDARY = "its Content-Type has no boundary; leave that header out, it is set as needed"
 BREAK = "got a line break inside, want one line of text"
 NO_HIGH = "Context.randint() missing 1 required positional argument: 'high'"
+NO_LENGTH = "random_string: got -1, want a length from 0 to 1,000,000"
 NO_INTEGERS = "randint: got 1 and '01234', want two integers; `| int` makes one of a text"
 UNSAFE = "access to attribute '__class__' of 'str' object is unsafe."
 
@@ -45,6 +48,7 @@ def json_body(body: object) -> dict[str, object]:
         ({"path": "/{{ randint(1) }}"}, "path", NO_HIGH),
         ({"path": "/{{ randint(5, 1) }}"}, "path", "randint: got 5 to 1, want the smaller one first"),
         ({"path": "/{{ randint(1, row.id) }}"}, "path", NO_INTEGERS),
+        ({"path": "/{{ random_string(-1) }}"}, "path", NO_LENGTH),
         ({"path": "/{{ choice([]) }}"}, "path", "choice: got nothing to choose from"),
         ({"path": "/{{ choice() }}"}, "path", "choice: got nothing to choose from"),
         ({"path": "/{{ [] | random }}"}, "path", "choice: got nothing to choose from"),
@@ -109,6 +113,25 @@ def test_a_schedule_says_so_too() -> None:
         RenderError, match=r"^request it: headers\.A: not a template: unexpected end of template"
     ):
         Schedule(job)
+
+
+def test_failures_leave_no_cycles_behind() -> None:
+    # The collector is off in workers.
+    made = mix(path="/{{ 10 // (arrival - arrival) }}", headers=(("A", "{{ row.id | upper }}"),))
+
+    def fail(count: int) -> None:
+        for n in range(count):
+            with contextlib.suppress(RenderError):
+                made.message(0, n, 0)
+
+    fail(10)
+    gc.collect()
+    gc.disable()
+    try:
+        fail(200)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_failed_arrival_does_not_harm_the_next() -> None:
