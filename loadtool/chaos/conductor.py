@@ -68,6 +68,7 @@ class Conductor:
         self._names = {p.name: p.existing or f"loadtool-{run_id}-{p.name}" for p in proxies.values()}
         self._origin: float | None = None
         self._made: list[Change] = []  # what may have to be taken back, in the order in which it was begun
+        self._left: list[str] = []  # what the teardown could not take back
         self._problems: list[str] = []
         self._states = [
             _State(plan, self._change(plan, f"loadtool-{run_id}-{plan.name}", i, faults))
@@ -250,9 +251,10 @@ class Conductor:
     # After the run
 
     async def teardown(self, within_s: float = TEARDOWN_S) -> None:
-        """Take everything back and read back that it is gone, in `within_s` at most. Idempotent.
+        """Take everything back and read back that it is gone, in `within_s` at most.
 
-        It cannot be cancelled; what could not be taken back is in `problems`.
+        It cannot be cancelled. What could not be taken back is in `problems`, and tried again if this is
+        called again.
         """
         with trio.CancelScope(shield=True):
             failed: dict[Change, str] = {}
@@ -264,14 +266,14 @@ class Conductor:
                             if change.kind == kind:
                                 nursery.start_soon(self._take_back, change, failed)
             own = {c.proxy for c in self._made if c.kind == "proxy"}
-            for change in in_order(self._made):
-                reason = failed.get(change, f"no end of it within {within_s:g} s")
-                self._problems.append(f"{change} was not removed: {reason}; {self._remedy(change)}")
+            self._left = [
+                f"{change} was not removed: {failed.get(change, f'no end of it within {within_s:g} s')};"
+                f" {self._remedy(change)}"
+                for change in in_order(self._made)
+            ]
             for state in self._states:
                 if not state.gone and state.change not in self._made and state.change.proxy not in own:
                     self._gone_at_last(state)
-            if self._journal is not None:
-                self._journal.close()
 
     async def _take_back(self, change: Change, failed: dict[Change, str]) -> None:
         try:
@@ -315,4 +317,8 @@ class Conductor:
 
     def problems(self) -> list[str]:
         """What makes the run invalid: faults that were not placed or not removed, in words."""
-        return [f"fault {s.plan.name} {p}" for s in self._states for p in s.problems] + self._problems
+        return (
+            [f"fault {s.plan.name} {p}" for s in self._states for p in s.problems]
+            + self._problems
+            + self._left
+        )

@@ -2,9 +2,9 @@
 
 toxiproxy-python does what it does well: making proxies and toxics, and asking for the version. This module
 owns what one has to know about it. It has no timeouts, honours HTTP_PROXY, keeps host and port on a class,
-maps three status codes and takes every other answer for a success: so it gets a `requests` of ours, which
-sends to the server of the call in whose context it runs, and each call is a thread under a deadline. It can
-neither update a toxic nor read one back: those, and all that takes things out again, go over httpx.
+maps three status codes and takes every other answer for a success: so it gets a `requests` of ours
+(`client`), and each call is a thread under a deadline. It can neither update a toxic nor read one back:
+those, and all that takes things out again, go over httpx.
 
 Every method raises FaultError in words with the URL, after `deadline_s` at the latest.
 """
@@ -17,7 +17,6 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -25,6 +24,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import trio
 
+from loadtool.chaos.client import Calls, RefusedError, current, install
 from loadtool.errors import FaultError
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Control:
         self.owned = owned
         self.origin = origin or f"at {self.url}"
         self.deadline_s = deadline_s
-        self._given_up: set[_Calls] = set()
+        self._given_up: set[Calls] = set()
         self._http = httpx.AsyncClient(
             base_url=self.url,
             trust_env=False,
@@ -129,7 +129,7 @@ class Control:
             try:
                 return str(Toxiproxy().create(upstream=upstream, name=name, listen=listen).listen)
             except ProxyExists:
-                raise _RefusedError(409, '{"error": "proxy already exists"}') from None
+                raise RefusedError(409, '{"error": "proxy already exists"}') from None
 
         return await self._in_thread(f"create proxy {name} ({listen} to {upstream})", create)
 
@@ -214,11 +214,11 @@ class Control:
     async def _in_thread(self, what: str, call: Callable[[], T]) -> T:
         import requests
 
-        calls = _Calls(self.url, self.deadline_s)
+        calls = Calls(self.url, self.deadline_s)
 
         def run() -> T:
-            _install()
-            _calls.set(calls)  # of this call alone: trio runs each thread in a copy of the context
+            install()
+            current.set(calls)  # of this call alone: trio runs each thread in a copy of the context
             calls.under_way = True
             try:
                 return call()
@@ -228,7 +228,7 @@ class Control:
         with trio.move_on_after(self.deadline_s):
             try:
                 return await trio.to_thread.run_sync(run, abandon_on_cancel=True)
-            except _RefusedError as e:
+            except RefusedError as e:
                 raise self._refused(what, e.status, e.text) from None
             except (KeyError, TypeError, ValueError, AttributeError):
                 raise self._strange(what) from None
@@ -313,67 +313,3 @@ def _root(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
-
-
-class _RefusedError(Exception):
-    """An answer that is no success; toxiproxy-python lets most of them pass."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-
-
-class _Calls:
-    """Stands in for the module `requests` inside toxiproxy-python, for one call in one thread."""
-
-    def __init__(self, url: str, deadline_s: float) -> None:
-        import requests
-
-        self.under_way = False
-        self._closed = False
-        self._url = url
-        self._deadline_s = deadline_s
-        self._session = requests.Session()
-        self._session.trust_env = False  # no HTTP_PROXY, no .netrc
-
-    def send(self, method: str, url: str, **options: Any) -> Any:
-        # What toxiproxy-python asks for is http://HOST:PORT/PATH, with its class's host and port.
-        path = "/" + url.split("/", 3)[3]
-        if self._closed:  # the call was given up, and what it would have done has been taken back already
-            raise _RefusedError(0, "given up")
-        answer = self._session.request(
-            method, self._url + path, timeout=self._deadline_s, allow_redirects=False, **options
-        )
-        if answer.status_code >= 300:
-            raise _RefusedError(answer.status_code, answer.text)
-        return answer
-
-    def close(self) -> None:
-        self._closed = True
-        self._session.close()
-
-
-_calls: ContextVar[_Calls] = ContextVar("toxiproxy calls")
-
-
-class _Requests:
-    """Sends toxiproxy-python's requests to the server of the call that they belong to."""
-
-    @staticmethod
-    def get(url: str, **options: Any) -> Any:
-        return _calls.get().send("GET", url, **options)
-
-    @staticmethod
-    def post(url: str, **options: Any) -> Any:
-        return _calls.get().send("POST", url, **options)
-
-    @staticmethod
-    def delete(url: str, **options: Any) -> Any:
-        return _calls.get().send("DELETE", url, **options)
-
-
-def _install() -> None:
-    from toxiproxy import api
-
-    api.requests = _Requests

@@ -44,6 +44,7 @@ class World:
 
     def __init__(self, *faults: PlannedFault, existing: bool = False, journal: Journal | None = None) -> None:
         self.server = FakeControl()
+        self.journal = journal
         spec = (
             ProxySpec("store", existing="postgres")
             if existing
@@ -68,7 +69,12 @@ class World:
         try:
             await self.conductor.run(trio.current_time())
         finally:
-            await self.conductor.teardown()
+            await self.teardown()
+
+    async def teardown(self) -> None:
+        await self.conductor.teardown()
+        if self.journal is not None:
+            self.journal.close()
 
 
 async def test_faults_come_and_go_at_their_times(autojump_clock: MockClock) -> None:
@@ -289,7 +295,7 @@ async def test_a_failure_of_any_call_leaves_nothing(
     if call == "create" and not existing:
         with pytest.raises(FaultError, match=r"^proxies\.store: cannot create"):
             await world.conductor.open_proxies()
-        await world.conductor.teardown()
+        await world.teardown()
     else:
         await world.run()
     assert world.server.state == world.before
@@ -323,6 +329,18 @@ async def test_teardown_cannot_be_cancelled_and_may_be_repeated(
     calls = len(world.server.calls)
     await world.conductor.teardown()
     assert len(world.server.calls) == calls
+
+
+async def test_a_second_teardown_tries_again(autojump_clock: MockClock) -> None:
+    world = World(latency("slow", 1, 9), existing=True)
+    world.server.refuse["remove"] = 3
+    with trio.move_on_after(5):
+        await world.run()
+    assert len(world.conductor.problems()) == 1
+    await world.conductor.teardown()
+    assert world.conductor.problems() == []
+    assert world.server.state == world.before
+    assert [f.removed for f in world.conductor.figures()] == [True]
 
 
 async def test_proxies_are_found_or_made(autojump_clock: MockClock) -> None:
