@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,10 @@ ROOMS = (
 RANK = {room: rank for rank, room in enumerate(ROOMS)}
 PURE = ("plan", "judge", "measure")
 IMPURE = ("trio", "httpx", "rich", "time")
+# Packages whose name on the index is not the one that is imported.
+DISTRIBUTIONS = {
+    "hdrh": "hdrhistogram", "pydantic_core": "pydantic", "ruamel": "ruamel.yaml", "toxiproxy": "toxiproxy-python",
+}  # fmt: skip
 PRINTING = ("cli", "commands")
 LONGEST = 400
 
@@ -159,3 +165,11 @@ def test_no_file_outgrows_its_reader() -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     assert [name_of(p) for p in modules() if not ast.get_docstring(tree_of(p))] == []
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[<>=~! ]", text)[0] for text in project["dependencies"]}
+    imported = {name.split(".")[0] for path in modules() for _, name in imports(path)}
+    foreign = imported - sys.stdlib_module_names - {"loadtool"}
+    assert {DISTRIBUTIONS.get(name, name) for name in foreign} == declared
