@@ -1,21 +1,23 @@
 """The addresses of the target: which one the next connection goes to.
 
 All addresses of a name take turns. One that refuses is left alone for a while as long as another works, so
-that `localhost` that resolves to ::1 first costs one refusal and not one per connection.
+that `localhost` that resolves to ::1 first costs one refusal and not one per connection. A name is looked up
+again every now and then, as its addresses change in a long run.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import trio
 
 from loadtool.errors import SetupError
 
-AVOID_NS = 10_000_000_000
+AVOID_NS: Final = 10_000_000_000
+LOOKUP_EVERY_S: Final = 30.0
 
 
 @dataclass(slots=True)
@@ -25,6 +27,8 @@ class Address:
     avoid_until: int = 0
 
     def __str__(self) -> str:
+        if self.family == socket.AF_UNIX:
+            return f"unix:{self.sockaddr}"
         if self.family == socket.AF_INET6:
             return f"[{self.sockaddr[0]}]:{self.sockaddr[1]}"
         return f"{self.sockaddr[0]}:{self.sockaddr[1]}"
@@ -33,8 +37,8 @@ class Address:
 class Addresses:
     """A ring of addresses. Never empty."""
 
-    def __init__(self, addresses: list[Address]) -> None:
-        self._ring = addresses
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self._ring = list(addresses)
         self._next = 0
 
     def __iter__(self) -> Iterator[Address]:
@@ -63,18 +67,58 @@ class Addresses:
         """Leave it alone for a while."""
         address.avoid_until = now_ns + AVOID_NS
 
+    def replace(self, others: Addresses) -> None:
+        """Take over what a later look-up found; what is known of an address that remains, remains."""
+        known = {(a.family, a.sockaddr): a for a in self._ring}
+        self._ring = [known.get((a.family, a.sockaddr), a) for a in others]
+        self._next = 0
+
 
 async def resolve(host: str, port: int) -> Addresses:
-    """All addresses of `host`, in the resolver's order. Raises SetupError if there are none."""
+    """All addresses of `host`, in the resolver's order. Raises SetupError if there are none.
+
+    A path is the address of a unix-domain socket.
+    """
+    if host.startswith("/"):
+        return Addresses([Address(socket.AF_UNIX, host)])
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as e:
         raise SetupError(f"cannot resolve {host}: {e.strerror or e}") from e
-    addresses: list[Address] = []
-    for family, _, _, _, sockaddr in found:
-        address = Address(int(family), sockaddr)
-        if address not in addresses:
-            addresses.append(address)
+    except UnicodeError as e:
+        raise SetupError(f"cannot resolve {host}: {e}") from e
+    addresses = dict.fromkeys((int(family), sockaddr) for family, _, _, _, sockaddr in found)
     if not addresses:
         raise SetupError(f"cannot resolve {host}: no address")
-    return Addresses(addresses)
+    return Addresses([Address(family, sockaddr) for family, sockaddr in addresses])
+
+
+def is_name(host: str) -> bool:
+    """Whether this is a name, which a resolver may answer differently next time."""
+    if host.startswith("/"):
+        return False
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host.partition("%")[0])
+        except OSError:
+            continue
+        return False
+    return True
+
+
+async def keep_resolved(
+    addresses: Addresses, host: str, port: int, took: Callable[[int], None], every_s: float = LOOKUP_EVERY_S
+) -> None:
+    """Look the name up again and again, until cancelled; `took` is told how long each look-up took, in ns.
+
+    A look-up that fails changes nothing: as in a resolver's cache, the last answer is as good as any.
+    """
+    while True:
+        await trio.sleep(every_s)
+        began = trio.current_time()
+        try:
+            found = await resolve(host, port)
+        except SetupError:
+            continue
+        took(int((trio.current_time() - began) * 1e9))
+        addresses.replace(found)

@@ -38,7 +38,7 @@ class Connection:
 
     __slots__ = (
         "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first", "in_heap",
-        "rest", "sent", "served", "sock", "state", "tried", "writing",
+        "rest", "retired", "sent", "served", "sock", "state", "tried", "writing",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket | ssl.SSLSocket, address: Address, begun: int) -> None:
@@ -51,6 +51,7 @@ class Connection:
         self.arrival: Arrival | None = None
         self.answer = Answer()
         self.rest = b""  # of the request, not yet taken by the kernel
+        self.retired = False  # to be closed after its answer, and opened anew
         self.cut = False  # the peer stopped reading in the middle of the request
         self.writing = True  # registered for writability
         self.sent = 0

@@ -5,28 +5,33 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from loadtool.engine import connection as state
 from loadtool.engine.addresses import Address, Addresses
 from loadtool.engine.connection import Arrival, Connection
-from loadtool.engine.failures import CONNECTING, HANDSHAKING, LOCAL, classify, describe, local_name
+from loadtool.engine.failures import CONNECTING, HANDSHAKING, LOCAL, NOT_NOW, classify, describe, local_name
 from loadtool.engine.poller import READ, WRITE, Poller
 
 BACK_OFF_NS: Final = 50_000_000  # before the next dial, after a resource of this machine ran out
+SOON_NS: Final = 5_000_000  # before the next try at a unix-domain socket whose queue is full
+# Linux: choose the port only when connecting, so that one source address has 28,000 of them per target.
+_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A connection that did not come about: outcome code and words. `local`: nobody is to blame but us."""
+    """A connection that did not come about: outcome code and words. `local`: the target is not to blame."""
 
     outcome: int
     detail: str
 
     @property
     def local(self) -> bool:
-        return self.outcome == LOCAL
+        return self.outcome in (LOCAL, NOT_NOW)
 
 
 class Dialler:
@@ -39,13 +44,17 @@ class Dialler:
         *,
         tls: ssl.SSLContext | None = None,
         server_name: str = "",
+        source: Sequence[str] = (),
     ) -> None:
+        """`source`: local addresses that connections leave from, in turn."""
         self.not_before = 0  # no dial before this moment: something ran out
         self.local: dict[str, int] = {}  # what ran out, how often; since the last frame
         self._addresses = addresses
         self._poller = poller
         self._tls = tls
         self._server_name = server_name
+        self._sources = list(source)
+        self._session: ssl.SSLSession | None = None  # shared: reading it from a socket copies it
 
     def dial(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Connection | Failure:
         """Begin to connect. `arrival`: the only one that may use the connection; None: anyone."""
@@ -59,6 +68,8 @@ class Dialler:
                 sock.setblocking(False)
                 if address.family in (socket.AF_INET, socket.AF_INET6):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    if self._sources:
+                        self._bind(sock)
                 try:
                     sock.connect(address.sockaddr)
                 except BlockingIOError as e:
@@ -89,7 +100,10 @@ class Dialler:
         try:
             # Wrapped only now, so that the descriptor and its registration stay the same.
             connection.sock = self._tls.wrap_socket(
-                connection.sock, server_hostname=self._server_name, do_handshake_on_connect=False
+                connection.sock,
+                server_hostname=self._server_name,
+                do_handshake_on_connect=False,
+                session=self._session,
             )
         except (OSError, ValueError) as e:
             return self._failure(e, HANDSHAKING, connection.address, now)
@@ -115,6 +129,12 @@ class Dialler:
             return self._failure(e, HANDSHAKING, connection.address, now)
         return True
 
+    def remember_session(self, connection: Connection) -> None:
+        """Keep the TLS session of a connection that has had an answer: with TLS 1.3 it comes after one."""
+        sock = connection.sock
+        if isinstance(sock, ssl.SSLSocket) and (self._session is None or not sock.session_reused):
+            self._session = sock.session
+
     def want(self, connection: Connection, flags: int) -> None:
         """Register for these events, if it is not so already."""
         writing = flags & WRITE != 0
@@ -130,7 +150,17 @@ class Dialler:
         """Count something of this machine, or of the profile, that failed before the target was asked."""
         self.local[name] = self.local.get(name, 0) + 1
 
+    def _bind(self, sock: socket.socket) -> None:
+        source = self._sources.pop(0)
+        self._sources.append(source)
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((source, 0))
+
     def _failure(self, error: BaseException, stage: int, address: Address, now: int) -> Failure:
+        if isinstance(error, BlockingIOError) and address.family == socket.AF_UNIX:
+            self.not_before = now + SOON_NS
+            return Failure(NOT_NOW, f"{address}: its queue of connections is full")
         outcome = classify(error, stage)
         if outcome == LOCAL:
             self.ran_out(error)

@@ -16,6 +16,7 @@ from loadtool.engine.http1 import ProtocolError
 from loadtool.measure.outcome import CONNECT, DNS, PROTOCOL, RESET, TLS
 
 LOCAL: Final = -1
+NOT_NOW: Final = -2  # nothing ran out and nothing is wrong: try again a little later
 
 # errnos of a resource of this machine (files, ports, memory, buffers) that ran out
 LOCAL_ERRNOS: Final = frozenset(

@@ -42,8 +42,13 @@ class Traffic:
         connections: int,
         timeout_ns: int,
         keepalive: bool,
+        dials_per_s: float | None = None,
+        reconnect_at: Sequence[int] = (),
     ) -> None:
-        """`heads`, `keep_bodies`: by request, whether it is a HEAD and whether the answer's body matters."""
+        """`heads`, `keep_bodies`: by request, whether it is a HEAD and whether the answer's body matters.
+
+        `dials_per_s`: bound on new connections. `reconnect_at`: when all are closed and opened again, in ns.
+        """
         self.special: dict[int, Callable[[], None]] = {}
         self.render_problem: Callable[[], str] = str  # why an arrival has no data, in words
         self.resent = 0  # requests sent again on a fresh connection; since the last frame
@@ -58,6 +63,10 @@ class Traffic:
         self._limit = connections
         self._timeout = timeout_ns
         self._keepalive = keepalive
+        self._dial_every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
+        self._next_dial = 0
+        self._reconnect_at = sorted(reconnect_at, reverse=True)
+        self._to_reopen = 0
         self._connections: dict[int, Connection] = {}
         self._idle: list[Connection] = []  # a stack; closed ones are dropped when they come up
         self._idle_closed = 0
@@ -122,7 +131,10 @@ class Traffic:
             self._ledger.unsent(pending.popleft(), now, _NO_SLOT)
         if self._expiry and self._expiry[0][0] <= now:
             self._expire(now)
-        if self._dialling < len(pending):
+        if self._reconnect_at and self._reconnect_at[-1] <= now:
+            self._reconnect_at.pop()
+            self._reconnect()
+        if self._dialling < len(pending) or self._to_reopen:
             self._dial_for_pending(now)
 
     def next_event(self) -> int:
@@ -131,8 +143,10 @@ class Traffic:
         pending = self.pending
         if pending:
             wake = min(wake, pending[0].give_up)
-            if self._dialling < len(pending) and self.open < self._limit:
-                wake = min(wake, self._dialler.not_before)
+        if (self._dialling < len(pending) or self._to_reopen) and self.open < self._limit:
+            wake = min(wake, max(self._dialler.not_before, self._next_dial))
+        if self._reconnect_at:
+            wake = min(wake, self._reconnect_at[-1])
         return wake
 
     def abort(self, now: int) -> None:
@@ -156,9 +170,29 @@ class Traffic:
 
     def _dial_for_pending(self, now: int) -> None:
         pending = self.pending
-        while self._dialling < len(pending) and self.open < self._limit and now >= self._dialler.not_before:
+        while self._dialling < len(pending) and self._may_dial(now):
             pending[self._dialling].dialled = True
             self._dial(now, None, [])
+        while self._to_reopen and self._may_dial(now):
+            self._to_reopen -= 1
+            self._dial(now, None, [])
+
+    def _may_dial(self, now: int) -> bool:
+        """Whether a connection may be opened now; it is counted as opened."""
+        if self.open >= self._limit or now < self._dialler.not_before or now < self._next_dial:
+            return False
+        if self._dial_every:
+            self._next_dial = max(self._next_dial, now - self._dial_every) + self._dial_every
+        return True
+
+    def _reconnect(self) -> None:
+        """Close every connection and open as many again, all at once; a busy one first gets its answer."""
+        for connection in list(self._connections.values()):
+            if connection.state == IDLE:
+                self._close(connection)
+                self._to_reopen += 1
+            elif connection.state == BUSY:
+                connection.retired = True
 
     def _take_pending(self, connection: Connection, now: int) -> None:
         """Give a connection that has become free to whoever has waited longest, else to the stack."""
@@ -349,11 +383,15 @@ class Traffic:
         answer = connection.answer
         self._ledger.answered(arrival, answer, connection.sent, now, connection.first)
         connection.served += 1
-        if self._keepalive and not connection.rest and not connection.cut and answer.reusable():
+        if connection.served == 1:
+            self._dialler.remember_session(connection)
+        if connection.retired:
+            self._to_reopen += 1
+        elif self._keepalive and not connection.rest and not connection.cut and answer.reusable():
             self.busy -= 1
             self._take_pending(connection, now)
-        else:
-            self._close(connection)
+            return
+        self._close(connection)
 
     def _read_idle(self, connection: Connection) -> None:
         """The server closed an idle connection or sends what nobody asked for: either way it is no use."""

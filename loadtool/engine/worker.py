@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import trio
 
-from loadtool.engine.addresses import Addresses, resolve
+from loadtool.engine.addresses import Addresses, is_name, keep_resolved, resolve
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.feed import Feed
 from loadtool.engine.http1 import encode
@@ -26,9 +26,11 @@ from loadtool.engine.ledger import Ledger
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
 from loadtool.engine.reactor import Reactor
+from loadtool.engine.tls import client_context
 from loadtool.engine.traffic import Traffic
 from loadtool.errors import LoadtoolError
 from loadtool.measure import frame as frames
+from loadtool.measure.outcome import H_DNS
 from loadtool.measure.recorder import Recorder
 from loadtool.plan.expect import Expectation
 from loadtool.plan.job import Job
@@ -69,15 +71,18 @@ class Worker:
         self._sequence = 0
         self._tls = tls
         if tls is None and job.endpoint.scheme == "https":
-            self._tls = ssl.create_default_context()
+            self._tls = client_context(job.client.tls)
 
     def render(self, request: int, arrival: int, ordinal: int) -> bytes:
         """The bytes of one arrival's request."""
         message = self._mix.message(request, arrival, ordinal)
         return encode(message, self._job.endpoint, keepalive=self._job.client.keepalive)
 
-    async def run(self, addresses: Addresses, start_ns: int) -> None:
-        """Send everything that is due between the start and the end, or the stop."""
+    async def run(self, addresses: Addresses, start_ns: int, lookup_ns: int = 0) -> None:
+        """Send everything that is due between the start and the end, or the stop.
+
+        `lookup_ns`: how long the look-up of the target's name took, if there was one.
+        """
         job = self._job
         timeline = Timeline.of(job)
         shed_segments = frozenset(
@@ -97,7 +102,14 @@ class Worker:
             start_ns=start_ns,
             secrets=job.secrets,
         )
-        dialler = Dialler(addresses, poller, tls=self._tls, server_name=job.endpoint.server_name)
+        dialler = Dialler(
+            addresses,
+            poller,
+            tls=self._tls,
+            server_name=job.endpoint.server_name,
+            source=job.client.source,
+        )
+        dials_per_s = job.client.dials_per_s
         traffic = Traffic(
             poller=poller,
             dialler=dialler,
@@ -107,6 +119,8 @@ class Worker:
             connections=connections,
             timeout_ns=job.client.timeout_ns,
             keepalive=job.client.keepalive,
+            dials_per_s=dials_per_s / self._workers if dials_per_s is not None else None,
+            reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
         )
         reactor = Reactor(feed, traffic, ledger, poller)
         traffic.render_problem = lambda: feed.render_problem
@@ -141,14 +155,28 @@ class Worker:
             reports.send(frames.encode(frame))
             return start_ns + (elapsed // TICK_NS + 1) * TICK_NS
 
+        def looked_up(took_ns: int) -> None:
+            """Into the books of the moment, as it belongs to no arrival."""
+            at = min(max(time.monotonic_ns() - start_ns, 0), timeline.duration_ns - 1)
+            cell = recorder.cell(at // job.slice_ns, timeline.segment_at(at), 0)
+            cell.record(H_DNS, took_ns)
+            cell.touched = True
+
         traffic.special[self._commands.fd] = listen
         poller.register(self._commands.fd, READ)
         reactor.on_tick = report
         reactor.next_tick = start_ns + TICK_NS
         gc.freeze()
         gc.disable()
+        if lookup_ns:
+            looked_up(lookup_ns)
+        host, port = job.endpoint.host, job.endpoint.port
         try:
-            await reactor.run()
+            async with trio.open_nursery() as nursery:
+                if is_name(host):
+                    nursery.start_soon(keep_resolved, addresses, host, port, looked_up)
+                await reactor.run()
+                nursery.cancel_scope.cancel()
         finally:
             gc.enable()
         report(time.monotonic_ns(), final=True)
@@ -161,14 +189,16 @@ async def _serve(commands: Commands, out: int) -> None:
     try:
         job = job_from_json(hello["job"])
         worker = Worker(hello["worker"], hello["workers"], job, commands, out)
+        began = time.monotonic_ns()
         addresses = await resolve(job.endpoint.host, job.endpoint.port)
+        lookup_ns = time.monotonic_ns() - began if is_name(job.endpoint.host) else 0
     except (LoadtoolError, ValueError) as e:
         os.write(out, json.dumps({"error": str(e)}).encode() + b"\n")
         return
     os.write(out, json.dumps({"ready": [str(a) for a in addresses]}).encode() + b"\n")
     start = commands.receive()
     if "start_ns" in start:
-        await worker.run(addresses, int(start["start_ns"]))
+        await worker.run(addresses, int(start["start_ns"]), lookup_ns)
 
 
 def raise_file_limit() -> None:

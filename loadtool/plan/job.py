@@ -90,7 +90,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class TlsSpec:
-    """How the target's certificate is checked and which one is shown to it. PEM texts, read by the coordinator."""
+    """How the target's certificate is checked, and which one is shown to it. PEM texts, not paths."""
 
     verify: bool = True
     ca: str | None = None  # instead of the system's authorities
