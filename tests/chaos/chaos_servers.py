@@ -21,7 +21,7 @@ import pytest
 import trio
 
 _names = count()
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once: loading certificates for each request is slow
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once: loading certificates for each request is slow
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Toxiproxy:
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         content = body if isinstance(body, bytes | str) or body is None else json.dumps(body)
-        async with httpx.AsyncClient(trust_env=False, timeout=30, verify=_NO_TLS) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=30, verify=NO_TLS) as client:
             return await client.request(method, self.url + path, content=content, headers=headers)
 
     async def raw(self, text: str) -> str:
