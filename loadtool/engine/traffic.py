@@ -6,7 +6,6 @@ connection opened for it while the limit allows, and whichever connection is fre
 
 from __future__ import annotations
 
-import heapq
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,13 +13,13 @@ from time import monotonic_ns as clock
 from typing import Final
 
 from loadtool.engine.addresses import Address
-from loadtool.engine.connection import BUSY, CLOSED, CONNECTING, HANDSHAKING, IDLE, Arrival, Connection
+from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, IDLE, Arrival, Connection
 from loadtool.engine.dialler import Dialler, Failure
 from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
-from loadtool.engine.feed import FAR
 from loadtool.engine.http1 import ProtocolError
 from loadtool.engine.ledger import Ledger
-from loadtool.engine.poller import READ, WRITE, Events, Poller
+from loadtool.engine.poller import READ, WRITE, Events
+from loadtool.engine.pool import Pool
 from loadtool.measure.outcome import H_CONNECT, H_LAG, H_QUEUED, H_TLS, PROTOCOL, RESET, TIMEOUT, UNSENT
 
 RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from the poller
@@ -34,45 +33,24 @@ class Traffic:
     def __init__(
         self,
         *,
-        poller: Poller,
+        pool: Pool,
         dialler: Dialler,
         ledger: Ledger,
         heads: Sequence[bool],
         keep_bodies: Sequence[bool],
-        connections: int,
-        timeout_ns: int,
         keepalive: bool,
-        dials_per_s: float | None = None,
-        reconnect_at: Sequence[int] = (),
     ) -> None:
-        """`heads`, `keep_bodies`: by request, whether it is a HEAD and whether the answer's body matters.
-
-        `dials_per_s`: bound on new connections. `reconnect_at`: when all are closed and opened again, in ns.
-        """
+        """`heads`, `keep_bodies`: by request, whether it is a HEAD and whether the answer's body matters."""
         self.special: dict[int, Callable[[], None]] = {}
         self.render_problem: Callable[[], str] = str  # why an arrival has no data, in words
         self.resent = 0  # requests sent again on a fresh connection; since the last frame
-        self.busy = 0  # connections with a request under way
-        self.open = 0
+        self.pool = pool
         self.pending: deque[Arrival] = deque()
-        self._poller = poller
         self._dialler = dialler
         self._ledger = ledger
         self._heads = list(heads)
         self._keep_bodies = list(keep_bodies)
-        self._limit = connections
-        self._timeout = timeout_ns
         self._keepalive = keepalive
-        self._dial_every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
-        self._next_dial = 0
-        self._reconnect_at = sorted(reconnect_at, reverse=True)
-        self._to_reopen = 0
-        self._connections: dict[int, Connection] = {}
-        self._idle: list[Connection] = []  # a stack; closed ones are dropped when they come up
-        self._idle_closed = 0
-        self._dialling = 0  # connections being opened for whoever is first in `pending`
-        self._expiry: list[tuple[int, int, Connection]] = []
-        self._heap_key = 0
 
     # What the loop calls
 
@@ -87,23 +65,21 @@ class Traffic:
             self._dialler.ran_out_of("RENDER")
             ledger.unsent(arrival, now, self.render_problem())
             return
-        idle = self._idle
-        if not self.pending:
-            while idle:
-                connection = idle.pop()
-                if connection.state == IDLE:
-                    cell = arrival.cell
-                    cell.record(H_LAG, now - arrival.due)
-                    cell.record(H_QUEUED, 0)
-                    self._send(connection, arrival, now)
-                    return
-                self._idle_closed -= 1
+        connection = self.pool.take_idle() if not self.pending else None
+        if connection is not None:
+            cell = arrival.cell
+            cell.record(H_LAG, now - arrival.due)
+            cell.record(H_QUEUED, 0)
+            connection.state = BUSY
+            self.pool.busy += 1
+            self._send(connection, arrival, now)
+            return
         self.pending.append(arrival)  # nobody overtakes
         self._dial_for_pending(now)
 
     def dispatch(self, events: Events) -> None:
         """Serve every connection and pipe that is ready."""
-        connections = self._connections
+        connections = self.pool.connections
         for fd, flags in events:
             connection = connections.get(fd)
             if connection is None:
@@ -129,25 +105,19 @@ class Traffic:
         pending = self.pending
         while pending and pending[0].give_up <= now:
             self._ledger.unsent(pending.popleft(), now, _NO_SLOT)
-        if self._expiry and self._expiry[0][0] <= now:
-            self._expire(now)
-        if self._reconnect_at and self._reconnect_at[-1] <= now:
-            self._reconnect_at.pop()
-            self._reconnect()
-        if self._dialling < len(pending) or self._to_reopen:
+        for connection in self.pool.expired(now):
+            self._expire(connection)
+        self.pool.reconnect(now)
+        for failure in self.pool.reopen(now):
+            self._dial_failed(failure, None, now)
+        if self.pool.dialling < len(pending):
             self._dial_for_pending(now)
 
     def next_event(self) -> int:
         """When `upkeep` is needed next."""
-        wake = self._expiry[0][0] if self._expiry else FAR
         pending = self.pending
-        if pending:
-            wake = min(wake, pending[0].give_up)
-        if (self._dialling < len(pending) or self._to_reopen) and self.open < self._limit:
-            wake = min(wake, max(self._dialler.not_before, self._next_dial))
-        if self._reconnect_at:
-            wake = min(wake, self._reconnect_at[-1])
-        return wake
+        wake = self.pool.next_event(len(pending))
+        return min(wake, pending[0].give_up) if pending else wake
 
     def abort(self, now: int) -> None:
         """The run is over: whatever is under way is aborted."""
@@ -159,40 +129,20 @@ class Traffic:
 
     def close(self) -> None:
         """Close all connections; arrivals on them are aborted."""
-        for connection in list(self._connections.values()):
+        for connection in list(self.pool.connections.values()):
             arrival = connection.arrival
-            self._close(connection)
+            self.pool.close(connection)
             if arrival is not None:
                 self._ledger.aborted(arrival)
-        self._idle.clear()
 
     # From due to sent
 
     def _dial_for_pending(self, now: int) -> None:
         pending = self.pending
-        while self._dialling < len(pending) and self._may_dial(now):
-            pending[self._dialling].dialled = True
-            self._dial(now, None, [])
-        while self._to_reopen and self._may_dial(now):
-            self._to_reopen -= 1
-            self._dial(now, None, [])
-
-    def _may_dial(self, now: int) -> bool:
-        """Whether a connection may be opened now; it is counted as opened."""
-        if self.open >= self._limit or now < self._dialler.not_before or now < self._next_dial:
-            return False
-        if self._dial_every:
-            self._next_dial = max(self._next_dial, now - self._dial_every) + self._dial_every
-        return True
-
-    def _reconnect(self) -> None:
-        """Close every connection and open as many again, all at once; a busy one first gets its answer."""
-        for connection in list(self._connections.values()):
-            if connection.state == IDLE:
-                self._close(connection)
-                self._to_reopen += 1
-            elif connection.state == BUSY:
-                connection.retired = True
+        pool = self.pool
+        while pool.dialling < len(pending) and pool.may_open(now):
+            pending[pool.dialling].dialled = True
+            self._open(now, None, [])
 
     def _take_pending(self, connection: Connection, now: int) -> None:
         """Give a connection that has become free to whoever has waited longest, else to the stack."""
@@ -205,25 +155,21 @@ class Traffic:
             self._ledger.settle_wait(arrival, now)
             self._send(connection, arrival, now)
             return
-        connection.state = IDLE
-        connection.arrival = None
-        connection.deadline = FAR
-        self._idle.append(connection)
+        self.pool.busy -= 1
+        self.pool.put_idle(connection)
 
     def _send(self, connection: Connection, arrival: Arrival, now: int) -> None:
-        connection.state = BUSY
         connection.arrival = arrival
         request = arrival.request
         connection.answer.expect(no_body=self._heads[request], keep_body=self._keep_bodies[request])
         connection.first = 0
         connection.sent = now
         connection.deadline = arrival.give_up
-        self.busy += 1
         if not arrival.resent:
             arrival.cell.attempts += 1
             arrival.cell.touched = True
         if not connection.in_heap:
-            self._watch(connection)
+            self.pool.watch(connection)
         data = arrival.data
         try:
             n = connection.sock.send(data)
@@ -253,19 +199,10 @@ class Traffic:
 
     # Opening and closing
 
-    def _dial(self, now: int, arrival: Arrival | None, tried: list[Address]) -> None:
-        found = self._dialler.dial(now, arrival, tried)
-        if isinstance(found, Failure):
-            self._dial_failed(found, arrival, now)
-            return
-        self._connections[found.fd] = found
-        self.open += 1
-        if arrival is None:
-            self._dialling += 1
-            found.deadline = now + self._timeout
-        else:
-            found.deadline = arrival.give_up
-        self._watch(found)
+    def _open(self, now: int, arrival: Arrival | None, tried: list[Address]) -> None:
+        failure = self.pool.open_new(now, arrival, tried)
+        if failure is not None:
+            self._dial_failed(failure, arrival, now)
 
     def _dial_failed(self, failure: Failure, arrival: Arrival | None, now: int) -> None:
         """Somebody pays for it: the arrival it was for, else the one that has waited longest."""
@@ -285,9 +222,9 @@ class Traffic:
         if failure is not None:
             arrival = connection.arrival
             again = not failure.local and connection.state == CONNECTING
-            self._close(connection)
+            self.pool.close(connection)
             if again and self._dialler.others_left(connection):
-                self._dial(now, arrival, connection.tried)
+                self._open(now, arrival, connection.tried)
             else:
                 self._dial_failed(failure, arrival, now)
             return
@@ -302,7 +239,7 @@ class Traffic:
         done = self._dialler.handshake(connection, now)
         if isinstance(done, Failure):
             arrival = connection.arrival
-            self._close(connection)
+            self.pool.close(connection)
             self._dial_failed(done, arrival, now)
         elif done:
             now = clock()
@@ -320,29 +257,11 @@ class Traffic:
     def _opened(self, connection: Connection, now: int) -> None:
         self._dialler.want(connection, READ)
         arrival = connection.arrival
+        self.pool.opened(connection)
         if arrival is None:
-            self._dialling -= 1
             self._take_pending(connection, now)
         else:
             self._send(connection, arrival, now)
-
-    def _close(self, connection: Connection) -> None:
-        state = connection.state
-        if state == BUSY:
-            self.busy -= 1
-        elif state == IDLE:
-            self._idle_closed += 1
-        elif connection.arrival is None:  # being opened, for all
-            self._dialling -= 1
-        connection.state = CLOSED
-        self.open -= 1
-        del self._connections[connection.fd]
-        self._poller.forget(connection.fd)
-        connection.sock.close()
-        connection.answer.close()
-        if self._idle_closed > 64 and 2 * self._idle_closed > len(self._idle):
-            self._idle = [c for c in self._idle if c.state == IDLE]
-            self._idle_closed = 0
 
     # From sent to done
 
@@ -371,7 +290,7 @@ class Traffic:
         except ProtocolError as e:
             arrival = connection.arrival
             assert arrival is not None
-            self._close(connection)
+            self.pool.close(connection)
             self._ledger.fail(arrival, PROTOCOL, str(e))
             return
         if complete:
@@ -386,12 +305,12 @@ class Traffic:
         if connection.served == 1:
             self._dialler.remember_session(connection)
         if connection.retired:
-            self._to_reopen += 1
-        elif self._keepalive and not connection.rest and not connection.cut and answer.reusable():
-            self.busy -= 1
+            self.pool.retire(connection)
+            return
+        if self._keepalive and not connection.rest and not connection.cut and answer.reusable():
             self._take_pending(connection, now)
             return
-        self._close(connection)
+        self.pool.close(connection)
 
     def _read_idle(self, connection: Connection) -> None:
         """The server closed an idle connection or sends what nobody asked for: either way it is no use."""
@@ -401,13 +320,13 @@ class Traffic:
             return  # TLS 1.3 session tickets, for one, are no data
         except OSError:
             pass  # a reset of a connection that nobody waits for concerns nobody
-        self._close(connection)
+        self.pool.close(connection)
 
     def _broken(self, connection: Connection, error: OSError | None) -> None:
         """The connection ended before the answer did (`error` None: end of file)."""
         arrival = connection.arrival
         assert arrival is not None
-        self._close(connection)
+        self.pool.close(connection)
         now = clock()
         if error is not None and classify(error, EXCHANGING) == LOCAL:
             self._dialler.ran_out(error)
@@ -416,37 +335,21 @@ class Traffic:
             # The server closed it just as we wrote: once more on a fresh one, as browsers do.
             arrival.resent = True
             self.resent += 1
-            self._dial(now, arrival, [])
+            self._open(now, arrival, [])
             return
         what = describe(error) if error is not None else "the connection was closed"
         where = "in the middle of the answer" if started else "before an answer came"
         self._ledger.fail(arrival, RESET, f"{connection.address}: {what} {where}")
 
-    # Time's up
-
-    def _watch(self, connection: Connection) -> None:
-        """One entry a connection, renewed only when it comes up."""
-        connection.in_heap = True
-        self._heap_key += 1
-        heapq.heappush(self._expiry, (connection.deadline, self._heap_key, connection))
-
-    def _expire(self, now: int) -> None:
-        expiry = self._expiry
-        while expiry and expiry[0][0] <= now:
-            connection = heapq.heappop(expiry)[2]
-            connection.in_heap = False
-            if connection.state == CLOSED or connection.deadline == FAR:
-                continue
-            if connection.deadline > now:
-                self._watch(connection)
-                continue
-            arrival, state = connection.arrival, connection.state
-            self._close(connection)
-            if arrival is None:
-                continue  # of a dial for all: those who wait for it have timeouts of their own
-            if state != BUSY or len(connection.rest) == len(arrival.data):
-                self._ledger.fail(arrival, UNSENT, "the timeout expired before its first byte left")
-            elif connection.answer.started:
-                self._ledger.fail(arrival, TIMEOUT, "the answer was incomplete when the timeout expired")
-            else:
-                self._ledger.fail(arrival, TIMEOUT, "no answer when the timeout expired")
+    def _expire(self, connection: Connection) -> None:
+        """Its deadline has come."""
+        arrival, state = connection.arrival, connection.state
+        self.pool.close(connection)
+        if arrival is None:
+            return  # of a dial for all: those who wait for it have timeouts of their own
+        if state != BUSY or len(connection.rest) == len(arrival.data):
+            self._ledger.fail(arrival, UNSENT, "the timeout expired before its first byte left")
+        elif connection.answer.started:
+            self._ledger.fail(arrival, TIMEOUT, "the answer was incomplete when the timeout expired")
+        else:
+            self._ledger.fail(arrival, TIMEOUT, "no answer when the timeout expired")

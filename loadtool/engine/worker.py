@@ -25,6 +25,7 @@ from loadtool.engine.http1 import encode
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
+from loadtool.engine.pool import Pool
 from loadtool.engine.reactor import Reactor
 from loadtool.engine.tls import client_context
 from loadtool.engine.traffic import Traffic
@@ -110,17 +111,21 @@ class Worker:
             source=job.client.source,
         )
         dials_per_s = job.client.dials_per_s
+        pool = Pool(
+            dialler,
+            poller,
+            limit=connections,
+            timeout_ns=job.client.timeout_ns,
+            dials_per_s=dials_per_s / self._workers if dials_per_s is not None else None,
+            reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
+        )
         traffic = Traffic(
-            poller=poller,
+            pool=pool,
             dialler=dialler,
             ledger=ledger,
             heads=[r.method == "HEAD" for r in job.requests],
             keep_bodies=[e.needs_body for e in expectations],
-            connections=connections,
-            timeout_ns=job.client.timeout_ns,
             keepalive=job.client.keepalive,
-            dials_per_s=dials_per_s / self._workers if dials_per_s is not None else None,
-            reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
         )
         reactor = Reactor(feed, traffic, ledger, poller)
         traffic.render_problem = lambda: feed.render_problem
@@ -139,9 +144,9 @@ class Worker:
                 sequence=self._sequence,
                 elapsed_ns=elapsed,
                 cells=recorder.deltas(current),
-                in_flight=traffic.busy,
+                in_flight=pool.busy,
                 waiting=len(traffic.pending),
-                connections=traffic.open,
+                connections=len(pool.connections),
                 cpu_ns=time.process_time_ns(),
                 local=dict(dialler.local),
                 retried=traffic.resent,

@@ -1,0 +1,163 @@
+"""Pool: the connections of a worker, within the bounds that the profile sets: how many, and how fast."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+
+from loadtool.engine.addresses import Address
+from loadtool.engine.connection import BUSY, CLOSED, IDLE, Arrival, Connection
+from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.feed import FAR
+from loadtool.engine.poller import Poller
+
+
+class Pool:
+    """Opens, keeps and closes connections; knows nothing of what goes over them."""
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        poller: Poller,
+        *,
+        limit: int,
+        timeout_ns: int,
+        dials_per_s: float | None = None,
+        reconnect_at: Sequence[int] = (),
+    ) -> None:
+        """`timeout_ns`: for a connect that nobody in particular waits for.
+
+        `dials_per_s`: bound on new connections. `reconnect_at`: when all are closed and opened again, in ns.
+        """
+        self.connections: dict[int, Connection] = {}  # by descriptor
+        self.busy = 0  # with a request under way
+        self.dialling = 0  # being opened, for whoever has waited longest
+        self._dialler = dialler
+        self._poller = poller
+        self._limit = limit
+        self._timeout = timeout_ns
+        self._dial_every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
+        self._next_dial = 0
+        self._reconnect_at = sorted(reconnect_at, reverse=True)
+        self._to_reopen = 0
+        self._idle: list[Connection] = []  # a stack; closed ones are dropped when they come up
+        self._idle_closed = 0
+        self._expiry: list[tuple[int, int, Connection]] = []
+        self._expiry_key = 0
+
+    # Idle ones
+
+    def take_idle(self) -> Connection | None:
+        """The one that was used last, if any is idle."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if connection.state == IDLE:
+                return connection
+            self._idle_closed -= 1
+        return None
+
+    def put_idle(self, connection: Connection) -> None:
+        connection.state = IDLE
+        connection.arrival = None
+        connection.deadline = FAR
+        self._idle.append(connection)
+
+    # Opening and closing
+
+    def may_open(self, now: int) -> bool:
+        """Whether a connection may be opened now; it is then counted as opened."""
+        if len(self.connections) >= self._limit or now < self._dialler.not_before or now < self._next_dial:
+            return False
+        if self._dial_every:
+            self._next_dial = max(self._next_dial, now - self._dial_every) + self._dial_every
+        return True
+
+    def open_new(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Failure | None:
+        """Begin to connect. `arrival`: the only one that may use the connection; None: anyone."""
+        found = self._dialler.dial(now, arrival, tried)
+        if isinstance(found, Failure):
+            return found
+        self.connections[found.fd] = found
+        if arrival is None:
+            self.dialling += 1
+            found.deadline = now + self._timeout
+        else:
+            found.deadline = arrival.give_up
+        self.watch(found)
+        return None
+
+    def opened(self, connection: Connection) -> None:
+        """It is ready for use."""
+        if connection.arrival is None:
+            self.dialling -= 1
+        connection.state = BUSY
+        self.busy += 1
+
+    def close(self, connection: Connection) -> None:
+        state = connection.state
+        if state == BUSY:
+            self.busy -= 1
+        elif state == IDLE:
+            self._idle_closed += 1
+        elif connection.arrival is None:
+            self.dialling -= 1
+        connection.state = CLOSED
+        del self.connections[connection.fd]
+        self._poller.forget(connection.fd)
+        connection.sock.close()
+        connection.answer.close()
+        if self._idle_closed > 64 and 2 * self._idle_closed > len(self._idle):
+            self._idle = [c for c in self._idle if c.state == IDLE]
+            self._idle_closed = 0
+
+    def retire(self, connection: Connection) -> None:
+        """Close one whose turn to be opened anew has come."""
+        self.close(connection)
+        self._to_reopen += 1
+
+    def reconnect(self, now: int) -> None:
+        """At its moment, close every connection and open as many again; a busy one first gets its answer."""
+        while self._reconnect_at and self._reconnect_at[-1] <= now:
+            self._reconnect_at.pop()
+            for connection in list(self.connections.values()):
+                if connection.state == IDLE:
+                    self.retire(connection)
+                elif connection.state == BUSY:
+                    connection.retired = True
+
+    def reopen(self, now: int) -> Iterator[Failure]:
+        """Open what `reconnect` has closed, as far as it may be opened now; yields those that failed."""
+        while self._to_reopen and self.may_open(now):
+            self._to_reopen -= 1
+            failure = self.open_new(now, None, [])
+            if failure is not None:
+                yield failure
+
+    # Time
+
+    def watch(self, connection: Connection) -> None:
+        """See to its deadline: one entry a connection, renewed only when it comes up."""
+        connection.in_heap = True
+        self._expiry_key += 1
+        heapq.heappush(self._expiry, (connection.deadline, self._expiry_key, connection))
+
+    def expired(self, now: int) -> Iterator[Connection]:
+        """Those whose deadline has come."""
+        expiry = self._expiry
+        while expiry and expiry[0][0] <= now:
+            connection = heapq.heappop(expiry)[2]
+            connection.in_heap = False
+            if connection.state == CLOSED or connection.deadline == FAR:
+                continue
+            if connection.deadline > now:
+                self.watch(connection)
+            else:
+                yield connection
+
+    def next_event(self, waiting: int) -> int:
+        """When something is to be done next, with so many arrivals that wait for a connection."""
+        wake = self._expiry[0][0] if self._expiry else FAR
+        if (self.dialling < waiting or self._to_reopen) and len(self.connections) < self._limit:
+            wake = min(wake, max(self._dialler.not_before, self._next_dial))
+        return min(wake, self._reconnect_at[-1]) if self._reconnect_at else wake
