@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import Any, Final
 
-from loadtool.errors import Mistake, ProfileError, shown
+from loadtool.errors import Mistake, ProfileError, got
 from loadtool.profile import environment as env
 from loadtool.profile.draft import Draft, get, put, texts
 from loadtool.profile.feeder import Rows
@@ -132,10 +132,8 @@ def _read(path: FilePath, name: str) -> Draft:
     if tree.flaws:
         raise ProfileError([Mistake(name, f.line, show_path(f.path), f.message) for f in tree.flaws])
     if not isinstance(tree.data, dict):
-        what = "nothing but comments" if tree.data is None else shown(tree.data)
-        raise ProfileError(
-            [Mistake(name, 1, "", f"got {what}, want keys such as target, requests and phases")]
-        )
+        message = got(tree.data, "keys such as target, requests and phases")
+        raise ProfileError([Mistake(name, 1, "", message)])
     return Draft(name, tree.data, tree.lines, tree.sources)
 
 

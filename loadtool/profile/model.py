@@ -149,9 +149,12 @@ class Fault(Model):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, data: object) -> object:
-        if not isinstance(data, dict) or "attributes" in data or data.get("toxic") not in toxics.TOXICS:
+        toxic = data.get("toxic") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or not isinstance(toxic, str) or toxic not in toxics.TOXICS:
             return data
-        attributes, flaws = toxics.collect(data["toxic"], data)
+        if "attributes" in data:
+            return data
+        attributes, flaws = toxics.collect(toxic, data)
         if flaws:
             raise ValueError(": ".join(flaws[0]))
         return {k: v for k, v in data.items() if k not in attributes} | {"attributes": attributes}

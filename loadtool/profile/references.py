@@ -123,7 +123,8 @@ class Checker:
     def _faults(self) -> None:
         phases = [phase for _, phase in sorted(self._pieces.phases.items())]
         phase_names = [name for _, name in self._named("phases")]
-        complete = len(phases) == len(self._section("phases")) and not self._draft.waits_within(("phases",))
+        complete = 0 < len(phases) == len(self._section("phases"))
+        complete = complete and not self._draft.waits_within(("phases",))
         proxies = [str(path[1]) for path, _ in self._section("proxies")]
         known = not isinstance(self._draft.data.get("proxies"), list)  # a list is a mistake already
         for path, item in self._section("faults"):
@@ -157,7 +158,9 @@ class Checker:
         stretches = [name for section in ("phases", "faults") for _, name in self._named(section)]
         requests = [name for _, name in self._named("requests")]
         listed = self._draft.data.get("slos")
-        items = [(("slos",), listed)] if isinstance(listed, str) else self._section("slos")
+        items: list[tuple[Path, Any]] = [(("slos",), listed)]  # one may stand alone
+        if isinstance(listed, list):
+            items = self._section("slos")
         for path, text in items:
             if not isinstance(text, str) or path in self._draft.reported:
                 continue

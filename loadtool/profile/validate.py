@@ -156,7 +156,7 @@ def _report(draft: Draft, item: Any, base: Path, error: ErrorDetails) -> None:
     path = base + _as_written(item, error["loc"])
     if error["type"] == "missing":
         if path not in draft.reported and not _unbuilt_beside(draft, path):
-            draft.report(path, f"missing, such as {keys.example_at(path)}", about=base)
+            draft.report(path, f"missing, such as {keys.example_at(path)}")
         return
     if error["type"] == "too_short" and get(draft.data, path):
         return  # what was there is wrong, and has been said to be
