@@ -25,8 +25,11 @@ PURE = ("plan", "judge", "measure")
 IMPURE = ("trio", "httpx", "rich", "time")
 # Packages whose name on the index is not the one that is imported.
 DISTRIBUTIONS = {
-    "hdrh": "hdrhistogram", "pydantic_core": "pydantic", "ruamel": "ruamel.yaml", "toxiproxy": "toxiproxy-python",
-}  # fmt: skip
+    "hdrh": "hdrhistogram",
+    "pydantic_core": "pydantic",
+    "ruamel": "ruamel.yaml",
+    "toxiproxy": "toxiproxy-python",
+}
 PRINTING = ("cli", "commands")
 LONGEST = 400
 
