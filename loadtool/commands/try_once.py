@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import ssl
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -99,6 +98,7 @@ async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -
 async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
     from loadtool.engine.exchange import exchange
     from loadtool.engine.hosts import check_host
+    from loadtool.engine.tls import client_context
     from loadtool.plan.build import build_job, endpoint_of
     from loadtool.plan.expect import Expectation
     from loadtool.plan.mix import Mix
@@ -113,7 +113,7 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
         endpoint = endpoint_of(url)
         await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *allow_hosts))
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
-        tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+        tls = client_context(job.client.tls) if endpoint.scheme == "https" else None
         mix = Mix(job)
         color = console.colour(sys.stdout)
         tried: list[Exchange] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -117,6 +118,19 @@ async def test_an_answer_to_head_has_no_body() -> None:
     async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")) as endpoint:
         done = await exchange(GET._replace(method="HEAD"), endpoint, CLIENT, ANYTHING)
     assert (done.outcome, done.body) == ("ok", b"")
+
+
+async def test_over_a_unix_domain_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM) as sock:
+        await sock.bind(path)
+        sock.listen()
+        listener = trio.SocketListener(sock)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, answering(b"HTTP/1.1 200 OK" + EMPTY), [listener])
+            done = await exchange(GET, Endpoint("http", path, 0, "x", "x"), CLIENT, ANYTHING)
+            nursery.cancel_scope.cancel()
+    assert (done.outcome, done.address) == ("ok", f"unix:{path}")
 
 
 async def test_a_silent_server_times_out() -> None:
