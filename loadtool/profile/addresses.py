@@ -16,7 +16,9 @@ DEMO: Final = "demo"  # `target: demo`, the embedded service
 DEMO_STORE: Final = "demo.store"  # `upstream: demo.store`, what the embedded service depends on
 TARGET: Final = "target"  # `upstream: target`: the load goes through this proxy
 
-_USERINFO = re.compile(r"//[^/?#]*@")
+# More than a URL's grammar allows: a password with a slash in it must not be shown either.
+_USERINFO = re.compile(r"//.*@", re.DOTALL)
+_ESCAPES: Final = "write / ? # @ in a password as %2F %3F %23 %40"
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -47,10 +49,11 @@ def _url(value: object, want: str) -> str:
         port = parts.port
     except ValueError as e:
         problem = "the port goes from 1 to 65535" if "port" in str(e).lower() else "the host is not valid"
-        raise ValueError(f"{got(shown, want)}: {problem}") from None
+        raise ValueError(f"{got(shown, want)}: {_ESCAPES if '@' in value else problem}") from None
     for problem, found in _url_problems(parts, port).items():
         if found:
-            raise ValueError(f"{got(shown, want)}: {problem}")
+            hint = f"; {_ESCAPES}" if "@" in value else ""
+            raise ValueError(f"{got(shown, want)}: {problem}{hint}")
     return value
 
 

@@ -44,7 +44,9 @@ def masked_header(value: str) -> str:
 
 
 def header_secrets(value: str) -> tuple[str, ...]:
-    """What is secret in the value of a secret header."""
+    """What is secret in the value of a secret header: nothing if it is masked already."""
+    if value == masked_header(value):
+        return ()
     match = _SCHEME.fullmatch(value)
     parts = [match[2], value] if match else [value]
     for pair in value.split(";"):  # a cookie

@@ -34,7 +34,7 @@ def cases() -> Iterator[Any]:
             yield pytest.param(heading, piece.strip("\n"), int(line), said, id=f"{heading}: {piece.strip()}")
 
 
-@pytest.mark.parametrize(("heading", "piece", "line", "said"), cases())
+@pytest.mark.parametrize(("heading", "piece", "line", "said"), list(cases()))
 def test_a_mistake(tmp_path: Path, heading: str, piece: str, line: int, said: str) -> None:
     around, first = PLACES[heading]
     assert mistakes(tmp_path, around.replace("{}", piece)) == [f"shop.yaml:{first + line - 1}: {said}"]
