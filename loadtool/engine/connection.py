@@ -29,7 +29,7 @@ class Arrival:
         self.cell = cell
         self.data = data
         self.launched = 0  # when the loop got round to it
-        self.dialled = False  # a connection was opened for it, so it does not wait for a slot
+        self.dialled = 0  # when a connection began to be opened for it: no longer its turn that it waits for
         self.resent = False  # has had its one more try on a fresh connection
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import httptools
 
 from loadtool import __version__
+from loadtool.engine.decoding import decoded
 from loadtool.plan.job import Endpoint
 from loadtool.plan.message import Message
 
@@ -144,6 +145,12 @@ class Answer:
 
     def body_bytes(self) -> bytes:
         return b"".join(self.body)
+
+    def decoded_body(self) -> bytes:
+        """The body without its Content-Encoding. Raises ValueError if that can't be undone."""
+        coding = next((value for name, value in self.headers() if name == "content-encoding"), "")
+        body = self.body_bytes()
+        return decoded(body, coding, MAX_KEPT_BODY) if coding else body
 
     def snippet(self, limit: int = 200) -> str:
         """The beginning of the answer's body as far as it is at hand, for an example."""

@@ -69,7 +69,7 @@ class Ledger:
         cell.touched = True
         if self.last_idle >= arrival.due:
             cell.record(H_LAG, arrival.launched - arrival.due)
-            cell.record(H_QUEUED, 0 if arrival.dialled else now - arrival.launched)
+            cell.record(H_QUEUED, (arrival.dialled or now) - arrival.launched)
         else:
             cell.record(H_LAG, now - arrival.due)
             cell.record(H_QUEUED, 0)
@@ -85,9 +85,17 @@ class Ledger:
         cell.record(H_SERVICE, service)
         cell.record(H_TTFB, first - sent)
         response = now - arrival.due
-        problem = self._expectations[arrival.request].problem(
-            answer.status, answer.body_bytes() if answer.body else b""
-        )
+        expectation = self._expectations[arrival.request]
+        problem: tuple[str, str] | None
+        if expectation.needs_body:
+            try:
+                problem = expectation.problem(answer.status, answer.decoded_body())
+            except ValueError as e:
+                problem = expectation.problem(answer.status, b"")
+                if problem is None or problem[0] != "status":
+                    problem = ("check", str(e))
+        else:
+            problem = expectation.problem(answer.status, b"")
         if problem is None:
             cell.record(H_OK, response)
             if response <= self._good_within:

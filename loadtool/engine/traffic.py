@@ -141,7 +141,7 @@ class Traffic:
         pending = self.pending
         pool = self.pool
         while pool.dialling < len(pending) and pool.may_open(now):
-            pending[pool.dialling].dialled = True
+            pending[pool.dialling].dialled = now
             self._open(now, None, [])
 
     def _take_pending(self, connection: Connection, now: int) -> None:

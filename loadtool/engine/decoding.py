@@ -1,0 +1,49 @@
+"""Content-Encoding: the body that `expect` is to see (RFC 9110, 8.4)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+
+def decoded(body: bytes, coding: str, limit: int) -> bytes:
+    """The body without its codings, which are listed in the order in which they were applied.
+
+    At most about `limit` bytes of it: a small body can unfold to any size. Raises ValueError, with words for
+    an example, if it can't be decoded.
+    """
+    for name in reversed([part.strip().lower() for part in coding.split(",") if part.strip()]):
+        decode = CODINGS.get(name)
+        if decode is None:
+            known = ", ".join(CODINGS)
+            raise ValueError(f"the body is coded as {name}, which is not decoded; accept one of {known}")
+        try:
+            body = decode(body, limit)
+        except zlib.error as e:
+            raise ValueError(f"the body is said to be {name} and is not: {e}") from e
+    return body
+
+
+def _gzip(body: bytes, limit: int) -> bytes:
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(body, limit)
+
+
+def _deflate(body: bytes, limit: int) -> bytes:
+    # The standard means zlib's format; some servers send the bare stream, and browsers take both.
+    try:
+        return zlib.decompressobj().decompress(body, limit)
+    except zlib.error:
+        return zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(body, limit)
+
+
+def _identity(body: bytes, limit: int) -> bytes:
+    return body
+
+
+CODINGS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "identity": _identity,
+}

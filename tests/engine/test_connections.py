@@ -1,0 +1,270 @@
+"""Connections: unix sockets, source addresses, churn, reconnects, private authorities, look-ups."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_request, run_job, serving
+
+from loadtool.engine import addresses as addresses_module
+from loadtool.engine.addresses import Address, Addresses, is_name, keep_resolved, resolve
+from loadtool.engine.tls import client_context
+from loadtool.errors import SetupError, UsageError
+from loadtool.plan.job import Endpoint, Job, TlsSpec
+
+
+def with_client(job: Job, **changes: object) -> Job:
+    return replace(job, client=replace(job.client, **changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def unix_server(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+    path = str(tmp_path / "app.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    received: list[bytes] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with sock:
+                while request := read_request(sock):
+                    received.append(request)
+                    sock.sendall(OK_ANSWER)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield path, received
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
+
+
+async def test_a_unix_domain_socket(unix_server: tuple[str, list[bytes]]) -> None:
+    path, received = unix_server
+    job = replace(job_for(0, connections=1), endpoint=Endpoint("http", path, 0, "localhost", "localhost"))
+    done = await run_job(job)
+    assert done.outcomes == {"ok": 10}
+    assert b"\r\nHost: localhost\r\n" in received[0]
+
+
+async def test_a_unix_domain_socket_that_is_not_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "no.sock")
+    job = replace(job_for(0), endpoint=Endpoint("http", path, 0, "localhost", "localhost"))
+    done = await run_job(job)
+    assert done.outcomes == {"connect": 10}
+    assert done.examples["connect"].detail == f"unix:{path}: No such file or directory (ENOENT)"
+
+
+async def test_a_unix_domain_socket_whose_queue_is_full_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "full.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        job = job_for(0, count=20, timeout_ns=200 * MS)
+        done = await run_job(replace(job, endpoint=Endpoint("http", path, 0, "localhost", "localhost")))
+    assert done.outcomes.keys() <= {"timeout", "unsent"}
+    assert done.outcomes["unsent"] > 0
+    assert all(frame.local == {} for frame in done.frames)
+
+
+async def test_source_addresses_take_turns() -> None:
+    peers: list[str] = []
+
+    def handler(sock: socket.socket) -> None:
+        peers.append(sock.getpeername()[0])
+        read_request(sock)
+        sock.sendall(OK_ANSWER)
+
+    with serving(handler) as server:
+        job = with_client(job_for(server.port, keepalive=False), source=("127.0.0.2", "127.0.0.3"))
+        done = await run_job(job)
+    assert done.outcomes == {"ok": 10}
+    assert sorted(peers) == ["127.0.0.2"] * 5 + ["127.0.0.3"] * 5
+
+
+async def test_a_bound_on_new_connections_makes_arrivals_queue() -> None:
+    """10 a second with one connection each, 5 new connections a second: the k-th waits 100 ms longer."""
+    with serving(answering(OK_ANSWER)) as server:
+        job = with_client(job_for(server.port, count=6, rate=10, keepalive=False), dials_per_s=5.0)
+        done = await run_job(job)
+    assert done.outcomes == {"ok": 6}
+    queued = done.values("queued")
+    for k, value in enumerate(queued):
+        assert value >= k * 100_000 - 20_000, queued
+    assert done.values("lag")[-1] < 100_000
+
+
+async def test_all_connections_are_closed_and_opened_again_at_the_moment() -> None:
+    opened: list[socket.socket] = []
+
+    def handler(sock: socket.socket) -> None:
+        opened.append(sock)
+        while read_request(sock):
+            threading.Event().wait(0.05)
+            sock.sendall(OK_ANSWER)
+
+    with serving(handler) as server:
+        job = job_for(server.port, count=100, rate=100)
+        plain = await run_job(job)
+        before = server.connections
+        opened.clear()
+        done = await run_job(with_client(job, reconnect_ns=(SECOND // 2,)))
+    assert plain.outcomes == done.outcomes == {"ok": 100}
+    assert before >= 5
+    assert server.connections - before >= 2 * 5  # 50 ms at 100/s takes five at once, opened twice
+
+
+def test_what_is_a_name() -> None:
+    assert [is_name(h) for h in ("shop.test", "localhost", "127.0.0.1", "::1", "fe80::1%eth0", "/run/x")] == [
+        True, True, False, False, False, False,
+    ]  # fmt: skip
+
+
+async def test_a_name_is_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    found = iter([["10.0.0.1", "10.0.0.2"], [], ["10.0.0.2", "10.0.0.3"]])
+
+    async def lookup(host: str, port: int) -> Addresses:
+        await trio.sleep(0.25)
+        answer = next(found, None)
+        if answer is None:
+            await trio.sleep_forever()
+        if not answer:
+            raise SetupError("no answer")
+        return Addresses([Address(socket.AF_INET, (ip, port)) for ip in answer])
+
+    monkeypatch.setattr(addresses_module, "resolve", lookup)
+    addresses = await lookup("shop.test", 80)
+    refused = next(a for a in addresses if a.sockaddr[0] == "10.0.0.2")
+    addresses.failed(refused, 0)
+    took: list[int] = []
+    with trio.move_on_after(1000):
+        await keep_resolved(addresses, "shop.test", 80, took.append)
+    assert [str(a) for a in addresses] == ["10.0.0.2:80", "10.0.0.3:80"]
+    assert next(iter(addresses)) is refused  # and what was known of it is
+    assert took == [250_000_000]
+
+
+def test_all_addresses_take_turns_and_refused_ones_are_left_alone() -> None:
+    ring = Addresses([Address(socket.AF_INET, (f"10.0.0.{i}", 80)) for i in (1, 2, 3)])
+
+    def picks(n: int, now: int) -> list[str]:
+        return [str(ring.pick(now, []))[7:8] for _ in range(n)]
+
+    assert picks(6, 0) == ["1", "2", "3", "1", "2", "3"]
+    second = list(ring)[1]
+    ring.failed(second, 0)
+    assert picks(4, 1) == ["1", "3", "1", "3"]
+    assert sorted(picks(3, 11 * SECOND)) == ["1", "2", "3"]
+    tried = [a for a in ring if a is not second]
+    ring.failed(second, 20 * SECOND)
+    assert ring.pick(20 * SECOND, tried) is second  # better than none
+    assert ring.pick(20 * SECOND, list(ring)) is None
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def pem(authority: trustme.CA) -> str:
+    return authority.cert_pem.bytes().decode()
+
+
+def server_context(authority: trustme.CA, *, mutual: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("shop.test").configure_cert(context)
+    if mutual:
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(context)
+    return context
+
+
+async def tls_run(context: ssl.SSLContext, spec: TlsSpec, **options: object) -> dict[str, int]:
+    with serving(answering(OK_ANSWER), context) as server:
+        job = job_for(server.port, scheme="https", server_name="shop.test", **options)  # type: ignore[arg-type]
+        done = await run_job(with_client(job, tls=spec))
+    return done.outcomes
+
+
+async def test_a_private_authority_and_none(authority: trustme.CA) -> None:
+    context = server_context(authority)
+    assert await tls_run(context, TlsSpec(ca=pem(authority))) == {"ok": 10}
+    assert await tls_run(context, TlsSpec(verify=False)) == {"ok": 10}
+    assert await tls_run(context, TlsSpec()) == {"tls": 10}
+
+
+async def test_mutual_tls(authority: trustme.CA) -> None:
+    mine = authority.issue_cert("me@shop.test")
+    chain = "".join(blob.bytes().decode() for blob in mine.cert_chain_pems)
+    key = mine.private_key_pem.bytes().decode()
+    context = server_context(authority, mutual=True)
+    assert await tls_run(context, TlsSpec(ca=pem(authority), cert=chain, key=key)) == {"ok": 10}
+    without = await tls_run(context, TlsSpec(ca=pem(authority)))
+    assert without.keys() <= {"tls", "reset"}  # TLS 1.3 tells a client only after its own handshake
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_sessions_are_reused(authority: trustme.CA, version: ssl.TLSVersion) -> None:
+    context = server_context(authority)
+    context.minimum_version = context.maximum_version = version
+    reused: list[bool] = []
+
+    def handler(sock: socket.socket) -> None:
+        assert isinstance(sock, ssl.SSLSocket)
+        while read_request(sock):
+            sock.sendall(OK_ANSWER)
+        reused.append(bool(sock.session_reused))
+
+    with serving(handler, context) as server:
+        job = job_for(server.port, scheme="https", server_name="shop.test", keepalive=False, rate=50)
+        done = await run_job(with_client(job, tls=TlsSpec(ca=pem(authority))))
+    assert done.outcomes == {"ok": 10}
+    assert sum(reused) >= 5, reused
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (TlsSpec(ca="no pem"), r"^client\.tls\.ca: want certificates in PEM form: "),
+        (TlsSpec(cert="no pem", key="nor this"), r"^client\.tls\.cert: want a certificate and its key"),
+    ],
+)
+def test_certificates_that_are_none(spec: TlsSpec, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        client_context(spec)
+
+
+def test_an_encrypted_key_is_refused_and_not_asked_for(authority: trustme.CA) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    mine = authority.issue_cert("me@shop.test")
+    plain = serialization.load_pem_private_key(mine.private_key_pem.bytes(), None)
+    encrypted = plain.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.BestAvailableEncryption(b"secret"),
+    ).decode()
+    chain = mine.cert_chain_pems[0].bytes().decode()
+    with pytest.raises(UsageError, match=r"^client\.tls\.cert: want a certificate and its key"):
+        client_context(TlsSpec(cert=chain, key=encrypted))
+
+
+async def test_unresolvable_names_are_said() -> None:
+    for host in ("no-such-host.invalid", "a" * 300):
+        with pytest.raises(SetupError, match=r"^cannot resolve "):
+            await resolve(host, 80)

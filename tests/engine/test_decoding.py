@@ -1,0 +1,70 @@
+"""Compressed answers: what `expect` sees."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from engine_harness import answering, job_for, run_job, serving
+
+from loadtool.engine.decoding import decoded
+from loadtool.plan.job import ExpectSpec
+
+TEXT = b"all is fine here " * 20
+RAW = zlib.compressobj(wbits=-15)
+RAW_DEFLATE = RAW.compress(TEXT) + RAW.flush()
+
+
+@pytest.mark.parametrize(
+    ("body", "coding"),
+    [
+        (gzip.compress(TEXT), "gzip"),
+        (gzip.compress(TEXT), "X-GZIP"),
+        (zlib.compress(TEXT), "deflate"),
+        (RAW_DEFLATE, "deflate"),
+        (TEXT, "identity"),
+        (gzip.compress(zlib.compress(TEXT)), "deflate, gzip"),
+    ],
+)
+def test_codings(body: bytes, coding: str) -> None:
+    assert decoded(body, coding, 10_000) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "words"),
+    [
+        (TEXT, "gzip", "the body is said to be gzip and is not"),
+        (TEXT, "br", "the body is coded as br, which is not decoded; accept one of gzip"),
+    ],
+)
+def test_what_cannot_be_decoded(body: bytes, coding: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        decoded(body, coding, 10_000)
+
+
+def test_a_small_body_does_not_unfold_without_bound() -> None:
+    assert len(decoded(gzip.compress(bytes(50_000_000)), "gzip", 1_000_000)) == 1_000_000
+
+
+def coded(body: bytes, coding: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s" % (
+        coding,
+        len(body),
+        body,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (coded(gzip.compress(TEXT), b"gzip"), "ok"),
+        (coded(gzip.compress(b"broken"), b"gzip"), "check"),
+        (coded(TEXT, b"br"), "check"),
+        (coded(TEXT, b"gzip"), "check"),
+    ],
+)
+async def test_expect_sees_the_decoded_body(answer: bytes, outcome: str) -> None:
+    with serving(answering(answer)) as server:
+        done = await run_job(job_for(server.port, expect=ExpectSpec(contains=("all is fine",))))
+    assert done.outcomes == {outcome: 10}
