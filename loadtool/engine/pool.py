@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from loadtool.engine.addresses import Address
 from loadtool.engine.connection import BUSY, CLOSED, IDLE, Arrival, Connection
 from loadtool.engine.dialler import Dialler, Failure
 from loadtool.engine.feed import FAR
 from loadtool.engine.poller import Poller
+
+SLACK_NS: Final = 10_000_000
 
 
 class Pool:
@@ -70,7 +73,8 @@ class Pool:
         if len(self.connections) >= self._limit or now < self._dialler.not_before or now < self._next_dial:
             return False
         if self._dial_every:
-            self._next_dial = max(self._next_dial, now - self._dial_every) + self._dial_every
+            # From when it might have been, so that a loop that is a little late keeps the pace.
+            self._next_dial = max(self._next_dial, now - SLACK_NS) + self._dial_every
         return True
 
     def open_new(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Failure | None:
