@@ -31,7 +31,8 @@ TRANSCRIPT: list[tuple[str, int, str]] = [
      "Failed to add toxic: failed to add toxic to proxy NAME: AddToxic: HTTP 400: invalid toxic type\n\n"),
     ("toxic remove -n latency_downstream NAME", 0, "Removed toxic 'latency_downstream' on proxy 'NAME'\n"),
     ("toxic remove -n gone NAME", 1,
-     "Failed to remove toxic: failed to remove toxic 'gone' from proxy 'NAME': HTTP 404: toxic not found\n\n"),
+     "Failed to remove toxic: failed to remove toxic 'gone' from proxy 'NAME':"
+     " HTTP 404: toxic not found\n\n"),
     ("inspect NAME", 0,
      "bw\ttype=bandwidth\tstream=upstream\ttoxicity=1.00\tattributes=[\trate=20\t]\n"),
     ("toggle NAME", 0, "Proxy NAME is now disabled\n"),

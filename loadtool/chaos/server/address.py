@@ -48,13 +48,13 @@ async def resolve(text: str) -> Address:
     else:
         try:
             number = socket.getservbyname(port, "tcp") if port else 0
-        except OSError:
+        except (OSError, ValueError):
             raise AddressError(f"lookup tcp/{port}: unknown port") from None
     if not host:
         return Address("", number)
     try:
         found = await trio.socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: what no name can be, such as a label of 64 letters
         raise AddressError(f"lookup {host}: no such host") from None
     found.sort(key=lambda f: f[0] != socket.AF_INET)
     return Address(str(found[0][4][0]), number)

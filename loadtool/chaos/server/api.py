@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import posixpath
 import re
 import socket
@@ -14,6 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 from loadtool.chaos.server import VERSION, metrics
 from loadtool.chaos.server.collection import ApiError, Collection, Populated
 from loadtool.chaos.server.http import Answer, Request
+
+log = logging.getLogger("loadtool.toxiproxy")
 
 _JSON = "application/json"
 _PLAIN = "text/plain; charset=utf-8"
@@ -63,6 +66,10 @@ class Api:
                 return await handler(self, request, names[0], names[1])
             except ApiError as e:
                 return to_error(e)
+            except Exception as e:
+                # A mistake of ours must not take the proxies down with it.
+                log.exception("%s %s", request.method, request.target)
+                return to_error(ApiError(f"internal error: {e!r}", 500))
         return plain(404, "404 page not found")
 
     # Handlers: (request, proxy's name, toxic's name)
@@ -151,7 +158,9 @@ _ROUTES = tuple(
 
 def _path(target: str) -> str:
     """The decoded path of a request's target, which may be a whole URL."""
-    return unquote(target.partition("?")[0] if target.startswith("/") else urlsplit(target).path)
+    if not target.startswith("/"):
+        target = "/" + target.partition("://")[2].partition("/")[2]
+    return unquote(target.partition("?")[0])
 
 
 def _clean(path: str) -> str:
@@ -171,7 +180,10 @@ class _Hosts:
         self._wildcard = not self._bound or (ip is not None and ip.is_unspecified)
 
     def allow(self, header: str) -> bool:
-        host = urlsplit(f"//{header}").hostname if header else None
+        try:
+            host = urlsplit(f"//{header}").hostname
+        except ValueError:
+            return False
         if host is None:
             return False
         if host == self._bound or host == "localhost" or host.endswith(".localhost"):

@@ -122,10 +122,12 @@ class Proxy:
                 log.warning("%s: cannot connect to upstream %s: %s", self.name, upstream, e)
                 client.close()
                 return
+            except trio.Cancelled:  # the proxy is being stopped
+                client.close()
+                raise
             finally:
                 self._dials.discard(scope)
         if scope.cancelled_caught:
-            client.close()
             return
         server = socket.socket(fileno=stream.socket.detach())
         connection = Connection(

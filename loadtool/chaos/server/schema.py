@@ -62,7 +62,10 @@ def _kind(value: Any) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return str(value) if isinstance(value, str) and not isinstance(value, Number) else None
+    if not isinstance(value, str) or isinstance(value, Number):
+        return None
+    # Half a surrogate pair is valid in JSON's escapes, but it is no text; Go puts U+FFFD there too.
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _flag(value: Any) -> bool | None:
