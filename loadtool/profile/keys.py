@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -164,12 +166,18 @@ def flow(value: Any) -> str:
     """Plain data as YAML on one line."""
     match value:
         case dict():
-            return "{" + ", ".join(f"{k}: {flow(v)}" for k, v in value.items()) + "}"
+            return "{" + ", ".join(f"{k}: {_nested(v)}" for k, v in value.items()) + "}"
         case list() | tuple():
-            return "[" + ", ".join(map(flow, value)) + "]"
+            return "[" + ", ".join(map(_nested, value)) + "]"
         case bool():
             return "true" if value else "false"
     return str(value)
+
+
+def _nested(value: Any) -> str:
+    """As `flow`, within a list or mapping, where more texts need quotes."""
+    unsafe = isinstance(value, str) and re.search(r"""[][{},&*#!|%@`$"']|:\s""", value)
+    return json.dumps(value, ensure_ascii=False) if unsafe else flow(value)
 
 
 def show_path(path: Path) -> str:
