@@ -200,7 +200,8 @@ async def test_after_a_kill_the_next_run_cleans_up(toxiproxy: Toxiproxy, tmp_pat
     assert entries(tmp_path) == []
 
 
-async def test_a_server_that_dies_in_mid_run_is_said(tmp_path: Path) -> None:
+async def test_a_server_that_dies_in_mid_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollback, "_PAUSE_S", 0.01)
     argv = [sys.executable, "-m", "loadtool.chaos.server", "--port", "0"]
     events: list[FaultEvent] = []
 
