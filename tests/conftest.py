@@ -7,7 +7,6 @@ from collections.abc import Generator
 
 import pytest
 
-
 # Words of a skip's reason that no installation could change: what this machine is, or who runs the tests.
 EXCUSES = ("machine", "root")
 
