@@ -1,11 +1,13 @@
 """HTTP/1.1 without I/O: a message as bytes, and an answer from bytes.
 
 The parser is httptools (llhttp). What it does not do is done here: answers to HEAD, interim answers (1xx),
-the end of a body by the end of the connection, a bound on the head, and telling bytes after the end.
+the end of a body by the end of the connection, telling bytes after the end, and bounds: on what is not body
+(heads, interim answers, chunk extensions, trailers) and on the bodies that are kept.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,13 +19,19 @@ from loadtool.plan.job import Endpoint
 from loadtool.plan.message import Message
 
 USER_AGENT: Final = f"loadtool/{__version__}"
-MAX_HEAD: Final = 256 * 1024  # bytes; nginx and browsers stop earlier
+MAX_HEAD: Final = 256 * 1024  # bytes without a byte of a body among them; nginx and browsers stop earlier
 MAX_KEPT_BODY: Final = 16 * 1024 * 1024  # bytes of a body that `expect` looks at
+MAX_KEPT: Final = 512 * 1024 * 1024  # bytes of all bodies that are kept at a time in this process
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+_EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 
 
 class ProtocolError(Exception):
-    """The answer is not HTTP/1.x as RFC 9112 has it."""
+    """The answer is not HTTP/1.x as RFC 9112 has it. `began`: how it began, if that does not look like it."""
+
+    def __init__(self, reason: str, began: bytes = b"") -> None:
+        super().__init__(reason)
+        self.began = began
 
 
 def encode(message: Message, endpoint: Endpoint, *, keepalive: bool = True) -> bytes:
@@ -45,6 +53,18 @@ def encode(message: Message, endpoint: Endpoint, *, keepalive: bool = True) -> b
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + message.body
 
 
+class _Kept:
+    """How many bytes of bodies all answers of this process keep."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+KEPT: Final = _Kept()
+
+
 class Answer:
     """One connection's reader of answers: `expect()` before each request, then `feed()` until `complete`.
 
@@ -52,16 +72,24 @@ class Answer:
     """
 
     __slots__ = (
-        "_fed", "_head", "_headless", "_no_body", "_parser", "body", "body_length", "complete", "extra",
-        "head_done", "keep_alive", "keep_body", "started", "status", "truncated_ok",
+        "_barren", "_head", "_interims", "_no_body", "_parser", "body", "body_length", "complete", "extra",
+        "head_done", "keep_alive", "keep_body", "started", "starved", "status", "truncated",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = None
+        self.complete = False
+        self.extra = False
+        self.body_length = 0
+        self.drop_body()
         self.expect(no_body=False, keep_body=False)
 
     def expect(self, *, no_body: bool, keep_body: bool) -> None:
         """Get ready for the next answer. `no_body`: to a HEAD; `keep_body`: collect it in `body`."""
+        if self.extra or not self.complete:
+            self._parser = None  # it is in the middle of something
+        if self.body_length or self.truncated:
+            self.drop_body()
         self._no_body = no_body
         self.keep_body = keep_body
         self.started = False  # a byte has come
@@ -70,10 +98,9 @@ class Answer:
         self.extra = False  # bytes came after the end: the connection can't be used again
         self.keep_alive = False
         self.status = 0
-        self.body: list[bytes] = []
-        self.body_length = 0
-        self._head = b""
-        self._fed = 0
+        self._head: bytes | bytearray = b""
+        self._interims = 0  # answers (1xx) before the final one
+        self._barren = 0  # bytes since the last one of a body
 
     # What httptools calls.
 
@@ -86,21 +113,23 @@ class Answer:
         if self.complete or parser is None:
             return
         self.status = parser.get_status_code()
-        if self.status >= 200:
-            self.keep_alive = parser.should_keep_alive()
-            self.head_done = True
-            if self._no_body:
-                self.complete = True
+        if 100 <= self.status < 200:
+            self._interims += 1
+            return
+        self.keep_alive = parser.should_keep_alive()
+        self.head_done = True
+        if self._no_body:
+            self.complete = True
 
     def on_body(self, data: bytes) -> None:
+        self._barren = 0
         if self._no_body or self.complete:
             self.extra = True
-        elif self.keep_body and self.body_length < MAX_KEPT_BODY:
-            self.body.append(data)
-            self.body_length += len(data)
+        elif self.keep_body:
+            self._keep(data)
 
     def on_message_complete(self) -> None:
-        if self.status >= 200:
+        if self.head_done:
             self.complete = True
 
     # What the reactor calls.
@@ -111,32 +140,33 @@ class Answer:
         if parser is None:
             parser = self._parser = httptools.HttpResponseParser(self)
         self.started = True
-        if not self.head_done:
-            self._head = self._head + data if self._head else data
-            if len(self._head) > MAX_HEAD and not self._head_ends_within(MAX_HEAD):
-                raise ProtocolError(f"a head of more than {MAX_HEAD // 1024} KiB")
+        self._barren += len(data)
+        in_head = not self.head_done
+        if in_head:
+            if self._head:
+                self._add_to_head(data)
+            else:
+                self._head = data
         try:
             parser.feed_data(data)
-        except httptools.HttpParserUpgrade as e:
-            raise ProtocolError(f"status {self.status or 101} switches protocols") from e
-        except httptools.HttpParserError as e:
-            if self.complete:  # rubbish after the end of a good answer
-                self.extra = True
-            else:
-                raise ProtocolError(_reason(e, self._head)) from e
-        if self.complete and self._no_body:
-            # The parser still waits for the body that an answer to HEAD announces but never has.
-            self._parser = None
-            if self._final().partition(b"\r\n\r\n")[2]:
-                self.extra = True
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as e:
+            self._stopped(e)
+        if (
+            in_head
+            and self.head_done
+            and (self._no_body or self._interims or not self._head.startswith(b"HTTP/1."))
+        ):
+            self._look_at_head()
+        if self._barren > MAX_HEAD and not self.complete:
+            what = "chunk extensions or trailers" if self.head_done else "head"
+            raise self._refused(f"more than {MAX_HEAD // 1024} KiB of {what}")
         return self.complete
 
     def end_of_file(self) -> bool:
         """The connection has ended. True: that completes a body without length (RFC 9112 6.3)."""
-        if self.complete:
-            return True
-        if self.head_done and not self.keep_alive and not self._has_length():
+        if not self.complete and self.head_done and not self.keep_alive and not self._has_length():
             self.complete = True
+            self._parser = None
         return self.complete
 
     def reusable(self) -> bool:
@@ -154,7 +184,7 @@ class Answer:
 
     def snippet(self, limit: int = 200) -> str:
         """The beginning of the answer's body as far as it is at hand, for an example."""
-        text = self.body_bytes() if self.body else self._final().partition(b"\r\n\r\n")[2]
+        text = b"".join(self.body[:2]) if self.body else self._final().partition(b"\r\n\r\n")[2]
         return " ".join(text[:limit].decode("utf-8", "replace").split())
 
     def head_text(self) -> str:
@@ -170,25 +200,99 @@ class Answer:
                 pairs.append((name.strip().lower(), value.strip()))
         return pairs
 
+    def drop_body(self) -> None:
+        """Forget the body that was kept: it has been looked at."""
+        KEPT.bytes -= self.body_length
+        self.body: list[bytes] = []
+        self.body_length = 0
+        self.truncated = False  # the body goes on after what was kept of it
+        self.starved = False  # ... because other answers took up the memory for that
+
     def close(self) -> None:
+        """The connection is gone. What was kept goes, too, as the object may live on for a while."""
         self._parser = None
+        self.drop_body()
+        self._head = b""
+
+    def _keep(self, data: bytes) -> None:
+        if self.body_length >= MAX_KEPT_BODY:
+            self.truncated = True
+        elif KEPT.bytes >= MAX_KEPT:
+            self.truncated = self.starved = True
+        else:
+            self.body.append(data)
+            self.body_length += len(data)
+            KEPT.bytes += len(data)
+
+    def _add_to_head(self, data: bytes) -> None:
+        head = self._head
+        if isinstance(head, bytearray):
+            head += data
+        else:
+            self._head = bytearray(head) + data
+
+    def _look_at_head(self) -> None:
+        """Refuse what the parser lets pass, and know what it can't."""
+        head = self._final()
+        if not head.startswith(b"HTTP/1."):
+            raise self._refused("not HTTP/1.x", head)
+        if self._no_body:
+            # The parser waits for the body that an answer to HEAD announces but never has.
+            self._parser = None
+            if head.partition(b"\r\n\r\n")[2]:
+                self.extra = True
+            if not self.keep_alive and not self._has_length():
+                # To the parser, only the end of the connection ends this answer.
+                self.keep_alive = self._wants_to_be_kept()
+
+    def _stopped(self, error: Exception) -> None:
+        """The parser has given up: raises ProtocolError, unless that was after the end of a good answer."""
+        if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
+            raise error.__context__  # our own, such as a MemoryError: not the answer's fault
+        if self.complete:
+            self.extra = True
+        elif isinstance(error, httptools.HttpParserUpgrade) or self.status == 101:
+            raise self._refused("status 101 switches protocols") from error
+        else:
+            head = self._final()
+            began = b"" if head.startswith(b"HTTP/1.") else head
+            raise self._refused(str(error) or type(error).__name__, began) from error
+
+    def _refused(self, reason: str, began: bytes | bytearray = b"") -> ProtocolError:
+        self._parser = None
+        self.complete = self.head_done = False
+        return ProtocolError(reason, bytes(began))
 
     def _has_length(self) -> bool:
         # Asked only for an answer that is not kept alive, so that no header is touched on the hot path.
-        return any(name in ("content-length", "transfer-encoding") for name, _ in self.headers())
+        headers = self.headers()
+        codings = [value for name, value in headers if name == "transfer-encoding"]
+        if codings:
+            return codings[-1].rpartition(",")[2].strip().lower() == "chunked"
+        return any(name == "content-length" for name, _ in headers)
 
-    def _final(self) -> bytes:
+    def _wants_to_be_kept(self) -> bool:
+        options = {
+            option.strip().lower()
+            for name, value in self.headers()
+            if name == "connection"
+            for option in value.split(",")
+        }
+        return "close" not in options and (
+            "keep-alive" in options or not self._final().startswith(b"HTTP/1.0")
+        )
+
+    def _final(self) -> bytes | bytearray:
         """The head without interim answers before it."""
         head = self._head
-        while head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
-            head = head.partition(b"\r\n\r\n")[2]
-        return head
+        at = 0
+        for _ in range(self._interims):
+            at = head.find(b"\r\n\r\n", _start(head, at)) + 4
+        at = _start(head, at)
+        return head[at:] if at else head
 
-    def _head_ends_within(self, limit: int) -> bool:
-        return self._head.find(b"\r\n\r\n", 0, limit + 4) >= 0
 
-
-def _reason(error: Exception, head: bytes) -> str:
-    text = str(error) or type(error).__name__
-    start = head[:40]
-    return f"{text}; it began {start!r}" if not start.startswith(b"HTTP/1.") else text
+def _start(head: bytes | bytearray, at: int) -> int:
+    """Where the next head starts: some servers send empty lines before it."""
+    found = _EMPTY_LINES.match(head, at)
+    return found.end() if found is not None else at

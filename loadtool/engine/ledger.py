@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from loadtool.engine.connection import Arrival
 from loadtool.engine.http1 import Answer
@@ -26,6 +27,10 @@ from loadtool.measure.outcome import (
 )
 from loadtool.plan.expect import Expectation
 
+QUOTED: Final = 200  # characters of an answer's body in an example
+BEGAN: Final = 40  # characters of what is no answer
+HALF_SECRET: Final = 3  # characters of one, at the end of what has come, that are hidden
+
 
 class Ledger:
     """Classifies what happened and keeps the first example of each error kind. Times are ns."""
@@ -48,6 +53,7 @@ class Ledger:
         self._good_within = good_within_ns
         self._start = start_ns
         self._secrets = sorted(secrets, key=len, reverse=True)
+        self._longest_secret = len(self._secrets[0].encode()) if self._secrets else 0
         self._noted = [False] * len(OUTCOMES)
 
     def begin(self, arrival: Arrival, now: int) -> None:
@@ -112,21 +118,24 @@ class Ledger:
         cell.record(H_FAILED, response)
         outcome = STATUS if kind == "status" else CHECK
         if not self._noted[outcome]:
-            snippet = answer.snippet()
+            if answer.truncated:
+                detail = f"{detail} in its first {answer.body_length:,} bytes, which is all that was kept"
+            snippet = self._quoted(answer.snippet(QUOTED + self._longest_secret), QUOTED)
             if snippet:
                 detail = f"{detail}; the answer: {snippet}"
         self.fail(arrival, outcome, detail)
 
-    def fail(self, arrival: Arrival, outcome: int, detail: str) -> None:
-        """It ended with an error kind."""
+    def fail(self, arrival: Arrival, outcome: int, detail: str, began: bytes = b"") -> None:
+        """It ended with an error kind. `began`: what came in place of an answer."""
         cell = arrival.cell
         cell.touched = True
         cell.open -= 1
         cell.counts[outcome] += 1
         if not self._noted[outcome]:
             self._noted[outcome] = True
-            for secret in self._secrets:
-                detail = detail.replace(secret, "***")
+            detail = self._masked(detail)
+            if began:
+                detail = f"{detail}; it began {self._quoted(began.decode('utf-8', 'replace'), BEGAN)!r}"
             due_s = (arrival.due - self._start) / 1e9
             self.examples.append(Example(OUTCOMES[outcome], self._names[arrival.request], due_s, detail))
 
@@ -138,3 +147,18 @@ class Ledger:
     def aborted(self, arrival: Arrival) -> None:
         """The run was ended while it was under way."""
         self.fail(arrival, ABORTED, "the run was ended")
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _quoted(self, text: str, limit: int) -> str:
+        """The first characters of what the target said, masked before it is cut, with no half secret at its end."""
+        text = self._masked(text)
+        for secret in self._secrets:
+            for n in range(len(secret) - 1, HALF_SECRET - 1, -1):
+                if text.endswith(secret[:n]):
+                    text = f"{text[:-n]}***"
+                    break
+        return text[:limit]

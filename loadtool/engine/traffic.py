@@ -291,7 +291,7 @@ class Traffic:
             arrival = connection.arrival
             assert arrival is not None
             self.pool.close(connection)
-            self._ledger.fail(arrival, PROTOCOL, str(e))
+            self._ledger.fail(arrival, PROTOCOL, str(e), e.began)
             return
         if complete:
             self._answered(connection, now)

@@ -119,9 +119,9 @@ def test_one_reader_reads_many_answers() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"SSH-2.0-OpenSSH\r\n", "it began b'SSH-2.0"),
-        (b"\x16\x03\x01\x02\x00", "it began"),
-        (b"<html>old</html>", "it began"),
+        (b"SSH-2.0-OpenSSH\r\n", "Expected HTTP/"),
+        (b"\x16\x03\x01\x02\x00", "Expected HTTP/"),
+        (b"<html>old</html>", "Expected HTTP/"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "Content-Length"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n", "Content-Length"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "chunk size"),
@@ -137,7 +137,7 @@ def test_a_head_without_end_is_given_up() -> None:
     answer = Answer()
     answer.feed(b"HTTP/1.1 200 OK\r\n")
     answer.feed(b"X-Header: " + b"x" * (MAX_HEAD - 40))
-    with pytest.raises(ProtocolError, match=r"a head of more than 256 KiB"):
+    with pytest.raises(ProtocolError, match=r"^more than 256 KiB of head$"):
         answer.feed(b"x" * 40)
 
 
