@@ -48,7 +48,10 @@ Exit codes:
 
 def build() -> str:
     """Which build this is, in words: the measuring code as plain Python, or compiled."""
-    return f"plain Python build, {platform.python_implementation()} {platform.python_version()}"
+    from loadtool.engine.build import compiled
+
+    kind = "compiled" if compiled() else "plain Python"
+    return f"{kind} build, {platform.python_implementation()} {platform.python_version()}"
 
 
 def _version(wanted: bool) -> None:
