@@ -59,8 +59,10 @@ class Mistake:
     message: str
 
     def __str__(self) -> str:
+        """One line that a terminal takes as it is: what cannot be printed is escaped."""
         place = f"{self.file}:{self.line}" if self.line is not None else self.file
-        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        text = f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class ProfileError(UsageError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +16,8 @@ from loadtool.errors import got
 DEMO: Final = "demo"  # `target: demo`, the embedded service
 DEMO_STORE: Final = "demo.store"  # `upstream: demo.store`, what the embedded service depends on
 TARGET: Final = "target"  # `upstream: target`: the load goes through this proxy
+UNIX: Final = "unix:"  # `target: unix:/run/app.sock`, a service that listens on a unix-domain socket
+LONGEST_SOCKET: Final = 103 if sys.platform == "darwin" else 107  # bytes of the socket's path
 
 # More than a URL's grammar allows: a password with a slash in it must not be shown either.
 _USERINFO = re.compile(r"//.*@", re.DOTALL)
@@ -28,10 +31,28 @@ def without_userinfo(url: str) -> str:
 
 
 def target(value: object) -> str:
-    """`demo`, or the base URL of the service."""
+    """`demo`, the base URL of the service, or unix:/PATH."""
     if value == DEMO:
         return DEMO
+    if isinstance(value, str) and value.startswith(UNIX):
+        return _unix(value)
     return _url(value, "demo or a URL such as http://127.0.0.1:8080")
+
+
+def _unix(value: str) -> str:
+    """A unix-domain socket by its path; unix:///PATH, as other tools write it, will do."""
+    path = re.sub(r"^//(?=/)", "", value.removeprefix(UNIX))
+    want = "the absolute path of a socket, as unix:/run/app.sock"
+    if not path.startswith("/") or path.startswith("//") or path.endswith("/") or not path.isprintable():
+        raise ValueError(got(value, want))
+    if len(path.encode()) > LONGEST_SOCKET:
+        raise ValueError(got(value, f"{want}, of at most {LONGEST_SOCKET} bytes"))
+    return UNIX + path
+
+
+def socket_path(target_url: str) -> str | None:
+    """The path of a target that is a unix-domain socket; None for any other."""
+    return target_url.removeprefix(UNIX) if target_url.startswith(UNIX) else None
 
 
 def http_url(value: object) -> str:
@@ -91,6 +112,17 @@ def host(value: object) -> str:
     if not isinstance(value, str) or not is_host(value):
         raise ValueError(got(value, "a host such as api.example.com or 10.1.2.3, without scheme and port"))
     return value
+
+
+def ip(value: object) -> str:
+    """An IP address that connections may leave from."""
+    try:
+        address = ipaddress.ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        address = None
+    if address is None or address.is_unspecified or address.is_multicast:
+        raise ValueError(got(value, "an IP address of this machine, such as 10.0.0.5"))
+    return str(address)
 
 
 def split_host_port(value: str) -> tuple[str, int]:

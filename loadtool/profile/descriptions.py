@@ -21,7 +21,11 @@ def _method(name: str) -> Help:
 DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
     "Profile": {
         "name": Help("What the run is called; by default the file's name.", "checkout-10x"),
-        "target": Help("Base URL of the service; or demo, the embedded one.", "http://127.0.0.1:8080"),
+        "target": Help(
+            "Base URL of the service; or unix:/PATH of the socket that it listens on; or demo, the embedded "
+            "one.",
+            "http://127.0.0.1:8080",
+        ),
         "wait_for": Help("Do not start before this path answers.", {"get": "/health", "up_to": "60s"}),
         "setup": Help(
             "Commands before the load; lines NAME=value that they print are there as ${NAME}.",
@@ -35,7 +39,8 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "500ms",
         ),
         "headers": Help(
-            "Headers of every request, over which a request's own win. Templates.",
+            "Headers of every request, over which a request's own win. Templates. With Accept-Encoding: gzip "
+            "or deflate, answers may come compressed; `expect` sees them decoded.",
             {"Authorization": "Bearer ${TOKEN}"},
         ),
         "requests": Help("The traffic mix.", [{"get": "/"}]),
@@ -112,10 +117,38 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         "timeout": Help("Of each attempt, from when it was due; expiry closes the connection.", "2s"),
         "deadline": Help("Of each arrival, from when it was due.", "10s"),
         "connections": Help(
-            "Most connections at a time, in the whole run; past it, attempts queue and the wait counts.", 1000
+            "Most connections at a time, in the whole run; past it, attempts queue and the wait counts. Or a "
+            "mapping of max and per_second.",
+            1000,
         ),
         "keepalive": Help("Use a connection for more than one request.", True),
+        "reconnect": Help(
+            "When all connections are closed and opened again, as after a restart of what lies between: a "
+            "phase, phase+offset, an offset from the start, or a list of them.",
+            "spike+5s",
+        ),
+        "source": Help(
+            "IP address of this machine that connections leave from, or a list of which they take turns.",
+            "10.0.0.5",
+        ),
+        "tls": Help("Certificates and their checks, for an https target.", {"ca": "ca.pem"}),
         "shed": Help("Statuses with which the service says no politely.", [429, 503]),
+    },
+    "Connections": {
+        "max": Help("Most connections at a time, in the whole run.", 1000),
+        "per_second": Help("Most new connections in a second, in the whole run.", "50/s"),
+    },
+    "Tls": {
+        "ca": Help(
+            "PEM file of the authorities to trust instead of the system's, relative to the profile.", "ca.pem"
+        ),
+        "cert": Help(
+            "PEM file of the certificate to show to the service, with its chain, relative to the profile; "
+            "its key may be in it.",
+            "client.pem",
+        ),
+        "key": Help("PEM file of the certificate's private key, without a passphrase.", "client.key"),
+        "verify": Help("Whether the service's certificate must be valid and of its name.", True),
     },
     "Proxy": {
         "upstream": Help(

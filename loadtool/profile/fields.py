@@ -54,6 +54,12 @@ Path = Annotated[str, BeforeValidator(readers.path), WithJsonSchema(_STRING)]
 Rate = Annotated[
     float, BeforeValidator(units.parse_rate), PlainSerializer(units.format_rate), WithJsonSchema(_RATE)
 ]
+PositiveRate = Annotated[
+    float,
+    BeforeValidator(lambda value: units.positive_rate(units.parse_rate(value))),
+    PlainSerializer(units.format_rate),
+    WithJsonSchema({"anyOf": [_RATE["anyOf"][0], {"type": "number", "exclusiveMinimum": 0}]}),
+]
 PositiveDuration = Annotated[
     int,
     BeforeValidator(lambda value: units.positive_duration(units.parse_duration(value))),
@@ -150,7 +156,7 @@ HttpUrl = Annotated[
 Target = Annotated[
     str,
     BeforeValidator(addresses.target),
-    WithJsonSchema({"anyOf": [{"const": "demo"}, {"type": "string", "pattern": "^https?://"}]}),
+    WithJsonSchema({"anyOf": [{"const": "demo"}, {"type": "string", "pattern": "^https?://|^unix:/"}]}),
 ]
 Upstream = Annotated[
     str,
@@ -168,3 +174,15 @@ Hosts = Annotated[
     one_or_many(_STRING),
 ]
 At = Annotated[str, BeforeValidator(moment.canonical), WithJsonSchema({"anyOf": [_STRING, {"const": 0}]})]
+Moments = Annotated[
+    tuple[Annotated[str, BeforeValidator(moment.canonical)], ...],
+    BeforeValidator(readers.as_list),
+    WithJsonSchema(
+        {"anyOf": [_STRING, {"const": 0}, {"type": "array", "items": {"anyOf": [_STRING, {"const": 0}]}}]}
+    ),
+]
+Sources = Annotated[
+    tuple[Annotated[str, BeforeValidator(addresses.ip)], ...],
+    BeforeValidator(readers.as_list),
+    one_or_many(_STRING),
+]

@@ -24,6 +24,8 @@ MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
     (("data", ANY), model.DataSource),
     (("phases", ANY), model.Phase),
     (("client",), model.Client),
+    (("client", "connections"), model.Connections),
+    (("client", "tls"), model.Tls),
     (("proxies", ANY), model.Proxy),
     (("faults", ANY), model.Fault),
     (("validity",), model.Validity),
@@ -33,17 +35,13 @@ NOT_BUILT: Final[frozenset[tuple[str, ...]]] = frozenset(
     {
         ("abort",),
         ("capacity",),
-        ("connections",),
         ("flows",),
         ("jobs",),
-        ("reconnect",),
         ("replay",),
         ("steady_state",),
         ("transport",),
         ("client", "retries"),
-        ("client", "tls"),
         ("client", "trace"),
-        ("client", "reconnect"),
         ("client", "transport"),
         ("faults", ANY, "run"),
         ("faults", ANY, "every"),
@@ -57,7 +55,15 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
     "Profile": {
         "url": "target", "base_url": "target", "host": "target", "stages": "phases", "thresholds": "slos",
         "slo": "slos", "scenarios": "requests", "request": "requests", "feeder": "data", "toxics": "faults",
+        "timeout": "client.timeout", "connections": "client.connections", "tls": "client.tls",
+        "reconnect": "client.reconnect", "source": "client.source",
     },
+    "Client": {
+        "verify": "tls: {verify: …}", "insecure": "tls: {verify: false}", "ca": "tls: {ca: …}",
+        "cert": "tls: {cert: …}", "ssl": "tls", "max_connections": "connections",
+        "source_address": "source", "bind": "source",
+    },
+    "Tls": {"insecure": "verify: false", "certificate": "cert", "cafile": "ca", "keyfile": "key"},
     "Request": {
         "url": "get, post, …", "path": "get, post, …", "method": "get, post, …", "params": "query",
         "body": "json, form, raw or multipart", "data": "json, form, raw or multipart", "check": "expect",
@@ -85,6 +91,9 @@ TEXTS: Final = (
     ("setup", REST),
     ("teardown", REST),
     ("proxies", ANY, "existing"),
+    ("client", "tls", "ca"),
+    ("client", "tls", "cert"),
+    ("client", "tls", "key"),
 )
 BODIES: Final = tuple(("requests", ANY, body) for body in model.BODIES) + tuple(
     ("requests", ANY, body, REST) for body in model.BODIES

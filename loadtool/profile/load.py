@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from loadtool.errors import Mistake, ProfileError, got
 from loadtool.profile import environment as env
+from loadtool.profile.certificates import Certificates
 from loadtool.profile.draft import Draft, get, put, texts
 from loadtool.profile.feeder import Rows
 from loadtool.profile.files import NotText, read_text
@@ -48,6 +49,7 @@ class Loaded:
     secrets: Secrets
     pending: frozenset[str] = frozenset()
     masked: Mapping[Path, str] = field(default_factory=dict)  # texts to show instead of those with secrets
+    certificates: Certificates = field(default_factory=Certificates)  # of `client.tls`
 
     def line_of(self, *path: str | int) -> int | None:
         """Line of a key or item, as line_of("phases", 2, "rate"); None if it does not stand in the file."""
@@ -118,6 +120,7 @@ def load_profile(
         secrets=Secrets.of(draft.secrets),
         pending=frozenset(draft.pending),
         masked=MappingProxyType(draft.masked),
+        certificates=found.certificates,
     )
 
 

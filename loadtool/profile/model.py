@@ -113,13 +113,41 @@ class Phase(Model):
         return next((r for r in ROLES if r == self.name), "baseline")
 
 
+class Connections(Model):
+    """How many connections at a time, and how fast new ones are opened. Totals of the run."""
+
+    max: fields.Connections = 1000
+    per_second: fields.PositiveRate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_alone(cls, data: object) -> object:
+        return data if isinstance(data, dict) else {"max": data}
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return self.max if self.per_second is None else handler(self)
+
+
+class Tls(Model):
+    """How the target's certificate is checked, and which one is shown to it. Files are PEM."""
+
+    ca: fields.Line | None = None  # instead of the system's authorities
+    cert: fields.Line | None = None  # the chain, for mutual TLS; may have its key in it
+    key: fields.Line | None = None
+    verify: fields.Flag = True
+
+
 class Client(Model):
     """How requests are sent."""
 
     timeout: fields.PositiveDuration = 10 * units.SECOND  # per attempt, from when it was due
     deadline: fields.PositiveDuration | None = None  # per arrival
-    connections: fields.Connections = 1000  # a total of the run
+    connections: Connections = Connections()
     keepalive: fields.Flag = True
+    reconnect: fields.Moments = ()  # when all connections are closed and opened again
+    source: fields.Sources = ()  # local addresses that connections leave from, in turn
+    tls: Tls | None = None
     shed: fields.Sheds = (429, 503)
 
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 from loadtool import units
 from loadtool.errors import ProfileError, got
 from loadtool.profile import addresses, keys, templates
-from loadtool.profile.draft import Draft, texts
+from loadtool.profile.certificates import FILES, Certificates, read_certificates
+from loadtool.profile.draft import Draft, get, texts
 from loadtool.profile.feeder import Rows, read_rows
 from loadtool.profile.model import Phase
-from loadtool.profile.moment import parse_moment, run_length
+from loadtool.profile.moment import Moment, parse_moment, run_length
 from loadtool.profile.readers import did_you_mean
 from loadtool.profile.slo import NotBuilt, Slo, parse_slo
 from loadtool.profile.validate import Pieces
@@ -29,6 +30,7 @@ class Found:
 
     slos: list[Slo] = field(default_factory=list)
     rows: dict[str, Rows] = field(default_factory=dict)
+    certificates: Certificates = field(default_factory=Certificates)
 
 
 class Checker:
@@ -46,6 +48,9 @@ class Checker:
         self._rates()
         self._proxies()
         self._faults()
+        self._reconnects()
+        self._sources()
+        self._tls()
         self._slos()
         self._templates(self._feeders())
         self._uploads()
@@ -119,12 +124,17 @@ class Checker:
                     message = f"only one proxy may have the target as its upstream: {front} has"
                     self._report((*path, "upstream"), message)
                 front = front or str(path[1])
+                if (target := self._target()) is not None and target.startswith(addresses.UNIX):
+                    message = f"Toxiproxy speaks TCP and can't reach {target}; want a target such as http://…"
+                    self._report((*path, "upstream"), message)
+
+    def _target(self) -> str | None:
+        """The target, if it is known and right."""
+        target = self._draft.data.get("target")
+        known = isinstance(target, str) and ("target",) not in self._draft.reported
+        return target if known and not self._draft.waits(("target",)) else None
 
     def _faults(self) -> None:
-        phases = [phase for _, phase in sorted(self._pieces.phases.items())]
-        phase_names = [name for _, name in self._named("phases")]
-        complete = 0 < len(phases) == len(self._section("phases"))
-        complete = complete and not self._draft.waits_within(("phases",))
         proxies = [str(path[1]) for path, _ in self._section("proxies")]
         known = not isinstance(self._draft.data.get("proxies"), list)  # a list is a mistake already
         for path, item in self._section("faults"):
@@ -138,21 +148,81 @@ class Checker:
                 moment = parse_moment(item.get("at"))
             except ValueError:
                 continue  # said already
-            if moment.phase is not None and moment.phase not in phase_names:
-                if self._all_named("phases"):
-                    self._report((*path, "at"), _unknown("phase", moment.phase, phase_names))
-            elif complete and (fault := self._pieces.faults.get(int(path[1]))) is not None:
-                self._window(path, moment.since_start(phases), fault.for_, run_length(phases))
+            start = self._start((*path, "at"), moment, path)
+            if start is not None and (fault := self._pieces.faults.get(int(path[1]))) is not None:
+                self._length(path, start, fault.for_)
 
-    def _window(self, path: Path, start: int, length: int | None, end: int) -> None:
-        show = units.format_duration
-        if self._draft.waits_within(path):
-            return
-        if start >= end:
-            self._report((*path, "at"), f"begins {show(start)} into the run, which ends at {show(end)}")
-        elif length is not None and start + length > end:
+    def _start(self, path: Path, moment: Moment, around: Path) -> int | None:
+        """When this moment is, in ns from the run's start, if that is known and within the run.
+
+        What waits for a variable in or around the place is not known.
+        """
+        names = [name for _, name in self._named("phases")]
+        if moment.phase is not None and moment.phase not in names:
+            if self._all_named("phases"):
+                self._report(path, _unknown("phase", moment.phase, names))
+            return None
+        phases = self._phases()
+        if not phases or self._draft.waits_within(around):
+            return None
+        start, end, show = moment.since_start(phases), run_length(phases), units.format_duration
+        if start < end:
+            return start
+        self._report(path, f"begins {show(start)} into the run, which ends at {show(end)}")
+        return None
+
+    def _phases(self) -> list[Phase]:
+        """All phases in their order; none if some are wrong or not known yet."""
+        phases = [phase for _, phase in sorted(self._pieces.phases.items())]
+        complete = len(phases) == len(self._section("phases"))
+        return phases if complete and not self._draft.waits_within(("phases",)) else []
+
+    def _length(self, path: Path, start: int, length: int | None) -> None:
+        end, show = run_length(self._phases()), units.format_duration
+        if length is not None and start + length > end:
             want = f"at most {show(end - start)}, since the run ends at {show(end)}; or leave it out"
             self._report((*path, "for"), got(show(length), want))
+
+    def _reconnects(self) -> None:
+        place: Path = ("client", "reconnect")
+        listed = get(self._draft.data, place)
+        moments: list[tuple[Path, Any]] = [(place, listed)]  # one may stand alone
+        if isinstance(listed, list):
+            moments = [((*place, i), text) for i, text in enumerate(listed)]
+        for path, text in moments:
+            if text is None or path in self._draft.reported:
+                continue
+            try:
+                moment = parse_moment(text)
+            except ValueError:
+                continue  # said already
+            self._start(path, moment, path)
+
+    def _sources(self) -> None:
+        target = self._target()
+        if target is not None and target.startswith(addresses.UNIX) and self._given("source"):
+            self._report(("client", "source"), "a unix-domain socket has no source address; leave this out")
+
+    def _given(self, key: str) -> Any:
+        """What `client` says there; nothing if that is empty."""
+        return get(self._draft.data, ("client", key)) or None
+
+    def _tls(self) -> None:
+        tls = self._given("tls")
+        if not isinstance(tls, dict):
+            return
+        target = self._target()
+        if target is not None and not target.lower().startswith("https:"):
+            shown = addresses.without_userinfo(target)
+            self._report(("client", "tls"), f"needs an https target, and the target is {shown}")
+        place = ("client", "tls")
+        files = {name: tls[name] for name in FILES if isinstance(tls.get(name), str)}
+        mistaken = any((*place, name) in self._draft.reported for name in FILES)
+        if mistaken or self._draft.waits_within(place):
+            return
+        self._found.certificates = read_certificates(
+            files, self._directory, lambda name, message: self._report((*place, name), message)
+        )
 
     def _slos(self) -> None:
         stretches = [name for section in ("phases", "faults") for _, name in self._named(section)]

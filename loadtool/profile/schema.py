@@ -11,7 +11,7 @@ from typing import Any, Final, get_type_hints
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
-from loadtool.profile import model, toxics
+from loadtool.profile import fields, model, toxics
 from loadtool.profile.descriptions import DESCRIPTIONS
 
 Schema = dict[str, Any]
@@ -60,7 +60,7 @@ def _property(m: type[model.Model], key: str, info: FieldInfo) -> Schema:
     schema = {"description": help_.text, **schema, "examples": [help_.example]}
     if info.default is not None and not info.is_required():
         default = adapter.dump_python(info.default, mode="json", by_alias=True)
-        if default not in ({}, []) and not isinstance(info.default, model.Model):
+        if default != [] and not isinstance(default, dict):
             schema["default"] = default
     return schema
 
@@ -100,12 +100,15 @@ def _named(m: type[model.Model], alone: Schema | None = None) -> Schema:
     return {"type": "object", "additionalProperties": {"anyOf": [one, alone]} if alone else one}
 
 
+_CONNECTIONS: Final[Schema] = TypeAdapter(fields.Connections).json_schema()
 _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "wait_for"): lambda: _object(model.WaitFor),
     ("Profile", "requests"): lambda: _items(model.Request),
     ("Profile", "data"): lambda: _named(model.DataSource, {"type": "string"}),
     ("Profile", "phases"): lambda: _items(model.Phase),
     ("Profile", "client"): lambda: _object(model.Client),
+    ("Client", "connections"): lambda: {"anyOf": [_CONNECTIONS, _object(model.Connections)]},
+    ("Client", "tls"): lambda: _object(model.Tls),
     ("Profile", "proxies"): lambda: _named(model.Proxy),
     ("Profile", "faults"): lambda: {"type": "array", "items": _object(model.Fault)},
     ("Profile", "validity"): lambda: _object(model.Validity),

@@ -14,7 +14,7 @@ from loadtool.profile.yaml_tree import Path
 # Stand-ins for values that are not known yet, one of which suits nearly every key.
 STAND_INS: Final = (
     "pending", "1", "1s", "1/s", "1%", "1KB", "1KB/s", "500", "127.0.0.1:1", "http://127.0.0.1:1", "/pending",
-    "true", "spike", "latency",
+    "true", "spike", "latency", "127.0.0.1",
 )  # fmt: skip
 
 Span = tuple[int, int]
@@ -74,11 +74,13 @@ def _after_question_mark(text: str) -> Span | None:
     return (at, len(text)) if at >= 0 else None
 
 
-# Where a variable's value is a secret, and which stretch of the text that is.
+# Where a variable's value is a secret, and which stretch of the text that is. Whole sections, so that a text
+# where a mapping belongs is masked in the message about it.
 _SECRET_SPANS: Final[tuple[tuple[Sequence[tuple[str, ...]], Callable[[str], Span | None]], ...]] = (
-    (keys.HEADERS, _all),
+    ((("headers",), ("headers", keys.REST)), _all),
+    (tuple(("requests", keys.ANY, k) for k in ("headers", "query")), _all),
+    (tuple(("requests", keys.ANY, k, keys.REST) for k in ("headers", "query")), _all),
     (keys.BODIES, _all),
-    (keys.QUERIES, _all),
     (keys.COMMANDS, _all),
     ((*keys.PATHS, ("wait_for", "get")), _after_question_mark),
     (keys.URLS, secrets.userinfo_span),

@@ -48,7 +48,7 @@ _CONTAINERS: Final = frozenset(
         "teardown",
         "client",
     }
-    | {"expect", "validity", "allow_hosts"}
+    | {"expect", "validity", "allow_hosts", "tls"}
 )
 
 
@@ -113,10 +113,6 @@ def _drop_unknown(draft: Draft, path: Path, item: dict[str, Any]) -> None:
     for key in [key for key in item if key not in known]:
         draft.report((*path, key), keys.unknown_key((*path, key), model, item))
         del item[key]
-    # The same key as a mapping is for later; as a number it is known.
-    if model is not Profile and path == ("client",) and isinstance(item.get("connections"), dict):
-        draft.report((*path, "connections"), "not built yet")
-        del item["connections"]
 
 
 def _drop_blank(draft: Draft, path: Path, item: dict[str, Any]) -> None:
@@ -165,10 +161,13 @@ def _report(draft: Draft, item: Any, base: Path, error: ErrorDetails) -> None:
 
 
 def _as_written(item: Any, loc: tuple[int | str, ...]) -> Path:
-    """pydantic's place as a place in the data: a value that stands alone for a list has no index."""
+    """pydantic's place as a place in the data: a value that stands alone for a list has no index, and one
+    that stands alone for a mapping no key.
+    """
     path: list[int | str] = []
     for element in loc:
-        if element == "[key]" or (isinstance(element, int) and not isinstance(item, list)):
+        alone = isinstance(element, int) and not isinstance(item, list)
+        if element == "[key]" or alone or not isinstance(item, list | dict):
             break
         path.append(element)
         item = get(item, (element,))

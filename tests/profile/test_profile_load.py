@@ -173,7 +173,7 @@ slos: ["p99 < ${LIMIT}"]
     )
     assert p.requests[0].expect == Expect(status=(201,), contains=("$5",))
     assert (p.phases[0].name, p.phases[0].rate) == ("spike", 30.0)
-    assert (p.client.keepalive, p.client.connections) == (False, 5)
+    assert (p.client.keepalive, p.client.connections.max) == (False, 5)
     assert loaded.slos[0].threshold == 1000.0
     assert loaded.secrets.values == ()
     assert load(shop, json.dumps(loaded.normalised())).profile == p
@@ -267,6 +267,20 @@ def test_mistakes_do_not_tell_secrets(tmp_path: Path) -> None:
         "shop.yaml:4: requests[0].weight: got ***, want a weight above 0, such as 1 or 2.5",
         "shop.yaml:8: headers.B: got 'x\\n***', want a header on one line",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "headers: x ${TOKEN}",
+        "headers: [x, '${TOKEN}']",
+        "headers: {A: ['${TOKEN}']}",
+        'headers:\n  A: "☃${TOKEN}"',
+    ],
+)
+def test_misplaced_secrets_are_not_told_either(tmp_path: Path, text: str) -> None:
+    (said,) = mistakes(tmp_path, f"{SMALL}{text}\n", environment={"TOKEN": "hunter2"})
+    assert "hunter2" not in said
 
 
 def test_braces_of_a_secret_are_no_template(tmp_path: Path) -> None:
