@@ -19,16 +19,13 @@ from typing import Any, Final
 import trio
 
 from loadtool.engine.addresses import Addresses, is_name, keep_resolved, resolve
-from loadtool.engine.dialler import Dialler
 from loadtool.engine.feed import Feed
 from loadtool.engine.http1 import encode
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
-from loadtool.engine.pool import Pool
-from loadtool.engine.reactor import Reactor
 from loadtool.engine.tls import client_context
-from loadtool.engine.traffic import Traffic
+from loadtool.engine.transports import TRANSPORTS, Parts
 from loadtool.errors import LoadtoolError
 from loadtool.measure import frame as frames
 from loadtool.measure.outcome import H_DNS
@@ -103,58 +100,46 @@ class Worker:
             start_ns=start_ns,
             secrets=job.secrets,
         )
-        dialler = Dialler(
-            addresses,
-            poller,
-            tls=self._tls,
-            server_name=job.endpoint.server_name,
-            source=job.client.source,
-        )
         dials_per_s = job.client.dials_per_s
-        pool = Pool(
-            dialler,
-            poller,
-            limit=connections,
-            timeout_ns=job.client.timeout_ns,
-            dials_per_s=dials_per_s / self._workers if dials_per_s is not None else None,
-            reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
+        transport = TRANSPORTS[job.transport](
+            Parts(
+                job=job,
+                addresses=addresses,
+                feed=feed,
+                ledger=ledger,
+                poller=poller,
+                expectations=expectations,
+                tls=self._tls,
+                connections=connections,
+                dials_per_s=dials_per_s / self._workers if dials_per_s is not None else None,
+                reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
+            )
         )
-        traffic = Traffic(
-            pool=pool,
-            dialler=dialler,
-            ledger=ledger,
-            heads=[r.method == "HEAD" for r in job.requests],
-            keep_bodies=[e.needs_body for e in expectations],
-            keepalive=job.client.keepalive,
-        )
-        reactor = Reactor(feed, traffic, ledger, poller)
-        traffic.render_problem = lambda: feed.render_problem
-        reports = Reports(self._out, poller, traffic.special)
+        reports = Reports(self._out, poller, transport.special)
 
         def listen() -> None:
             for command in self._commands.ready():
-                reactor.stop_at = int(command["stop_ns"])
+                transport.stop_at(int(command["stop_ns"]))
 
         def report(now: int, final: bool = False) -> int:
             elapsed = now - start_ns
             # Nothing will be added to cells of slices that are over and whose arrivals are all prepared.
             current = min(feed.slice, elapsed // job.slice_ns)
+            gauges = transport.gauges()
             frame = frames.Frame(
                 worker=self._worker,
                 sequence=self._sequence,
                 elapsed_ns=elapsed,
                 cells=recorder.deltas(current),
-                in_flight=pool.busy,
-                waiting=len(traffic.pending),
-                connections=len(pool.connections),
+                in_flight=gauges.in_flight,
+                waiting=gauges.waiting,
+                connections=gauges.connections,
                 cpu_ns=time.process_time_ns(),
-                local=dict(dialler.local),
-                retried=traffic.resent,
+                local=gauges.local,
+                retried=gauges.retried,
                 examples=ledger.examples,
                 final=final,
             )
-            dialler.local.clear()
-            traffic.resent = 0
             ledger.examples = []
             self._sequence += 1
             reports.send(frames.encode(frame))
@@ -167,10 +152,9 @@ class Worker:
             cell.record(H_DNS, took_ns)
             cell.touched = True
 
-        traffic.special[self._commands.fd] = listen
+        transport.special[self._commands.fd] = listen
         poller.register(self._commands.fd, READ)
-        reactor.on_tick = report
-        reactor.next_tick = start_ns + TICK_NS
+        transport.tick_at(start_ns + TICK_NS, report)
         gc.freeze()
         gc.disable()
         if lookup_ns:
@@ -180,7 +164,7 @@ class Worker:
             async with trio.open_nursery() as nursery:
                 if is_name(host):
                     nursery.start_soon(keep_resolved, addresses, host, port, looked_up)
-                await reactor.run()
+                await transport.run()
                 nursery.cancel_scope.cancel()
         finally:
             gc.enable()

@@ -109,6 +109,8 @@ class ClientSpec:
     reconnect_ns: tuple[int, ...] = ()  # when all connections are closed and opened again
     source: tuple[str, ...] = ()  # local addresses that connections leave from, in turn
     tls: TlsSpec = TlsSpec()
+    http2: bool = False  # transport httpx only, as is the next one
+    proxy: str = ""  # URL of an HTTP proxy, userinfo included
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +126,5 @@ class Job:
     good_within_ns: int
     slice_ns: int
     secrets: tuple[str, ...] = ()  # values to mask in examples
+    transport: str = "http1"  # a row of engine/transports.py
     nonce: str = ""  # makes uuid() of this run differ from that of another with the same seed

@@ -1,0 +1,68 @@
+"""The transport `http1`: the reactor (design §5), put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loadtool.engine.dialler import Dialler
+from loadtool.engine.pool import Pool
+from loadtool.engine.reactor import Reactor
+from loadtool.engine.traffic import Traffic
+from loadtool.engine.transports import Gauges, Parts
+
+
+class Http1Transport:
+    """See `Transport`."""
+
+    def __init__(self, parts: Parts) -> None:
+        job, poller = parts.job, parts.poller
+        self._dialler = Dialler(
+            parts.addresses,
+            poller,
+            tls=parts.tls,
+            server_name=job.endpoint.server_name,
+            source=job.client.source,
+        )
+        self._pool = Pool(
+            self._dialler,
+            poller,
+            limit=parts.connections,
+            timeout_ns=job.client.timeout_ns,
+            dials_per_s=parts.dials_per_s,
+            reconnect_at=parts.reconnect_at,
+        )
+        self._traffic = Traffic(
+            pool=self._pool,
+            dialler=self._dialler,
+            ledger=parts.ledger,
+            heads=[r.method == "HEAD" for r in job.requests],
+            keep_bodies=[e.needs_body for e in parts.expectations],
+            keepalive=job.client.keepalive,
+        )
+        self._reactor = Reactor(parts.feed, self._traffic, parts.ledger, poller)
+        self._traffic.render_problem = lambda: parts.feed.render_problem
+
+    @property
+    def special(self) -> dict[int, Callable[[], None]]:
+        return self._traffic.special
+
+    def stop_at(self, stop_ns: int) -> None:
+        self._reactor.stop_at = stop_ns
+
+    def tick_at(self, first_ns: int, on_tick: Callable[[int], int]) -> None:
+        self._reactor.on_tick, self._reactor.next_tick = on_tick, first_ns
+
+    async def run(self) -> None:
+        await self._reactor.run()
+
+    def gauges(self) -> Gauges:
+        gauges = Gauges(
+            in_flight=self._pool.busy,
+            waiting=len(self._traffic.pending),
+            connections=len(self._pool.connections),
+            local=dict(self._dialler.local),
+            retried=self._traffic.resent,
+        )
+        self._dialler.local.clear()
+        self._traffic.resent = 0
+        return gauges

@@ -1,0 +1,83 @@
+"""Transports: how a worker's arrivals reach the target. One file and one row of `TRANSPORTS` each.
+
+All of them keep the same books (Ledger, cells) and know the same outcomes; what they differ in is what they
+speak and how many requests a second they can send.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from loadtool.engine.addresses import Addresses
+from loadtool.engine.feed import Feed
+from loadtool.engine.ledger import Ledger
+from loadtool.engine.poller import Poller
+from loadtool.plan.expect import Expectation
+from loadtool.plan.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker gives its transport. Totals of the run are this worker's share of them.
+
+    `addresses`: where connections go. `reconnect_at`: ns of the monotonic clock.
+    """
+
+    job: Job
+    addresses: Addresses
+    feed: Feed
+    ledger: Ledger
+    poller: Poller
+    expectations: Sequence[Expectation]
+    tls: ssl.SSLContext | None
+    connections: int
+    dials_per_s: float | None
+    reconnect_at: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """For a frame: how it stands, and what was counted since the last call."""
+
+    in_flight: int
+    waiting: int
+    connections: int
+    local: dict[str, int]
+    retried: int
+
+
+class Transport(Protocol):
+    """Sends the arrivals of a feed, each when it is due. Times are ns of the monotonic clock."""
+
+    @property
+    def special(self) -> dict[int, Callable[[], None]]:
+        """What to do when a pipe of the worker, which is in the poller, is ready; by descriptor."""
+        ...
+
+    def stop_at(self, stop_ns: int) -> None:
+        """Arrivals due from then on are not of the run; the others are aborted then."""
+
+    def tick_at(self, first_ns: int, on_tick: Callable[[int], int]) -> None:
+        """Call `on_tick` with the time, at `first_ns` and then whenever the last call said."""
+
+    async def run(self) -> None:
+        """Until every arrival is done, or the stop has come. Raises what a `special` raises."""
+
+    def gauges(self) -> Gauges:
+        """How it stands. What it counts begins anew."""
+        ...
+
+
+def _http1(parts: Parts) -> Transport:
+    from loadtool.engine.http1_transport import Http1Transport
+
+    return Http1Transport(parts)
+
+
+# By the profile's `transport`. A row imports only what it needs.
+TRANSPORTS: Final[Mapping[str, Callable[[Parts], Transport]]] = {
+    "http1": _http1,
+}
