@@ -15,7 +15,7 @@ import typer
 
 from loadtool import __version__
 from loadtool.commands import chaos, help_pages, plan, profile, report, serve, spike, try_once
-from loadtool.commands.console import note, say, tolerate_encodings
+from loadtool.commands.console import note, prepare_streams, say
 from loadtool.errors import LoadtoolError
 
 INTERRUPTED = 130
@@ -80,7 +80,7 @@ for room in (spike, plan, try_once, report, profile, serve, chaos):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (design §7). Nothing escapes as a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    tolerate_encodings()
+    prepare_streams()
     try:
         group = typer.main.get_command(app)
         if not words:

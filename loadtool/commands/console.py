@@ -40,8 +40,19 @@ def _write(stream: TextIO, text: str) -> None:
             raise OutputError(f"cannot write to {stream.name}: {e.strerror}") from e
 
 
-def tolerate_encodings() -> None:
-    """A terminal that can't show a character gets a question mark, not an exception."""
+def prepare_streams() -> None:
+    """Make the standard streams safe to use.
+
+    A closed one (`>&-`) becomes /dev/null, or the next socket would take its number and be written to. A
+    terminal that can't show a character gets a question mark, not an exception.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

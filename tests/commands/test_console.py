@@ -34,6 +34,23 @@ def test_a_full_disk_behind_standard_output_is_said() -> None:
     assert done.stderr == b"loadtool: cannot write to <stdout>: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("closed", "words", "code"),
+    [
+        (">&-", "--version", 0),
+        ("2>&-", "--version", 0),
+        ("<&-", "--version", 0),
+        ("<&- >&- 2>&-", "--version", 0),
+        (">&- 2>&-", "report nothing", 2),
+    ],
+)
+def test_closed_streams_are_no_failure(closed: str, words: str, code: int, tmp_path: Path) -> None:
+    """Shells, cron and supervisors may start programs without one of the standard streams."""
+    script = f"{sys.executable} -m loadtool {words} {closed}"
+    assert subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False).returncode == code
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_terminal_without_unicode_gets_question_marks() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "loadtool", "report", "—"],
