@@ -140,11 +140,12 @@ class _Run:
     async def _go(self) -> Finished:
         started = datetime.now(UTC)
         loaded = self._load(os.environ, pending=True)
-        workers = self._options.workers or default_workers(loaded.profile.client.connections)
-        if workers > loaded.profile.client.connections:
+        connections = loaded.profile.client.connections.max
+        workers = self._options.workers or default_workers(connections)
+        if workers > connections:
             raise UsageError(
                 f"--workers: got {workers}, want at most one per connection "
-                f"(client.connections: {loaded.profile.client.connections})"
+                f"(client.connections: {connections})"
             )
         directory = self._directory(started, loaded)
         measured: _Measured | None = None

@@ -151,6 +151,13 @@ def parse_rate(value: object) -> float:
     return rate
 
 
+def positive_rate(per_second: float) -> float:
+    """The same rate. Raises ValueError if it is zero."""
+    if per_second <= 0:
+        raise ValueError(got(0, "a rate above 0 such as 50/s"))
+    return per_second
+
+
 def _float(number: Fraction) -> float:
     try:
         return float(number)

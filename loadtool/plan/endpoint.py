@@ -1,4 +1,4 @@
-"""Endpoint of a target's URL: where to dial, and what to call it there."""
+"""Endpoint of a target: where to dial, and what to call it there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import idna
 
 from loadtool.errors import UsageError, got
 from loadtool.plan.job import Endpoint
-from loadtool.profile.addresses import without_userinfo
+from loadtool.profile.addresses import socket_path, without_userinfo
 
 PORTS: Final = {"http": 80, "https": 443}
 _WANT: Final = "a URL such as http://127.0.0.1:8080"
@@ -19,7 +19,9 @@ _PATH: Final = "/:@!$&'()*+,;=-._~%"  # RFC 3986: what a path may hold as it is
 
 
 def endpoint_of(target_url: str) -> Endpoint:
-    """The endpoint of an http or https URL. Raises UsageError, with no password in it."""
+    """The endpoint of an http or https URL, or of unix:/PATH. Raises UsageError, with no password in it."""
+    if (path := socket_path(target_url)) is not None:
+        return Endpoint("http", path, 0, "localhost", "localhost")
     shown = without_userinfo(target_url)
     try:
         parts = urlsplit(target_url.strip())

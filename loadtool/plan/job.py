@@ -6,7 +6,7 @@ models or the disk. Times are integer nanoseconds from the run's start, or lengt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class TlsSpec:
 
     verify: bool = True
     ca: str | None = None  # instead of the system's authorities
-    cert: str | None = None  # chain, and its key below, for mutual TLS
-    key: str | None = None
+    cert: str | None = field(default=None, repr=False)  # chain, and its key in it or below, for mutual TLS
+    key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
