@@ -163,6 +163,10 @@ class Child:
                 await trio.lowlevel.wait_readable(self._pidfd)
         return code
 
+    async def rest_of_output(self, patience_s: float = 0.2) -> None:
+        """After its end, wait until `stderr_tail` has all of it, unless what it left behind holds the pipe."""
+        await trio.to_thread.run_sync(self._tail.join, patience_s)
+
     def kill(self) -> None:
         """SIGKILL to the child and whatever it started; works for a stopped one too."""
         self._signal(signal.SIGKILL)
@@ -211,6 +215,9 @@ class _Tail:
                 if len(self._data) > 2 * _TAIL_BYTES:
                     del self._data[:-_TAIL_BYTES]
         os.close(self._fd)
+
+    def join(self, patience_s: float) -> None:
+        self._thread.join(patience_s)
 
     def text(self) -> str:
         return bytes(self._data[-_TAIL_BYTES:]).decode("utf-8", "replace")
