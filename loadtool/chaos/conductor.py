@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -12,6 +14,7 @@ import trio
 from loadtool.chaos.control import Control
 from loadtool.chaos.fault import PlannedFault, ProxySpec
 from loadtool.chaos.journal import Change, Journal
+from loadtool.chaos.placement import CommandPlacement, DownPlacement, Placement, ToxicPlacement
 from loadtool.chaos.rollback import by_hand, in_order, recover, undo_surely
 from loadtool.errors import FaultError
 from loadtool.measure.result import FaultFigure
@@ -37,6 +40,7 @@ class _State:
 
     plan: PlannedFault
     change: Change
+    placement: Placement
     started_s: float | None = None
     ended_s: float | None = None
     gone: bool = False  # read back
@@ -47,40 +51,52 @@ class _State:
 class Conductor:
     """Call `open_proxies`, `run` and, on every way out, `teardown`.
 
-    `journal` is for a server that is not the run's own, None for one that ends with it (`Control.owned`).
-    `on_event` is told of each change. `run_id`, the journal's by default, makes names unique on the server.
+    `control` may be None if there are no proxies, only commands. `journal` gets what is done to a server
+    that is not the run's own (`Control.owned`), and commands that have an `undo`. `on_event` is told of each
+    change. `run_id`, the journal's by default, makes names unique on the server. Commands run in
+    `environment`, by default this process's.
     """
 
     def __init__(
         self,
-        control: Control,
+        control: Control | None,
         proxies: Mapping[str, ProxySpec],
         faults: Sequence[PlannedFault],
         journal: Journal | None,
         on_event: Callable[[FaultEvent], None],
         run_id: str | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         run_id = run_id or (journal.run if journal is not None else secrets.token_hex(4))
         self._control = control
         self._proxies = proxies
         self._journal = journal
         self._on_event = on_event
+        self._environment = environment
         self._names = {p.name: p.existing or f"loadtool-{run_id}-{p.name}" for p in proxies.values()}
         self._origin: float | None = None
         self._made: list[Change] = []  # what may have to be taken back, in the order in which it was begun
         self._left: list[str] = []  # what the teardown could not take back
         self._problems: list[str] = []
-        self._states = [
-            _State(plan, self._change(plan, f"loadtool-{run_id}-{plan.name}", i, faults))
-            for i, plan in enumerate(faults)
-        ]
+        times = Counter[str]()
+        self._states = []
+        for plan in faults:
+            times[plan.name] += 1
+            again = f"-{times[plan.name]}" if times[plan.name] > 1 else ""
+            self._states.append(self._planned(plan, f"loadtool-{run_id}-{plan.name}{again}"))
 
-    def _change(self, plan: PlannedFault, toxic: str, index: int, faults: Sequence[PlannedFault]) -> Change:
-        proxy = self._names[plan.proxy]
+    def _planned(self, plan: PlannedFault, name: str) -> _State:
+        if plan.run:
+            change = Change("run", toxic=name, undo=plan.undo, directory=plan.directory)
+            return _State(plan, change, CommandPlacement(plan, change, self._environment))
+        if self._control is None:
+            raise FaultError(f"fault {plan.name}: there is no Toxiproxy to place it with")
         if plan.down:
-            return Change("down", proxy)
-        again = sum(f.name == plan.name for f in faults[:index])
-        return Change("toxic", proxy, f"{toxic}-{again + 1}" if again else toxic)
+            change = Change("down", self._names[plan.proxy])
+            return _State(plan, change, DownPlacement(plan, change, self._control))
+        change = Change("toxic", self._names[plan.proxy], name)
+        return _State(plan, change, ToxicPlacement(plan, change, self._control))
 
     # Before the run
 
@@ -89,52 +105,63 @@ class Conductor:
 
         Raises FaultError; what was made until then goes with `teardown`.
         """
-        if self._journal is not None:
-            await self._recover()
-        there = await self._control.list()
+        control = self._control
+        if control is None:
+            return {}
+        if self._journal is not None and not control.owned:
+            await self._recover(control.url, self._journal.directory)
+        there = await control.list()
         listens = {}
         for spec in self._proxies.values():
             if spec.existing is None:
-                listens[spec.name] = await self._make(spec)
+                listens[spec.name] = await self._make(control, spec)
                 continue
             state = there.get(spec.existing)
             if state is None:
                 known = ", ".join(sorted(there)) or "none"
                 raise FaultError(
-                    f"proxies.{spec.name}: Toxiproxy {self._control.url} has no proxy {spec.existing!r}"
+                    f"proxies.{spec.name}: Toxiproxy {control.url} has no proxy {spec.existing!r}"
                     f" (it has: {known})"
                 )
             if not state.enabled:
                 raise FaultError(
-                    f"proxies.{spec.name}: proxy {spec.existing} of Toxiproxy {self._control.url} is"
-                    f" disabled; to enable it: {by_hand(self._control.url, Change('down', spec.existing))}"
+                    f"proxies.{spec.name}: proxy {spec.existing} of Toxiproxy {control.url} is disabled;"
+                    f" to enable it: {by_hand(control.url, Change('down', spec.existing))}"
                 )
             listens[spec.name] = state.listen
         return listens
 
-    async def _recover(self) -> None:
-        assert self._journal is not None
-        left = await recover(self._control.url, self._journal.directory)
+    async def _recover(self, url: str, directory: Path) -> None:
+        # What a killed run has run is for `loadtool chaos recover`: nobody asked for a command now.
+        left = await recover(url, directory, commands=False)
         problems = [p for recovery in left for p in recovery.problems]
         if problems:
             raise FaultError(f"an earlier run, killed, has left faults behind: {problems[0]}")
 
-    async def _make(self, spec: ProxySpec) -> str:
+    async def _make(self, control: Control, spec: ProxySpec) -> str:
         if spec.upstream is None:
             raise FaultError(f"proxies.{spec.name}: has neither upstream nor existing")
         name = self._names[spec.name]
         self._begin(Change("proxy", name))
         try:
-            return await self._control.create_proxy(name, spec.upstream, spec.listen or "127.0.0.1:0")
+            return await control.create_proxy(name, spec.upstream, spec.listen or "127.0.0.1:0")
         except FaultError as e:
             raise FaultError(f"proxies.{spec.name}: {e}") from e
 
     def _begin(self, change: Change) -> None:
         """Note, here and in the journal, what is about to be done."""
-        if self._journal is not None:
+        if self._journal is not None and self._outlives(change):
             self._journal.record(change)
         if change not in self._made:
             self._made.append(change)
+
+    def _outlives(self, change: Change) -> bool:
+        """Whether a change stays if this process is killed."""
+        return bool(change.undo) if change.kind == "run" else not self._is_owned
+
+    @property
+    def _is_owned(self) -> bool:
+        return self._control is not None and self._control.owned
 
     # During the run
 
@@ -166,25 +193,22 @@ class Conductor:
             else:
                 self._fail(state, f"was placed {late:.1f} s late, after its end")
             self._tell(state, "placed", state.plan.text)
-            await trio.sleep_until(end)
+            await self._hold(state, end)
         if state.change in self._made:
             await self._remove(state)
 
     async def _place(self, state: _State) -> None:
-        plan, change = state.plan, state.change
-        self._begin(change)
-        if plan.down:
-            await self._control.set_enabled(change.proxy, False)
-        elif plan.toxic is not None:
-            await self._control.add_toxic(
-                change.proxy,
-                change.toxic,
-                plan.toxic,
-                plan.attributes,
-                stream=plan.stream,
-                toxicity=plan.toxicity,
-            )
+        self._begin(state.change)
+        await state.placement.place()
         state.started_s = self._now()
+
+    async def _hold(self, state: _State, end: float) -> None:
+        try:
+            with trio.move_on_at(end):
+                await state.placement.hold(trio.current_time())
+        except FaultError as e:
+            self._fail(state, f"did not take effect: {e}")
+        await trio.sleep_until(end)
 
     async def _remove(self, state: _State) -> None:
         """The planned end: the toxic goes and nothing else, so that no connection drops."""
@@ -193,7 +217,7 @@ class Conductor:
             self._out(state)  # the other one brings the proxy up again
             return
         try:
-            await undo_surely(self._control, state.change)
+            await state.placement.take_out()
         except FaultError as e:
             self._fail(state, f"could not be removed: {e}; {self._remedy(state.change)}")
             return
@@ -221,7 +245,7 @@ class Conductor:
         """Note that a change has been taken back, and that this was seen."""
         if change in self._made:
             self._made.remove(change)
-        if self._journal is not None:
+        if self._journal is not None and self._outlives(change):
             try:
                 self._journal.undone(change)
             except FaultError as e:
@@ -244,9 +268,10 @@ class Conductor:
         self._on_event(FaultEvent(self._now(), state.plan.name, what, text))
 
     def _remedy(self, change: Change) -> str:
-        if self._journal is None:
+        if change.kind != "run" and self._is_owned:
             return "the server belongs to this run and ends with it"
-        return f"to take it out by hand: {by_hand(self._control.url, change)}"
+        url = self._control.url if self._control is not None else ""
+        return f"to take it out by hand: {by_hand(url, change)}"
 
     # After the run
 
@@ -259,12 +284,10 @@ class Conductor:
         with trio.CancelScope(shield=True):
             failed: dict[Change, str] = {}
             with trio.move_on_after(within_s):
-                # Others' proxies only come up again once their toxics are out, so not all at once.
-                for kind in ("proxy", "toxic", "down"):
-                    async with trio.open_nursery() as nursery:
-                        for change in in_order(self._made):
-                            if change.kind == kind:
-                                nursery.start_soon(self._take_back, change, failed)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._take_back_all, ("run",), failed)
+                    # Others' proxies only come up again once their toxics are out, so not all at once.
+                    nursery.start_soon(self._take_back_all, ("proxy", "toxic", "down"), failed)
             own = {c.proxy for c in self._made if c.kind == "proxy"}
             self._left = [
                 f"{change} was not removed: {failed.get(change, f'no end of it within {within_s:g} s')};"
@@ -275,9 +298,20 @@ class Conductor:
                 if not state.gone and state.change not in self._made and state.change.proxy not in own:
                     self._gone_at_last(state)
 
+    async def _take_back_all(self, kinds: Sequence[str], failed: dict[Change, str]) -> None:
+        for kind in kinds:
+            async with trio.open_nursery() as nursery:
+                for change in in_order(self._made):
+                    if change.kind == kind:
+                        nursery.start_soon(self._take_back, change, failed)
+
     async def _take_back(self, change: Change, failed: dict[Change, str]) -> None:
+        placement = next((s.placement for s in self._states if s.change == change), None)
         try:
-            await undo_surely(self._control, change)
+            if placement is not None:
+                await placement.take_out()
+            else:
+                await undo_surely(self._control, change)
         except FaultError as e:
             failed[change] = str(e)
             return
@@ -311,6 +345,7 @@ class Conductor:
                 ended_s=s.ended_s,
                 removed=s.gone,
                 problem="; ".join(s.problems + s.remarks),
+                output=s.placement.output,
             )
             for s in self._states
         ]

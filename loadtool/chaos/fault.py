@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from loadtool.chaos.command import Script
 from loadtool.plan.timeline import Timeline
 from loadtool.profile import toxics
 from loadtool.profile.model import Fault, Profile
@@ -27,7 +28,11 @@ class ProxySpec:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """A fault with its times, in ns since the run's start. `toxic` is None when it is a `down`."""
+    """A fault with its times, in ns since the run's start: a toxic, a `down`, or a command to `run`.
+
+    `ramp_ns` moves the toxic's attributes from zero to their values. `undo` takes back what `run` did; both
+    are run in `directory`.
+    """
 
     name: str
     text: str
@@ -39,11 +44,33 @@ class PlannedFault:
     stream: str = "downstream"
     toxicity: float = 1.0
     attributes: Mapping[str, int] = field(default_factory=dict)  # in Toxiproxy's units
+    ramp_ns: int = 0
+    run: Script = ""
+    undo: Script = ""
+    directory: str = ""
 
     @property
     def kind(self) -> str:
-        """The toxic's type, or "down"."""
-        return self.toxic or "down"
+        """The toxic's type, "down" or "run"."""
+        return self.toxic or ("run" if self.run else "down")
+
+    def attributes_at(self, share: float) -> dict[str, int]:
+        """The attributes at this share of the ramp, from 0 to 1. What a ramp cannot move is as it is."""
+        moving = RAMPED.get(self.toxic or "", {})
+        return {
+            name: max(moving[name], round(value * share)) if name in moving and share < 1 else value
+            for name, value in self.attributes.items()
+        }
+
+
+# Attributes that `ramp:` moves, and where from. Not those of toxics that close connections, nor a slicer's
+# sizes, which cannot be 0.
+RAMPED: Final[Mapping[str, Mapping[str, int]]] = {
+    "latency": {"latency": 0, "jitter": 0},
+    "bandwidth": {"rate": 1},  # at 0 nothing passes
+    "slow_close": {"delay": 0},
+    "slicer": {"delay": 0},
+}
 
 
 # A toxic in a few words: its own name, then the parts whose attributes are there and not 0.

@@ -18,28 +18,42 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from loadtool.errors import FaultError
 
 _FORMAT: Final = 1
 _SUFFIX: Final = ".journal"
 
-Kind = Literal["proxy", "toxic", "down"]
+Kind = Literal["proxy", "toxic", "down", "run"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that has to be taken back: a proxy or a toxic of the run, or somebody's proxy put down."""
+    """Something that has to be taken back.
+
+    A proxy or a toxic of the run, somebody's proxy put down, or a command that was run for the fault `toxic`;
+    `undo` is the command that takes that back, in `directory`.
+    """
 
     kind: Kind
-    proxy: str
+    proxy: str = ""
     toxic: str = ""
+    undo: str | tuple[str, ...] = ""
+    directory: str = ""
 
     def __str__(self) -> str:
         if self.kind == "toxic":
             return f"toxic {self.toxic} on proxy {self.proxy}"
+        if self.kind == "run":
+            return f"the command of fault {self.toxic}"
         return f"proxy {self.proxy} disabled" if self.kind == "down" else f"proxy {self.proxy}"
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Self:
+        """Raises TypeError if it is none."""
+        undo = value.get("undo", "")
+        return cls(**{**value, "undo": undo if isinstance(undo, str) else tuple(undo)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +231,10 @@ def _read(path: Path, file: FileIO, *, alive: bool) -> Entry:
         try:
             item = json.loads(line)
             if "do" in item:
-                changes.append(Change(**item["do"]))
+                changes.append(Change.of_json(item["do"]))
             elif "undone" in item:
                 with suppress(ValueError):
-                    changes.remove(Change(**item["undone"]))
+                    changes.remove(Change.of_json(item["undone"]))
             else:
                 head = item
         except (ValueError, TypeError) as e:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import trio
 
+from loadtool.chaos.command import run_to_end, shown
 from loadtool.chaos.control import Control, MissingError
 from loadtool.chaos.journal import Change, Entry, claimed, entries, forget
 from loadtool.errors import FaultError
 
+KINDS = ("proxy", "toxic", "down", "run")  # in the order of taking back
 _TRIES = 3
 _PAUSE_S = 0.2
 
 
 async def undo(control: Control, change: Change) -> None:
-    """Take one change back. One that is gone already is fine. Raises FaultError; see `is_undone`."""
+    """Take one change of a server back. One that is gone already is fine. Raises FaultError."""
     try:
         if change.kind == "toxic":
             await control.remove_toxic(change.proxy, change.toxic)
@@ -45,8 +48,18 @@ async def is_undone(control: Control, change: Change) -> bool:
     return state.enabled if change.kind == "down" else False
 
 
-async def undo_surely(control: Control, change: Change) -> None:
-    """Take one change back and read back that it is gone; tries more than once. Raises FaultError."""
+async def undo_surely(
+    control: Control | None, change: Change, environment: Mapping[str, str] | None = None
+) -> None:
+    """Take one change back and see that it is gone. Raises FaultError.
+
+    A server is asked more than once. A command is undone by its own `undo`, once; success is its exit code 0.
+    """
+    if change.kind == "run":
+        if change.undo:
+            await run_to_end(change.undo, change.directory, environment)
+        return
+    assert control is not None
     for attempt in range(1, _TRIES + 1):
         try:
             await control.settled()
@@ -62,6 +75,8 @@ async def undo_surely(control: Control, change: Change) -> None:
 
 def by_hand(url: str, change: Change) -> str:
     """The command that takes a change back by hand."""
+    if change.kind == "run":
+        return shown(change.undo, change.directory)
     where = f"{url}/proxies/{quote(change.proxy, safe='')}"
     if change.kind == "toxic":
         return f"curl -X DELETE {where}/toxics/{quote(change.toxic, safe='')}"
@@ -73,9 +88,8 @@ def by_hand(url: str, change: Change) -> str:
 def in_order(changes: Sequence[Change]) -> list[Change]:
     """Own proxies go first, with their toxics; then toxics on others' proxies; then those come up again."""
     own = {c.proxy for c in changes if c.kind == "proxy"}
-    kinds = ("proxy", "toxic", "down")
     return sorted(
-        (c for c in changes if c.kind == "proxy" or c.proxy not in own), key=lambda c: kinds.index(c.kind)
+        (c for c in changes if c.kind == "proxy" or c.proxy not in own), key=lambda c: KINDS.index(c.kind)
     )
 
 
@@ -101,49 +115,66 @@ class Recovery:
 
 
 async def status(directory: Path | None = None) -> list[Leftover]:
-    """All runs, dead or going on, that have something in a Toxiproxy that is not their own."""
+    """All runs, dead or going on, that have something in a Toxiproxy that is not their own.
+
+    Whether a command has been undone cannot be seen, so it counts as remaining.
+    """
     found = []
     for entry in entries(directory):
+        remaining = []
         try:
-            async with Control(entry.url) as control:
-                remaining = tuple([c for c in entry.changes if not await is_undone(control, c)])
+            async with AsyncExitStack() as stack:
+                control: Control | None = None
+                for change in entry.changes:
+                    if change.kind != "run":
+                        if control is None:
+                            control = await stack.enter_async_context(Control(entry.url))
+                        if await is_undone(control, change):
+                            continue
+                    remaining.append(change)
         except FaultError as e:
             found.append(Leftover(entry, None, str(e)))
         else:
-            found.append(Leftover(entry, remaining))
+            found.append(Leftover(entry, tuple(remaining)))
     return found
 
 
-async def recover(url: str | None = None, directory: Path | None = None) -> list[Recovery]:
+async def recover(
+    url: str | None = None, directory: Path | None = None, *, commands: bool = True
+) -> list[Recovery]:
     """Take back exactly what dead runs have left, on the server at `url` or on all of them.
 
-    Runs that are going on are left alone. A journal goes once all of it is taken back.
+    Runs that are going on are left alone. Without `commands`, what was run stays as it is. A journal goes
+    once all of it is taken back.
     """
-    return [
-        recovery
-        for entry in entries(directory)
-        if not entry.alive and url in (None, entry.url)
-        for recovery in [await _recover(entry)]
-        if recovery is not None
-    ]
+    done = []
+    for entry in entries(directory):
+        if not entry.alive and url in (None, entry.url):
+            recovery = await _recover(entry, commands)
+            if recovery is not None:
+                done.append(recovery)
+    return done
 
 
-async def _recover(found: Entry) -> Recovery | None:
+async def _recover(found: Entry, commands: bool) -> Recovery | None:
     undone: list[Change] = []
     problems: list[str] = []
     try:
         with claimed(found) as entry:
             if entry is None:
                 return None
-            if entry.changes:
-                async with Control(entry.url) as control:
-                    for change in in_order(entry.changes):
-                        try:
-                            await undo_surely(control, change)
-                            undone.append(change)
-                        except FaultError as e:
-                            problems.append(f"{change}: {e}; by hand: {by_hand(entry.url, change)}")
-            if not problems:
+            changes = [c for c in in_order(entry.changes) if commands or c.kind != "run"]
+            async with AsyncExitStack() as stack:
+                control: Control | None = None
+                if any(c.kind != "run" for c in changes):
+                    control = await stack.enter_async_context(Control(entry.url))
+                for change in changes:
+                    try:
+                        await undo_surely(control, change)
+                        undone.append(change)
+                    except FaultError as e:
+                        problems.append(f"{change}: {e}; by hand: {by_hand(entry.url, change)}")
+            if not problems and len(changes) == len(in_order(entry.changes)):
                 forget(entry)
     except FaultError as e:
         problems.append(str(e))

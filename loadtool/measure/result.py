@@ -103,6 +103,7 @@ class FaultFigure:
     ended_s: float | None = None
     removed: bool = False  # verified by reading back
     problem: str = ""
+    output: str = ""  # the end of what a command wrote
 
 
 @dataclass(slots=True)

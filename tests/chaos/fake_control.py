@@ -84,6 +84,12 @@ class FakeControl:
         self.state[proxy] = replace(state, toxics=(*state.toxics, toxic))
         self._maybe_refuse(self.refuse_after, "add")
 
+    async def update_toxic(self, proxy: str, name: str, attributes: Mapping[str, int]) -> None:
+        await self._call(f"update {proxy} {name} {dict(attributes)}")
+        state = self._get(proxy)
+        toxics = tuple(replace(t, attributes=dict(attributes)) if t.name == name else t for t in state.toxics)
+        self.state[proxy] = replace(state, toxics=toxics)
+
     async def remove_toxic(self, proxy: str, name: str) -> None:
         await self._call(f"remove {proxy} {name}")
         state = self._get(proxy)

@@ -1,0 +1,125 @@
+"""Placements: how each kind of fault gets into place, what it does while it is there, and how it gets out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Final
+
+import trio
+
+from loadtool.chaos.command import Command
+from loadtool.chaos.control import Control
+from loadtool.chaos.fault import PlannedFault
+from loadtool.chaos.journal import Change
+from loadtool.chaos.rollback import undo_surely
+from loadtool.errors import FaultError
+
+RAMP_STEP_S: Final = 0.1
+
+
+class Placement(ABC):
+    """One fault on its way in and out. All of it raises FaultError."""
+
+    def __init__(self, plan: PlannedFault, change: Change) -> None:
+        self.plan = plan
+        self.change = change
+
+    @property
+    def output(self) -> str:
+        """What it wrote, if it is a command."""
+        return ""
+
+    @abstractmethod
+    async def place(self) -> None:
+        """Put it in place. Its change has been written down before."""
+
+    async def hold(self, since: float) -> None:
+        """What is to be done while it is in place, `since` on trio's clock; cancelled at its end."""
+        await trio.lowlevel.checkpoint()
+
+    @abstractmethod
+    async def take_out(self) -> None:
+        """Take it out and see that it is gone."""
+
+
+class ToxicPlacement(Placement):
+    """A toxic on a proxy. With a ramp its attributes grow in place, so that no connection drops."""
+
+    def __init__(self, plan: PlannedFault, change: Change, control: Control) -> None:
+        super().__init__(plan, change)
+        self._control = control
+
+    async def place(self) -> None:
+        assert self.plan.toxic is not None
+        await self._control.add_toxic(
+            self.change.proxy,
+            self.change.toxic,
+            self.plan.toxic,
+            self.plan.attributes_at(0 if self.plan.ramp_ns else 1),
+            stream=self.plan.stream,
+            toxicity=self.plan.toxicity,
+        )
+
+    async def hold(self, since: float) -> None:
+        if not self.plan.ramp_ns:
+            return
+        length = self.plan.ramp_ns / 1e9
+        step, last = 0, self.plan.attributes_at(0)
+        failure: FaultError | None = None
+        while step * RAMP_STEP_S < length:
+            step += 1
+            at = min(step * RAMP_STEP_S, length)
+            await trio.sleep_until(since + at)
+            attributes = self.plan.attributes_at(at / length)
+            if attributes == last:
+                continue
+            try:
+                await self._control.update_toxic(self.change.proxy, self.change.toxic, attributes)
+                last, failure = attributes, None
+            except FaultError as e:
+                failure = e  # the next step makes up for it, unless it was the last
+        if failure is not None:
+            raise failure
+
+    async def take_out(self) -> None:
+        await undo_surely(self._control, self.change)
+
+
+class DownPlacement(Placement):
+    """A proxy that is disabled: it refuses connections, and those that it had are closed."""
+
+    def __init__(self, plan: PlannedFault, change: Change, control: Control) -> None:
+        super().__init__(plan, change)
+        self._control = control
+
+    async def place(self) -> None:
+        await self._control.set_enabled(self.change.proxy, False)
+
+    async def take_out(self) -> None:
+        await undo_surely(self._control, self.change)
+
+
+class CommandPlacement(Placement):
+    """A command. If it still runs at the fault's end it is ended; then its `undo` is run."""
+
+    def __init__(self, plan: PlannedFault, change: Change, environment: Mapping[str, str] | None) -> None:
+        super().__init__(plan, change)
+        self._environment = environment
+        self._command: Command | None = None
+
+    @property
+    def output(self) -> str:
+        return self._command.output if self._command is not None else ""
+
+    async def place(self) -> None:
+        self._command = Command(self.plan.run, self.plan.directory, self._environment)
+
+    async def hold(self, since: float) -> None:
+        assert self._command is not None
+        await self._command.wait()
+
+    async def take_out(self) -> None:
+        if self._command is not None:
+            await self._command.stop()
+        await undo_surely(None, self.change, self._environment)

@@ -1,0 +1,183 @@
+"""What faults do while they are in place: ramps on virtual time, commands on the real clock."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from chaos_world import STORE, S, World, files, text_of
+from trio.testing import MockClock
+
+from loadtool.chaos.conductor import Conductor
+from loadtool.chaos.fault import RAMPED, PlannedFault
+from loadtool.chaos.journal import Change, Journal, entries
+from loadtool.chaos.rollback import recover
+from loadtool.profile.toxics import TOXICS
+
+# Ramps
+
+
+def ramped(toxic: str, attributes: dict[str, int], ramp: float, end: float = 10) -> PlannedFault:
+    return PlannedFault(
+        "r", "…", "store", toxic, 1 * S, int(end * S), attributes=attributes, ramp_ns=int(ramp * S)
+    )  # fmt: skip
+
+
+async def test_a_ramp_moves_attributes_in_place_and_no_connection_drops(autojump_clock: MockClock) -> None:
+    world = World(ramped("latency", {"latency": 200, "jitter": 3}, 0.5, end=3))
+    await world.run()
+    name = f"{STORE} loadtool-r1-r"
+    assert world.server.calls[:7] == [
+        (1.0, f"add {name} latency {{'latency': 0, 'jitter': 0}} downstream 1"),
+        (1.1, f"update {name} {{'latency': 40, 'jitter': 1}}"),
+        (1.2, f"update {name} {{'latency': 80, 'jitter': 1}}"),
+        (1.3, f"update {name} {{'latency': 120, 'jitter': 2}}"),
+        (1.4, f"update {name} {{'latency': 160, 'jitter': 2}}"),
+        (1.5, f"update {name} {{'latency': 200, 'jitter': 3}}"),
+        (3.0, f"remove {name}"),
+    ]
+    assert world.conductor.problems() == []
+
+
+async def test_a_ramp_that_is_longer_than_its_fault_ends_with_it(autojump_clock: MockClock) -> None:
+    world = World(ramped("bandwidth", {"rate": 1000}, 100, end=1.25))
+    await world.run()
+    name = f"{STORE} loadtool-r1-r"
+    assert world.server.calls[:4] == [
+        (1.0, f"add {name} bandwidth {{'rate': 1}} downstream 1"),
+        (1.2, f"update {name} {{'rate': 2}}"),
+        (1.25, f"remove {name}"),
+        (1.25, f"disable {STORE}"),
+    ]
+
+
+@pytest.mark.parametrize(("refused", "problem"), [(1, ""), (5, "did not take effect: cannot update ")])
+async def test_a_step_of_a_ramp_may_fail_but_not_the_last(
+    autojump_clock: MockClock, refused: int, problem: str
+) -> None:
+    world = World(ramped("latency", {"latency": 200}, 0.5, end=3))
+    world.server.refuse["update"] = refused
+    await world.run()
+    (figure,) = world.conductor.figures()
+    assert figure.removed
+    assert figure.problem.startswith(problem)
+    assert bool(world.conductor.problems()) == bool(problem)
+
+
+@pytest.mark.parametrize("toxic", list(RAMPED))
+def test_a_ramp_begins_at_values_that_a_server_survives_and_ends_at_the_full_ones(toxic: str) -> None:
+    attributes = dict.fromkeys(TOXICS[toxic], 50)
+    plan = ramped(toxic, attributes, 1)
+    assert plan.attributes_at(1) == attributes
+    start = plan.attributes_at(0)
+    assert all(start[name] >= TOXICS[toxic][name].least for name in attributes)
+    assert {n for n in attributes if start[n] != 50} == set(RAMPED[toxic])
+
+
+# Commands
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process is gone, or a zombie, within ten seconds."""
+    for _ in range(1000):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+async def play_command(tmp_path: Path, journal: Journal | None = None, **fields: Any) -> Conductor:
+    """A `run:` fault of a tenth of a second, from start to teardown, on the real clock."""
+    fault = PlannedFault("cmd", "a command", "", None, 0, S // 10, directory=str(tmp_path), **fields)
+    conductor = Conductor(None, {}, [fault], journal, lambda event: None, "r1")
+    assert await conductor.open_proxies() == {}
+    try:
+        await conductor.run(trio.current_time())
+    finally:
+        await conductor.teardown()
+    return conductor
+
+
+async def test_a_command_is_run_and_undone_and_its_output_kept(tmp_path: Path) -> None:
+    conductor = await play_command(
+        tmp_path, run="echo on > state; echo said; echo it >&2", undo=("cp", "state", "was")
+    )  # fmt: skip
+    (figure,) = conductor.figures()
+    assert (figure.toxic, figure.removed, figure.output) == ("run", True, "said\nit\n")
+    assert conductor.problems() == []
+    assert text_of(tmp_path / "was") == "on\n"
+
+
+async def test_a_command_that_goes_on_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    conductor = await play_command(tmp_path, run="sleep 600 & echo $! > pid; wait", undo="touch undone")
+    assert conductor.problems() == []
+    assert (tmp_path / "undone") in files(tmp_path)
+    assert await trio.to_thread.run_sync(is_gone, int(text_of(tmp_path / "pid")))
+
+
+async def test_a_command_that_fails_is_a_problem_and_is_undone_all_the_same(tmp_path: Path) -> None:
+    conductor = await play_command(tmp_path, run="echo no such container; exit 4", undo="touch undone")
+    assert conductor.problems() == [
+        "fault cmd did not take effect: the command 'echo no such container; exit 4' failed"
+        " (exit code 4: no such container)"
+    ]
+    assert (tmp_path / "undone") in files(tmp_path)
+    assert conductor.figures()[0].removed
+
+
+async def test_a_command_that_cannot_be_started_is_a_problem(tmp_path: Path) -> None:
+    conductor = await play_command(tmp_path, run=("/no/such/program",))
+    (problem,) = conductor.problems()
+    assert problem.startswith(
+        "fault cmd did not take effect: the command '/no/such/program' failed (exit code"
+    )
+    assert "No such file or directory" in problem
+
+
+async def test_an_undo_that_fails_says_what_to_do_and_stays_in_the_journal(tmp_path: Path) -> None:
+    with Journal("", "r1", tmp_path / "j") as journal:
+        conductor = await play_command(tmp_path, journal, run="true", undo="echo stuck; exit 1")
+    undo = "the command 'echo stuck; exit 1' failed (exit code 1: stuck)"
+    by_hand = f"to take it out by hand: (cd {tmp_path} && echo stuck; exit 1)"
+    assert conductor.problems() == [
+        f"fault cmd could not be removed: {undo}; {by_hand}",
+        f"the command of fault loadtool-r1-cmd was not removed: {undo}; {by_hand}",
+    ]
+    (entry,) = entries(tmp_path / "j")
+    assert entry.changes == (
+        Change("run", toxic="loadtool-r1-cmd", undo="echo stuck; exit 1", directory=str(tmp_path)),
+    )
+
+
+async def test_a_cancelled_run_undoes_its_commands(tmp_path: Path) -> None:
+    fault = PlannedFault(
+        "c", "…", "", None, 0, 3600 * S, run="true", undo="touch undone", directory=str(tmp_path)
+    )
+    started = trio.Event()
+    conductor = Conductor(None, {}, [fault], None, lambda event: started.set(), "r1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        await started.wait()
+        nursery.cancel_scope.cancel()
+    await conductor.teardown()
+    assert files(tmp_path) == [tmp_path / "undone"]
+    assert conductor.problems() == []
+
+
+async def test_recovery_runs_the_undo_of_a_killed_run_but_the_next_run_does_not(tmp_path: Path) -> None:
+    directory = tmp_path / "j"
+    with Journal("", "r1", directory) as journal:
+        journal.record(Change("run", toxic="c", undo=("touch", "undone"), directory=str(tmp_path)))
+    (recovery,) = await recover(None, directory, commands=False)
+    assert recovery.undone == ()
+    assert len(entries(directory)) == 1
+    (recovery,) = await recover(None, directory)
+    assert len(recovery.undone) == 1
+    assert (tmp_path / "undone") in files(tmp_path)
+    assert entries(directory) == []
