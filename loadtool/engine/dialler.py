@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,15 +45,18 @@ class Dialler:
         tls: ssl.SSLContext | None = None,
         server_name: str = "",
         source: Sequence[str] = (),
+        new_socket: Callable[[int, int], socket.socket] = socket.socket,
     ) -> None:
-        """`source`: local addresses that connections leave from, in turn."""
+        """`source`: local addresses that connections leave from, in turn. `new_socket`: makes them all."""
         self.not_before = 0  # no dial before this moment: something ran out
         self.local: dict[str, int] = {}  # what ran out, how often; since the last frame
+        self.lacking = ""  # why the last dial was not even begun, in words
         self._addresses = addresses
         self._poller = poller
         self._tls = tls
         self._server_name = server_name
         self._sources = list(source)
+        self._new_socket = new_socket
         self._session: ssl.SSLSession | None = None  # shared: reading it from a socket copies it
 
     def dial(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Connection | Failure:
@@ -64,7 +67,7 @@ class Dialler:
             tried = [*tried, address]
             sock: socket.socket | None = None
             try:
-                sock = socket.socket(address.family, socket.SOCK_STREAM)
+                sock = self._new_socket(address.family, socket.SOCK_STREAM)
                 sock.setblocking(False)
                 if address.family in (socket.AF_INET, socket.AF_INET6):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -83,6 +86,7 @@ class Dialler:
                 if failure.local or len(tried) >= len(self._addresses):
                     return failure
                 continue
+            self.lacking = ""
             connection = Connection(sock, address, now)
             connection.tried = tried
             connection.arrival = arrival
@@ -104,8 +108,10 @@ class Dialler:
                 server_hostname=self._server_name,
                 do_handshake_on_connect=False,
                 session=self._session,
+                # A connection that ends without TLS's own goodbye may have been cut by anyone.
+                suppress_ragged_eofs=False,
             )
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, MemoryError) as e:
             return self._failure(e, HANDSHAKING, connection.address, now)
         return None
 
@@ -125,7 +131,7 @@ class Dialler:
         except ssl.SSLWantWriteError:
             self.want(connection, READ | WRITE)
             return False
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, MemoryError) as e:
             return self._failure(e, HANDSHAKING, connection.address, now)
         return True
 
@@ -164,6 +170,7 @@ class Dialler:
         outcome = classify(error, stage)
         if outcome == LOCAL:
             self.ran_out(error)
+            self.lacking = describe(error)
             self.not_before = now + BACK_OFF_NS
         elif stage == CONNECTING:
             self._addresses.failed(address, now)

@@ -1,7 +1,7 @@
-"""What an exception of a socket means for an arrival: the classification table.
+"""What an exception of a socket, of TLS or of the parser means for an arrival: the classification table.
 
-Anything that ran out on this machine has a row in `LOCAL_ERRNOS` and is never blamed on the target; the other
-OSErrors mean what their stage says; anything else has a row by class.
+A class has a row in `BY_CLASS`, by the stage at which it came. What ran out on this machine has one in
+`LOCAL_ERRNOS` or `LOCAL_REASONS` and is never blamed on the target.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Final
+
+import httptools
 
 from loadtool.engine.http1 import ProtocolError
 from loadtool.measure.outcome import CONNECT, DNS, PROTOCOL, RESET, TLS
@@ -18,23 +21,45 @@ from loadtool.measure.outcome import CONNECT, DNS, PROTOCOL, RESET, TLS
 LOCAL: Final = -1
 NOT_NOW: Final = -2  # nothing ran out and nothing is wrong: try again a little later
 
-# errnos of a resource of this machine (files, ports, memory, buffers) that ran out
-LOCAL_ERRNOS: Final = frozenset(
-    (
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.EADDRNOTAVAIL,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-        errno.EAGAIN,
-        errno.EADDRINUSE,
-    )
-)
-
-# What each stage makes of an OSError that is not local.
+# The stages of a connection, and what each makes of an OSError that is not local.
 CONNECTING: Final = CONNECT
 HANDSHAKING: Final = TLS
 EXCHANGING: Final = RESET
+STAGES: Final = (CONNECTING, HANDSHAKING, EXCHANGING)
+
+# errnos of a resource of this machine that ran out
+LOCAL_ERRNOS: Final = frozenset(
+    (
+        errno.EMFILE,  # open files
+        errno.ENFILE,
+        errno.EADDRNOTAVAIL,  # ports
+        errno.EADDRINUSE,
+        errno.EAGAIN,
+        errno.ENOBUFS,  # memory of the kernel
+        errno.ENOMEM,
+        errno.ENOSPC,  # places in epolls
+    )
+)
+# ... and what OpenSSL calls that
+LOCAL_REASONS: Final[Mapping[str, str]] = {"MALLOC_FAILURE": "ENOMEM"}
+
+
+def _always(outcome: int) -> Mapping[int, int]:
+    return dict.fromkeys(STAGES, outcome)
+
+
+# Class -> stage -> outcome; the first row that fits. SSLCertVerificationError is an OSError and a ValueError.
+BY_CLASS: Final[tuple[tuple[type[BaseException], Mapping[int, int]], ...]] = (
+    (ssl.SSLError, {CONNECTING: TLS, HANDSHAKING: TLS, EXCHANGING: RESET}),
+    (ProtocolError, _always(PROTOCOL)),
+    (httptools.HttpParserError, _always(PROTOCOL)),
+    (httptools.HttpParserUpgrade, _always(PROTOCOL)),
+    (socket.gaierror, _always(DNS)),
+    (socket.herror, _always(DNS)),
+    (OSError, {stage: stage for stage in STAGES}),
+    (MemoryError, _always(LOCAL)),
+    (ValueError, _always(TLS)),  # UnicodeError, too: a server name that TLS can't ask for
+)
 
 
 def classify(error: BaseException, stage: int) -> int:
@@ -42,37 +67,42 @@ def classify(error: BaseException, stage: int) -> int:
 
     Raises the error itself if it has no row: that is a bug and must be seen.
     """
-    # SSLCertVerificationError is an OSError and a ValueError, so TLS comes first.
-    if isinstance(error, ssl.SSLError):
-        return TLS if stage == HANDSHAKING else RESET
-    if isinstance(error, ProtocolError):
-        return PROTOCOL
-    if isinstance(error, OSError):
-        if isinstance(error, socket.gaierror):
-            return DNS
-        if error.errno in LOCAL_ERRNOS:
-            return LOCAL
-        return stage
-    if isinstance(error, MemoryError):
+    if local_name(error):
         return LOCAL
+    for class_, outcomes in BY_CLASS:
+        if isinstance(error, class_):
+            return outcomes[stage]
     raise error
 
 
 def local_name(error: BaseException) -> str:
-    """The name under which a local failure is counted, such as EMFILE."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return errno.errorcode.get(error.errno, str(error.errno))
-    return "ENOMEM"
+    """The name under which a local failure is counted, such as EMFILE; empty if it is none."""
+    if isinstance(error, MemoryError):
+        return "ENOMEM"
+    if isinstance(error, ssl.SSLError):  # its errno is OpenSSL's
+        return LOCAL_REASONS.get(_reason(error), "")
+    if isinstance(error, OSError) and error.errno in LOCAL_ERRNOS:
+        return errno.errorcode[error.errno]
+    return ""
 
 
 def describe(error: BaseException) -> str:
     """The error in words for an example."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate not accepted: {error.verify_message}"
+        return f"certificate not accepted: {getattr(error, 'verify_message', '') or error}"
+    if isinstance(error, ssl.SSLEOFError):
+        return "TLS: the connection was closed without a close_notify"
     if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error.args[-1]}"
+        return f"TLS: {_reason(error) or (error.args[-1] if error.args else type(error).__name__)}"
+    if isinstance(error, MemoryError):
+        return "Cannot allocate memory (ENOMEM)"
     if isinstance(error, OSError) and error.errno is not None:
         name = errno.errorcode.get(error.errno, "")
         text = os.strerror(error.errno)
         return f"{text} ({name})" if name else text
     return str(error) or type(error).__name__
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's name of what went wrong; empty for an error that Python's ssl module made up itself."""
+    return getattr(error, "reason", None) or ""

@@ -154,7 +154,7 @@ class Ledger:
         return text
 
     def _quoted(self, text: str, limit: int) -> str:
-        """The first characters of what the target said, masked before it is cut, with no half secret at its end."""
+        """The first characters of what the target said: masked first, as a cut could leave half a secret."""
         text = self._masked(text)
         for secret in self._secrets:
             for n in range(len(secret) - 1, HALF_SECRET - 1, -1):

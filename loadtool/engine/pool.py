@@ -111,6 +111,11 @@ class Pool:
         self._poller.forget(connection.fd)
         connection.sock.close()
         connection.answer.close()
+        connection.arrival = None  # it may lie in the heap until its deadline
+        connection.rest = b""
+        if len(self._expiry) > 64 + 2 * len(self.connections):
+            self._expiry[:] = [entry for entry in self._expiry if entry[2].state != CLOSED]
+            heapq.heapify(self._expiry)
         if self._idle_closed > 64 and 2 * self._idle_closed > len(self._idle):
             self._idle = [c for c in self._idle if c.state == IDLE]
             self._idle_closed = 0

@@ -24,7 +24,6 @@ from loadtool.measure.outcome import H_CONNECT, H_LAG, H_QUEUED, H_TLS, PROTOCOL
 
 RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from the poller
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_NO_SLOT = "no connection was free before the timeout"
 
 
 class Traffic:
@@ -104,7 +103,8 @@ class Traffic:
         """Expire what has waited too long, and open connections that are missing."""
         pending = self.pending
         while pending and pending[0].give_up <= now:
-            self._ledger.unsent(pending.popleft(), now, _NO_SLOT)
+            arrival = pending.popleft()
+            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
         for connection in self.pool.expired(now):
             self._expire(connection)
         self.pool.reconnect(now)
@@ -141,8 +141,18 @@ class Traffic:
         pending = self.pending
         pool = self.pool
         while pool.dialling < len(pending) and pool.may_open(now):
-            pending[pool.dialling].dialled = now
+            arrival = pending[pool.dialling]
+            before = pool.dialling
             self._open(now, None, [])
+            if pool.dialling > before:
+                arrival.dialled = now
+
+    def _why_unsent(self, arrival: Arrival) -> str:
+        if arrival.dialled:
+            return "the connection opened for it was not ready before the timeout"
+        if self._dialler.lacking:
+            return f"this machine could open no connection: {self._dialler.lacking}"
+        return "no connection was free before the timeout"
 
     def _take_pending(self, connection: Connection, now: int) -> None:
         """Give a connection that has become free to whoever has waited longest, else to the stack."""
@@ -150,7 +160,7 @@ class Traffic:
         while pending:
             arrival = pending.popleft()
             if arrival.give_up <= now:
-                self._ledger.unsent(arrival, now, _NO_SLOT)
+                self._ledger.unsent(arrival, now, self._why_unsent(arrival))
                 continue
             self._ledger.settle_wait(arrival, now)
             self._send(connection, arrival, now)
@@ -175,8 +185,13 @@ class Traffic:
             n = connection.sock.send(data)
         except _AGAIN:
             n = 0
-        except OSError as e:
-            self._broken(connection, e)
+        except (OSError, MemoryError) as e:
+            if connection.served or classify(e, EXCHANGING) == LOCAL:
+                self._broken(connection, e)
+            else:
+                # It may have said why before it closed, as servers do that turn connections away.
+                connection.cut = True
+                self._read(connection)
             return
         if n < len(data):
             connection.rest = data[n:]
@@ -187,7 +202,10 @@ class Traffic:
             n = connection.sock.send(connection.rest)
         except _AGAIN:
             return
-        except OSError:
+        except (OSError, MemoryError) as e:
+            if classify(e, EXCHANGING) == LOCAL:
+                self._broken(connection, e)
+                return
             # The peer takes no more, but may have answered before it stopped: the read will tell.
             connection.cut = True
             n = len(connection.rest)
@@ -273,7 +291,7 @@ class Traffic:
             if connection.cut:
                 self._broken(connection, None)
             return
-        except OSError as e:
+        except (OSError, MemoryError) as e:
             self._broken(connection, e)
             return
         now = clock()
@@ -287,6 +305,9 @@ class Traffic:
             connection.first = now
         try:
             complete = answer.feed(data)
+        except MemoryError as e:
+            self._broken(connection, e)
+            return
         except ProtocolError as e:
             arrival = connection.arrival
             assert arrival is not None
@@ -301,6 +322,10 @@ class Traffic:
         assert arrival is not None
         answer = connection.answer
         self._ledger.answered(arrival, answer, connection.sent, now, connection.first)
+        if answer.body_length or answer.starved:
+            if answer.starved:
+                self._dialler.ran_out_of("ENOMEM")
+            answer.drop_body()
         connection.served += 1
         if connection.served == 1:
             self._dialler.remember_session(connection)
@@ -322,15 +347,18 @@ class Traffic:
             pass  # a reset of a connection that nobody waits for concerns nobody
         self.pool.close(connection)
 
-    def _broken(self, connection: Connection, error: OSError | None) -> None:
+    def _broken(self, connection: Connection, error: OSError | MemoryError | None) -> None:
         """The connection ended before the answer did (`error` None: end of file)."""
         arrival = connection.arrival
         assert arrival is not None
         self.pool.close(connection)
         now = clock()
+        started = connection.answer.started
+        where = "in the middle of the answer" if started else "before an answer came"
         if error is not None and classify(error, EXCHANGING) == LOCAL:
             self._dialler.ran_out(error)
-        started = connection.answer.started
+            self._ledger.fail(arrival, TIMEOUT, f"this machine gave up {where}: {describe(error)}")
+            return
         if connection.served > 0 and not started and not arrival.resent and arrival.give_up > now:
             # The server closed it just as we wrote: once more on a fresh one, as browsers do.
             arrival.resent = True
@@ -338,16 +366,18 @@ class Traffic:
             self._open(now, arrival, [])
             return
         what = describe(error) if error is not None else "the connection was closed"
-        where = "in the middle of the answer" if started else "before an answer came"
         self._ledger.fail(arrival, RESET, f"{connection.address}: {what} {where}")
 
     def _expire(self, connection: Connection) -> None:
         """Its deadline has come."""
         arrival, state = connection.arrival, connection.state
+        # TLS does not say how much of a request has left; that the kernel took nothing is not to be expected.
+        untouched = arrival is not None and len(connection.rest) == len(arrival.data)
+        untouched = untouched and not isinstance(connection.sock, ssl.SSLSocket)
         self.pool.close(connection)
         if arrival is None:
             return  # of a dial for all: those who wait for it have timeouts of their own
-        if state != BUSY or len(connection.rest) == len(arrival.data):
+        if state != BUSY or untouched:
             self._ledger.fail(arrival, UNSENT, "the timeout expired before its first byte left")
         elif connection.answer.started:
             self._ledger.fail(arrival, TIMEOUT, "the answer was incomplete when the timeout expired")
