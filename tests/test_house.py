@@ -172,7 +172,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.split(r"[<>=~! ]", text)[0] for text in project["dependencies"]}
+    declared = {re.split(r"[<>=~!\[ ]", text)[0] for text in project["dependencies"]}
     imported = {name.split(".")[0] for path in modules() for _, name in imports(path)}
     foreign = imported - sys.stdlib_module_names - {"loadtool"}
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} == declared

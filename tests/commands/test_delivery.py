@@ -10,6 +10,7 @@ import pytest
 from loadtool import cli, run
 from loadtool.errors import OutputError
 from loadtool.measure.result import Engine, Result, SloFigure
+from loadtool.report.formats import FORMATS
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,14 @@ def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     words = "spike -p p.yaml -q --workers 3 --toxiproxy http://t:1 --allow-host a --allow-host b --out o"
     assert cli.main(words.split()) == 0
     assert running.options == run.RunOptions(3, "http://t:1", ("a", "b"), Path("o"))
+
+
+@pytest.mark.parametrize("command", ["spike", "report"])
+def test_every_format_of_the_table_has_its_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([command, "--help"])
+    files = capsys.readouterr().out.partition("Files to write:")[2].partition("\n\n")[0]
+    offered = {word for word in files.split() if word.startswith("--")} - {"--out"}
+    assert offered == {f.option for f in FORMATS.values()}
 
 
 @pytest.mark.parametrize("name", ["json", "junit", "markdown"])
