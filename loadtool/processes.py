@@ -164,7 +164,7 @@ class Child:
         return code
 
     async def rest_of_output(self, patience_s: float = 0.2) -> None:
-        """After its end, wait until `stderr_tail` has all of it, unless what it left behind holds the pipe."""
+        """After its end, wait until `stderr_tail` has all; what it left behind may hold the pipe open."""
         await trio.to_thread.run_sync(self._tail.join, patience_s)
 
     def kill(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,22 +93,36 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-async def play_command(tmp_path: Path, journal: Journal | None = None, **fields: Any) -> Conductor:
-    """A `run:` fault of a tenth of a second, from start to teardown, on the real clock."""
-    fault = PlannedFault("cmd", "a command", "", None, 0, S // 10, directory=str(tmp_path), **fields)
+async def play_command(
+    until: Callable[[Conductor], bool], directory: Path, journal: Journal | None = None, **fields: Any
+) -> Conductor:
+    """A `run:` fault without end that is cut short once `until` is true, and then torn down."""
+    fault = PlannedFault("cmd", "a command", "", None, 0, 3600 * S, directory=str(directory), **fields)
     conductor = Conductor(None, {}, [fault], journal, lambda event: None, "r1")
     assert await conductor.open_proxies() == {}
-    try:
-        await conductor.run(trio.current_time())
-    finally:
-        await conductor.teardown()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        for _ in range(2000):
+            if until(conductor):
+                break
+            await trio.sleep(0.01)
+        assert until(conductor)
+        nursery.cancel_scope.cancel()
+    await conductor.teardown()
     return conductor
 
 
+def has_failed(conductor: Conductor) -> bool:
+    return bool(conductor.problems())
+
+
+def has_said(words: str) -> Callable[[Conductor], bool]:
+    return lambda conductor: words in conductor.figures()[0].output
+
+
 async def test_a_command_is_run_and_undone_and_its_output_kept(tmp_path: Path) -> None:
-    conductor = await play_command(
-        tmp_path, run="echo on > state; echo said; echo it >&2", undo=("cp", "state", "was")
-    )  # fmt: skip
+    script = "echo on > state; echo said; echo it >&2"
+    conductor = await play_command(has_said("it"), tmp_path, run=script, undo=("cp", "state", "was"))
     (figure,) = conductor.figures()
     assert (figure.toxic, figure.removed, figure.output) == ("run", True, "said\nit\n")
     assert conductor.problems() == []
@@ -115,14 +130,28 @@ async def test_a_command_is_run_and_undone_and_its_output_kept(tmp_path: Path) -
 
 
 async def test_a_command_that_goes_on_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    conductor = await play_command(tmp_path, run="sleep 600 & echo $! > pid; wait", undo="touch undone")
+    script = "sleep 600 & echo $! > pid; echo ready; wait"
+    conductor = await play_command(has_said("ready"), tmp_path, run=script, undo="touch undone")
     assert conductor.problems() == []
     assert (tmp_path / "undone") in files(tmp_path)
     assert await trio.to_thread.run_sync(is_gone, int(text_of(tmp_path / "pid")))
 
 
+async def test_a_command_is_ended_and_undone_at_the_end_of_its_fault(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    fault = PlannedFault(
+        "c", "…", "", None, 0, S // 10, run="sleep 600", undo="touch undone", directory=where
+    )
+    conductor = Conductor(None, {}, [fault], None, lambda event: None, "r1")
+    await conductor.run(trio.current_time())
+    assert files(tmp_path) == [tmp_path / "undone"]
+    assert conductor.problems() == []
+    assert conductor.figures()[0].removed
+
+
 async def test_a_command_that_fails_is_a_problem_and_is_undone_all_the_same(tmp_path: Path) -> None:
-    conductor = await play_command(tmp_path, run="echo no such container; exit 4", undo="touch undone")
+    script = "echo no such container; exit 4"
+    conductor = await play_command(has_failed, tmp_path, run=script, undo="touch undone")
     assert conductor.problems() == [
         "fault cmd did not take effect: the command 'echo no such container; exit 4' failed"
         " (exit code 4: no such container)"
@@ -132,42 +161,26 @@ async def test_a_command_that_fails_is_a_problem_and_is_undone_all_the_same(tmp_
 
 
 async def test_a_command_that_cannot_be_started_is_a_problem(tmp_path: Path) -> None:
-    conductor = await play_command(tmp_path, run=("/no/such/program",))
-    (problem,) = conductor.problems()
-    assert problem.startswith(
-        "fault cmd did not take effect: the command '/no/such/program' failed (exit code"
-    )
-    assert "No such file or directory" in problem
+    conductor = await play_command(has_failed, tmp_path, run=("/no/such/program",))
+    assert conductor.problems() == [
+        "fault cmd did not take effect: the command '/no/such/program' failed"
+        " (exit code 1: cannot start /no/such/program: No such file or directory)"
+    ]
 
 
 async def test_an_undo_that_fails_says_what_to_do_and_stays_in_the_journal(tmp_path: Path) -> None:
     with Journal("", "r1", tmp_path / "j") as journal:
-        conductor = await play_command(tmp_path, journal, run="true", undo="echo stuck; exit 1")
-    undo = "the command 'echo stuck; exit 1' failed (exit code 1: stuck)"
-    by_hand = f"to take it out by hand: (cd {tmp_path} && echo stuck; exit 1)"
+        conductor = await play_command(
+            has_said("on"), tmp_path, journal, run="echo on", undo="echo stuck; exit 1"
+        )
     assert conductor.problems() == [
-        f"fault cmd could not be removed: {undo}; {by_hand}",
-        f"the command of fault loadtool-r1-cmd was not removed: {undo}; {by_hand}",
+        "the command of fault loadtool-r1-cmd was not removed: the command 'echo stuck; exit 1' failed"
+        f" (exit code 1: stuck); to take it out by hand: (cd {tmp_path} && echo stuck; exit 1)"
     ]
     (entry,) = entries(tmp_path / "j")
     assert entry.changes == (
         Change("run", toxic="loadtool-r1-cmd", undo="echo stuck; exit 1", directory=str(tmp_path)),
     )
-
-
-async def test_a_cancelled_run_undoes_its_commands(tmp_path: Path) -> None:
-    fault = PlannedFault(
-        "c", "…", "", None, 0, 3600 * S, run="true", undo="touch undone", directory=str(tmp_path)
-    )
-    started = trio.Event()
-    conductor = Conductor(None, {}, [fault], None, lambda event: started.set(), "r1")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(conductor.run, trio.current_time())
-        await started.wait()
-        nursery.cancel_scope.cancel()
-    await conductor.teardown()
-    assert files(tmp_path) == [tmp_path / "undone"]
-    assert conductor.problems() == []
 
 
 async def test_recovery_runs_the_undo_of_a_killed_run_but_the_next_run_does_not(tmp_path: Path) -> None:
