@@ -84,4 +84,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ProfileError) as e:
             read_rows(tmp_path / name)
-        assert str(e.value) == f"{tmp_path / name}: {reason}"
+        shown = str(tmp_path / name).replace("\0", r"\x00")
+        assert str(e.value) == f"{shown}: {reason}"
