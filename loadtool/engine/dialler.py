@@ -51,13 +51,13 @@ class Dialler:
         self.not_before = 0  # no dial before this moment: something ran out
         self.local: dict[str, int] = {}  # what ran out, how often; since the last frame
         self.lacking = ""  # why the last dial was not even begun, in words
+        self.session: ssl.SSLSession | None = None  # shared: reading it from a socket copies it
         self._addresses = addresses
         self._poller = poller
         self._tls = tls
         self._server_name = server_name
         self._sources = list(source)
         self._new_socket = new_socket
-        self._session: ssl.SSLSession | None = None  # shared: reading it from a socket copies it
 
     def dial(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Connection | Failure:
         """Begin to connect. `arrival`: the only one that may use the connection; None: anyone."""
@@ -67,12 +67,7 @@ class Dialler:
             tried = [*tried, address]
             sock: socket.socket | None = None
             try:
-                sock = self._new_socket(address.family, socket.SOCK_STREAM)
-                sock.setblocking(False)
-                if address.family in (socket.AF_INET, socket.AF_INET6):
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    if self._sources:
-                        self._bind(sock)
+                sock = self.new_socket(address)
                 try:
                     sock.connect(address.sockaddr)
                 except BlockingIOError as e:
@@ -82,7 +77,7 @@ class Dialler:
             except (OSError, MemoryError) as e:
                 if sock is not None:
                     sock.close()
-                failure = self._failure(e, CONNECTING, address, now)
+                failure = self.failure(e, CONNECTING, address, now)
                 if failure.local or len(tried) >= len(self._addresses):
                     return failure
                 continue
@@ -92,11 +87,25 @@ class Dialler:
             connection.arrival = arrival
             return connection
 
+    def new_socket(self, address: Address) -> socket.socket:
+        """A non-blocking socket for this address, bound to the next source. Raises OSError or MemoryError."""
+        sock = self._new_socket(address.family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            if address.family in (socket.AF_INET, socket.AF_INET6):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._sources:
+                    self._bind(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
     def connected(self, connection: Connection, now: int) -> Failure | None:
         """The connect has ended. None: it worked, and with TLS the handshake has begun."""
         number = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
-            return self._failure(OSError(number, ""), CONNECTING, connection.address, now)
+            return self.failure(OSError(number, ""), CONNECTING, connection.address, now)
         if self._tls is None:
             return None
         connection.begun = now
@@ -107,12 +116,12 @@ class Dialler:
                 connection.sock,
                 server_hostname=self._server_name,
                 do_handshake_on_connect=False,
-                session=self._session,
+                session=self.session,
                 # A connection that ends without TLS's own goodbye may have been cut by anyone.
                 suppress_ragged_eofs=False,
             )
         except (OSError, ValueError, MemoryError) as e:
-            return self._failure(e, HANDSHAKING, connection.address, now)
+            return self.failure(e, HANDSHAKING, connection.address, now)
         return None
 
     def others_left(self, connection: Connection) -> bool:
@@ -132,14 +141,14 @@ class Dialler:
             self.want(connection, READ | WRITE)
             return False
         except (OSError, ValueError, MemoryError) as e:
-            return self._failure(e, HANDSHAKING, connection.address, now)
+            return self.failure(e, HANDSHAKING, connection.address, now)
         return True
 
     def remember_session(self, connection: Connection) -> None:
         """Keep the TLS session of a connection that has had an answer: with TLS 1.3 it comes after one."""
         sock = connection.sock
-        if isinstance(sock, ssl.SSLSocket) and (self._session is None or not sock.session_reused):
-            self._session = sock.session
+        if isinstance(sock, ssl.SSLSocket) and (self.session is None or not sock.session_reused):
+            self.session = sock.session
 
     def want(self, connection: Connection, flags: int) -> None:
         """Register for these events, if it is not so already."""
@@ -156,14 +165,8 @@ class Dialler:
         """Count something of this machine, or of the profile, that failed before the target was asked."""
         self.local[name] = self.local.get(name, 0) + 1
 
-    def _bind(self, sock: socket.socket) -> None:
-        source = self._sources.pop(0)
-        self._sources.append(source)
-        if sys.platform == "linux":
-            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-        sock.bind((source, 0))
-
-    def _failure(self, error: BaseException, stage: int, address: Address, now: int) -> Failure:
+    def failure(self, error: BaseException, stage: int, address: Address, now: int) -> Failure:
+        """What an error means at this stage. Remembers what it says of the address or of this machine."""
         if isinstance(error, BlockingIOError) and address.family == socket.AF_UNIX:
             self.not_before = now + SOON_NS
             return Failure(NOT_NOW, f"{address}: its queue of connections is full")
@@ -175,3 +178,10 @@ class Dialler:
         elif stage == CONNECTING:
             self._addresses.failed(address, now)
         return Failure(outcome, f"{address}: {describe(error)}")
+
+    def _bind(self, sock: socket.socket) -> None:
+        source = self._sources.pop(0)
+        self._sources.append(source)
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((source, 0))

@@ -169,6 +169,15 @@ class Answer:
             self._parser = None
         return self.complete
 
+    def adopt(self, status: int, head: bytes) -> None:
+        """Take the status and head of an answer that another reader takes apart; `on_body` takes its body.
+
+        What stands behind the head's empty line is the beginning of the body, for an example.
+        """
+        self.started = self.head_done = True
+        self.status = status
+        self._head = head
+
     def reusable(self) -> bool:
         """Whether another request may follow on the connection."""
         return self.complete and self.keep_alive and not self.extra
