@@ -166,8 +166,7 @@ def _as_written(item: Any, loc: tuple[int | str, ...]) -> Path:
     """
     path: list[int | str] = []
     for element in loc:
-        alone = isinstance(element, int) and not isinstance(item, list)
-        if element == "[key]" or alone or not isinstance(item, list | dict):
+        if element == "[key]" or not isinstance(item, list if isinstance(element, int) else dict):
             break
         path.append(element)
         item = get(item, (element,))
