@@ -165,57 +165,14 @@ def test_every_profile_loads_and_reads_back(profile: dict[str, Any]) -> None:
 
 
 KEYS = [
-    "rate",
-    "for",
-    "name",
-    "get",
-    "json",
-    "target",
-    "phases",
-    "slos",
-    "faults",
-    "at",
-    "x-a",
-    "data",
-    "client",
-    "setup",
-    "headers",
-]
+    "rate", "for", "name", "get", "json", "target", "phases", "slos", "faults", "at", "x-a", "data",
+    "client", "setup", "headers",
+]  # fmt: skip
 MARKS = [
-    "{",
-    "}",
-    "[",
-    "]",
-    ":",
-    "-",
-    "&a",
-    "*a",
-    "<<:",
-    "!!int",
-    "'",
-    '"',
-    "|",
-    ">",
-    "%",
-    "{{",
-    "}}",
-    "{{row.x}}",
-    "${A}",
-    "${A",
-    "$$",
-    "~",
-    "-5",
-    "1e999",
-    ".nan",
-    "0x",
-    "?",
-    "---",
-    "...",
-    "#",
-    ",",
-    "@",
-    "`",
-]
+    "{", "}", "[", "]", ":", "-", "&a", "*a", "<<:", "!!int", "'", '"', "|", ">", "%", "{{", "}}",
+    "{{row.x}}", "${A}", "${A", "$$", "~", "-5", "1e999", ".nan", "0x", "?", "---", "...", "#", ",",
+    "@", "`",
+]  # fmt: skip
 SCRAPS = st.sampled_from(
     [*KEYS, *MARKS, ": ", "- ", "\n", "\n  ", "\t", "\x00", "\u2028", "9" * 400, "---\n"]
 )
@@ -291,34 +248,13 @@ def test_any_bytes_are_a_profile_or_told_to_be_none(content: bytes) -> None:
         assert all(str(m).isprintable() for m in e.value.mistakes)
 
 
-PATHS = st.sampled_from(
-    [
-        "phases",
-        "phases.0",
-        "phases.spike.rate",
-        "phases[1].for",
-        "requests.0",
-        "requests.browse.json",
-        "client",
-        "client.timeout",
-        "slos",
-        "faults.slow-store.at",
-        "faults.0.latency",
-        "slos.0",
-        "headers.Authorization",
-        "headers",
-        "data",
-        "data.row",
-        "data.row.file",
-        "x",
-        ".",
-        "a.b.c",
-        "proxies.store",
-        "seed",
-        "target",
-        "name",
-    ]
-)
+PLACES = [
+    "phases", "phases.0", "phases.spike.rate", "phases[1].for", "requests.0", "requests.browse.json",
+    "client", "client.timeout", "slos", "faults.slow-store.at", "faults.0.latency", "slos.0",
+    "headers.Authorization", "headers", "data", "data.row", "data.row.file", "x", ".", "a.b.c",
+    "proxies.store", "seed", "target", "name",
+]  # fmt: skip
+PATHS = st.sampled_from(PLACES)
 
 
 @given(st.lists(st.tuples(PATHS, SCRAPS | texts | json_values.map(json.dumps)), min_size=1, max_size=3))
