@@ -74,8 +74,11 @@ class Preparation:
         if loaded.profile.teardown:
             stack.push_async_callback(self._tear_down, loaded)
         for command in loaded.profile.setup:
-            self._notice(f"setup: {command if isinstance(command, str) else ' '.join(command)}")
-            self._environment |= await run_command(command, loaded.directory, self._environment)
+            shown = command if isinstance(command, str) else " ".join(command)
+            self._notice(loaded.secrets.mask(f"setup: {shown}"))
+            self._environment |= await run_command(
+                command, loaded.directory, self._environment, loaded.secrets.mask
+            )
         if loaded.profile.setup:
             loaded = self._load(self._environment)
         profile = loaded.profile
@@ -127,7 +130,7 @@ class Preparation:
         with trio.CancelScope(shield=True):
             for command in loaded.profile.teardown:
                 try:
-                    await run_command(command, loaded.directory, self._environment)
+                    await run_command(command, loaded.directory, self._environment, loaded.secrets.mask)
                 except SetupError as e:
                     self.problems.append(f"teardown: {e}")
 
@@ -146,12 +149,15 @@ def _behind(endpoint: Endpoint, listen: str, server: str) -> Endpoint:
 
 
 async def run_command(
-    command: str | Sequence[str], directory: Path, environment: Mapping[str, str]
+    command: str | Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    mask: Callable[[str], str],
 ) -> dict[str, str]:
     """Run a `setup:` or `teardown:` command to its end, in the profile's directory.
 
     A text is given to the shell. Returns the values of the NAME=value lines that it printed. Raises
-    SetupError if it can't be started or fails; it is ended if this is cancelled.
+    SetupError, its words through `mask`, if it can't be started or fails; it is ended if this is cancelled.
     """
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     shown = command if isinstance(command, str) else " ".join(command)
@@ -173,9 +179,9 @@ async def run_command(
         raise
     await child.release()
     if code != 0:
-        lines = child.stderr_tail().strip().splitlines() or output.decode("utf-8", "replace").splitlines()
+        lines = child.stderr_tail().strip().splitlines()  # stdout may hold what it was to keep secret
         said = f": {lines[-1].strip()}" if lines else ""
-        raise SetupError(f"the command {shown!r} failed with exit code {code}{said}")
+        raise SetupError(mask(f"the command {shown!r} failed with exit code {code}{said}"))
     found = (_ASSIGNMENT.fullmatch(line.strip()) for line in output.decode("utf-8", "replace").splitlines())
     return {match[1]: match[2] for match in found if match}
 

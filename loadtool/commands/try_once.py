@@ -82,7 +82,7 @@ async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -
         for command in loaded.profile.setup:
             text = command if isinstance(command, str) else " ".join(command)
             console.note(f"setup: {clean(loaded.secrets.mask(text))}")
-            environment |= await run_command(command, loaded.directory, environment)
+            environment |= await run_command(command, loaded.directory, environment, loaded.secrets.mask)
         if loaded.profile.setup:
             loaded = load(environment=environment)
         return await _try_all(loaded, allow_hosts)
@@ -90,7 +90,7 @@ async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -
         with trio.CancelScope(shield=True):
             for command in loaded.profile.teardown:
                 try:
-                    await run_command(command, loaded.directory, environment)
+                    await run_command(command, loaded.directory, environment, loaded.secrets.mask)
                 except SetupError as e:
                     console.note(f"loadtool: teardown: {e}")
 
