@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +14,10 @@ from loadtool.engine.addresses import Address, Addresses
 from loadtool.engine.connection import Arrival, Connection
 from loadtool.engine.failures import CONNECTING, HANDSHAKING, LOCAL, NOT_NOW, classify, describe, local_name
 from loadtool.engine.poller import READ, WRITE, Poller
+from loadtool.engine.sources import Sources
 
 BACK_OFF_NS: Final = 50_000_000  # before the next dial, after a resource of this machine ran out
 SOON_NS: Final = 5_000_000  # before the next try at a unix-domain socket whose queue is full
-# Linux: choose the port only when connecting, so that one source address has 28,000 of them per target.
-_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Dialler:
         self._poller = poller
         self._tls = tls
         self._server_name = server_name
-        self._sources = list(source)
+        self._sources = Sources(source)
         self._new_socket = new_socket
 
     def dial(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Connection | Failure:
@@ -94,8 +92,7 @@ class Dialler:
             sock.setblocking(False)
             if address.family in (socket.AF_INET, socket.AF_INET6):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._sources:
-                    self._bind(sock)
+                self._sources.bind(sock)
         except BaseException:
             sock.close()
             raise
@@ -178,10 +175,3 @@ class Dialler:
         elif stage == CONNECTING:
             self._addresses.failed(address, now)
         return Failure(outcome, f"{address}: {describe(error)}")
-
-    def _bind(self, sock: socket.socket) -> None:
-        source = self._sources.pop(0)
-        self._sources.append(source)
-        if sys.platform == "linux":
-            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-        sock.bind((source, 0))

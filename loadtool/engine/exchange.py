@@ -7,6 +7,7 @@ sends.
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ import trio
 from loadtool.engine.addresses import Address, Addresses, resolve
 from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe
 from loadtool.engine.http1 import Answer, ProtocolError, encode
+from loadtool.engine.sources import Sources
 from loadtool.errors import SetupError
 from loadtool.measure.outcome import DNS, OK, OUTCOMES, PROTOCOL, RESET, SHED, STATUS, TIMEOUT
 from loadtool.plan.expect import Expectation
@@ -66,7 +68,7 @@ async def exchange(
     answer.expect(no_body=message.method == "HEAD", keep_body=True)
     try:
         with trio.fail_after(client.timeout_ns / 1e9):
-            await _talk(done, answer, endpoint, tls)
+            await _talk(done, answer, endpoint, client, tls)
         done.outcome, done.detail = _judged(answer, client, expectation)
     except trio.TooSlowError:
         done.outcome, done.detail = OUTCOMES[TIMEOUT], f"no whole answer within {client.timeout_ns / 1e9:g} s"
@@ -87,14 +89,16 @@ def _judged(answer: Answer, client: ClientSpec, expectation: Expectation) -> tup
     return problem
 
 
-async def _talk(done: Exchange, answer: Answer, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
+async def _talk(
+    done: Exchange, answer: Answer, endpoint: Endpoint, client: ClientSpec, tls: ssl.SSLContext | None
+) -> None:
     began = trio.current_time()
     try:
         addresses = await resolve(endpoint.host, endpoint.port)
     except SetupError as e:
         raise _Failed(DNS, str(e)) from e
     done.dns_ms = _ms_since(began)
-    stream: trio.abc.Stream = await _connect(done, addresses)
+    stream: trio.abc.Stream = await _connect(done, addresses, Sources(client.source))
     try:
         if tls is not None:
             began = trio.current_time()
@@ -110,7 +114,7 @@ async def _talk(done: Exchange, answer: Answer, endpoint: Endpoint, tls: ssl.SSL
         await trio.aclose_forcefully(stream)
 
 
-async def _connect(done: Exchange, addresses: Addresses) -> trio.SocketStream:
+async def _connect(done: Exchange, addresses: Addresses, sources: Sources) -> trio.SocketStream:
     """A connection to the first address that accepts one."""
     began = trio.current_time()
     tried: list[Address] = []
@@ -118,11 +122,13 @@ async def _connect(done: Exchange, addresses: Addresses) -> trio.SocketStream:
         tried.append(address)
         done.address = str(address)
         with _failing_as(CONNECTING, last=len(tried) == len(addresses)):
-            sock = trio.socket.socket(address.family, trio.socket.SOCK_STREAM)
+            plain = socket.socket(address.family, socket.SOCK_STREAM)
             try:
+                sources.bind(plain)
+                sock = trio.socket.from_stdlib_socket(plain)
                 await sock.connect(address.sockaddr)
             except BaseException:
-                sock.close()
+                plain.close()
                 raise
             done.connect_ms = _ms_since(began)
             return trio.SocketStream(sock)

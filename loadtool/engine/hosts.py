@@ -10,11 +10,13 @@ from loadtool.errors import UsageError
 
 
 async def check_host(host: str, port: int, allowed: Iterable[str]) -> Sequence[str]:
-    """The addresses of `host` as text.
+    """The IP addresses of `host` as text; a unix-domain socket has none, and lies on this machine.
 
     Raises UsageError if one of them is neither loopback nor private and the host is not in `allowed`, and
     SetupError if the name does not resolve.
     """
+    if host.startswith("/"):
+        return []
     addresses = [str(a.sockaddr[0]).partition("%")[0] for a in await resolve(host, port)]
     if host.lower() in {name.lower() for name in allowed}:
         return addresses

@@ -1,0 +1,66 @@
+"""Source addresses: which local address a connection leaves from."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+# Linux: choose the port only when connecting, so that one source address has 28,000 of them per target.
+_BIND_ADDRESS_NO_PORT: Final = 24
+
+
+class Sources:
+    """Local addresses that take turns, those of each family among themselves."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        """`addresses`: as text; with none, the system chooses."""
+        self._any = not addresses
+        self._rings = {
+            family: [a for a in addresses if family_of(a) == family]
+            for family in (socket.AF_INET, socket.AF_INET6)
+        }
+
+    def bind(self, sock: socket.socket) -> None:
+        """Bind it to the next one. Raises OSError, also if there is none of the socket's family."""
+        ring = self._rings.get(sock.family)
+        if self._any or ring is None:
+            return
+        if not ring:
+            raise OSError(errno.EAFNOSUPPORT, "no source address of its family")
+        source = ring.pop(0)
+        ring.append(source)
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((source, 0))
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def source_problems(sources: Sequence[str], targets: Iterable[str]) -> list[tuple[int, str]]:
+    """What is wrong with the sources, by their index: nothing can be bound to one of them, or none reaches
+    any of the target's addresses (IP addresses as text; without any, that is not looked at).
+    """
+    problems = [(i, problem) for i, source in enumerate(sources) if (problem := _unbindable(source))]
+    families = {family_of(target) for target in targets}
+    if families and sources and not problems and not families & set(map(family_of, sources)):
+        kind = "IPv6" if families == {socket.AF_INET6} else "IPv4"
+        problems.append((0, f"the target has {kind} addresses alone, and no source is one of those"))
+    return problems
+
+
+def _unbindable(source: str) -> str:
+    """Why nothing can be bound to it; empty if something can."""
+    try:
+        with socket.socket(family_of(source), socket.SOCK_STREAM) as sock:
+            sock.bind((source, 0))
+    except OSError as e:
+        if e.errno == errno.EADDRNOTAVAIL or isinstance(e, socket.gaierror):
+            return f"{source} is no address of this machine"
+        return f"{source} can't be used: {os.strerror(e.errno) if e.errno else e}"
+    return ""
