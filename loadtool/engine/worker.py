@@ -159,7 +159,7 @@ class Worker:
         gc.disable()
         if lookup_ns:
             looked_up(lookup_ns)
-        host, port = job.endpoint.host, job.endpoint.port
+        host, port = job.peer
         try:
             async with trio.open_nursery() as nursery:
                 if is_name(host):
@@ -179,8 +179,8 @@ async def _serve(commands: Commands, out: int) -> None:
         job = job_from_json(hello["job"])
         worker = Worker(hello["worker"], hello["workers"], job, commands, out)
         began = time.monotonic_ns()
-        addresses = await resolve(job.endpoint.host, job.endpoint.port)
-        lookup_ns = time.monotonic_ns() - began if is_name(job.endpoint.host) else 0
+        addresses = await resolve(*job.peer)
+        lookup_ns = time.monotonic_ns() - began if is_name(job.peer[0]) else 0
     except (LoadtoolError, ValueError) as e:
         os.write(out, json.dumps({"error": str(e)}).encode() + b"\n")
         return
@@ -204,7 +204,7 @@ def main() -> None:
     raise_file_limit()
     try:
         trio.run(_serve, Commands(sys.stdin.fileno()), out)
-    except (EOFError, BrokenPipeError):
+    except* (EOFError, BrokenPipeError):  # in a group, if a nursery was open
         os._exit(1)  # the coordinator is gone: nobody is left to tell
 
 

@@ -99,6 +99,16 @@ class TlsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxySpec:
+    """An HTTP proxy between the workers and the target. `user` and `password` are empty without."""
+
+    host: str
+    port: int
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSpec:
     timeout_ns: int
     deadline_ns: int | None
@@ -110,7 +120,7 @@ class ClientSpec:
     source: tuple[str, ...] = ()  # local addresses that connections leave from, in turn
     tls: TlsSpec = TlsSpec()
     http2: bool = False  # transport httpx only, as is the next one
-    proxy: str = ""  # URL of an HTTP proxy, userinfo included
+    proxy: ProxySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +138,9 @@ class Job:
     secrets: tuple[str, ...] = ()  # values to mask in examples
     transport: str = "http1"  # a row of engine/transports.py
     nonce: str = ""  # makes uuid() of this run differ from that of another with the same seed
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """Host and port that connections go to: the HTTP proxy's, if there is one, else the target's."""
+        near = self.client.proxy or self.endpoint
+        return near.host, near.port
