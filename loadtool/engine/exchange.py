@@ -18,6 +18,7 @@ import trio
 from loadtool.engine.addresses import Address, Addresses, resolve
 from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe
 from loadtool.engine.http1 import Answer, ProtocolError, encode
+from loadtool.engine.ledger import problem_of
 from loadtool.engine.sources import Sources
 from loadtool.errors import SetupError
 from loadtool.measure.outcome import DNS, OK, OUTCOMES, PROTOCOL, RESET, SHED, STATUS, TIMEOUT
@@ -37,7 +38,7 @@ class Exchange:
     detail: str = ""  # what was wrong, in words
     address: str = ""  # the one that answered, or the last one tried
     head: str = ""  # status line and headers as they came
-    body: bytes = b""
+    body: bytes = b""  # without its Content-Encoding, if that can be undone
     dns_ms: float | None = None
     connect_ms: float | None = None
     tls_ms: float | None = None
@@ -75,13 +76,21 @@ async def exchange(
     except _Failed as e:
         done.outcome, done.detail = OUTCOMES[e.outcome], e.detail
     done.total_ms = _ms_since(began)
-    done.head, done.body = answer.head_text(), answer.body_bytes()
+    done.head, done.body = answer.head_text(), _readable(answer)
     answer.close()
     return done
 
 
+def _readable(answer: Answer) -> bytes:
+    """The body without its codings, as far as they can be undone."""
+    try:
+        return answer.decoded_body()
+    except ValueError:
+        return answer.body_bytes()
+
+
 def _judged(answer: Answer, client: ClientSpec, expectation: Expectation) -> tuple[str, str]:
-    problem = expectation.problem(answer.status, answer.body_bytes())
+    problem = problem_of(answer, expectation)
     if problem is None:
         return OUTCOMES[OK], ""
     if problem[0] == OUTCOMES[STATUS] and answer.status in client.shed:

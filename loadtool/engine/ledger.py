@@ -32,6 +32,17 @@ BEGAN: Final = 40  # characters of what is no answer
 HALF_SECRET: Final = 3  # characters of one, at the end of what has come, that are hidden
 
 
+def problem_of(answer: Answer, expectation: Expectation) -> tuple[str, str] | None:
+    """The error kind and what is wrong with a whole answer, its body decoded; None if it is as expected."""
+    if not expectation.needs_body:
+        return expectation.problem(answer.status, b"")
+    try:
+        return expectation.problem(answer.status, answer.decoded_body())
+    except ValueError as e:
+        problem = expectation.problem(answer.status, b"")
+        return problem if problem is not None and problem[0] == "status" else ("check", str(e))
+
+
 class Ledger:
     """Classifies what happened and keeps the first example of each error kind. Times are ns."""
 
@@ -91,17 +102,7 @@ class Ledger:
         cell.record(H_SERVICE, service)
         cell.record(H_TTFB, first - sent)
         response = now - arrival.due
-        expectation = self._expectations[arrival.request]
-        problem: tuple[str, str] | None
-        if expectation.needs_body:
-            try:
-                problem = expectation.problem(answer.status, answer.decoded_body())
-            except ValueError as e:
-                problem = expectation.problem(answer.status, b"")
-                if problem is None or problem[0] != "status":
-                    problem = ("check", str(e))
-        else:
-            problem = expectation.problem(answer.status, b"")
+        problem = problem_of(answer, self._expectations[arrival.request])
         if problem is None:
             cell.record(H_OK, response)
             if response <= self._good_within:
@@ -112,6 +113,9 @@ class Ledger:
         kind, detail = problem
         if kind == "status" and cell.shed_allowed and answer.status in self._shed:
             cell.record(H_SHED, service)
+            due = arrival.due - self._start
+            if due < cell.first_shed:
+                cell.first_shed = due
             cell.open -= 1
             cell.counts[SHED] += 1
             return

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
 
 from loadtool.errors import UsageError
 from loadtool.plan.job import TlsSpec
+
+_DESCRIPTORS: Final = "/proc/self/fd"
 
 
 def client_context(spec: TlsSpec) -> ssl.SSLContext:
@@ -30,17 +36,28 @@ def client_context(spec: TlsSpec) -> ssl.SSLContext:
 
 
 def _load_chain(context: ssl.SSLContext, cert: str, key: str | None) -> None:
-    # OpenSSL reads these from files only, so they lie on disk for that moment, for nobody else to read.
-    with tempfile.TemporaryDirectory(prefix="loadtool-") as directory:
-        paths: list[str] = []
-        for name, text in (("cert", cert), ("key", key)):
-            if text is not None:
-                path = os.path.join(directory, name)
-                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                    file.write(text)
-                paths.append(path)
+    with ExitStack() as stack:
+        paths = [stack.enter_context(_as_file(text)) for text in (cert, key) if text is not None]
         # An empty passphrase: an encrypted key is refused instead of asked for on a terminal.
         context.load_cert_chain(paths[0], paths[1] if key is not None else None, password="")
+
+
+@contextmanager
+def _as_file(text: str) -> Iterator[str]:
+    """A path where OpenSSL, which reads these from files only, finds the text: of memory, not on a disk.
+
+    Where there is no such thing, it is a file for that moment, for nobody else to read.
+    """
+    if sys.platform == "linux" and os.path.isdir(_DESCRIPTORS):
+        with open(os.memfd_create("loadtool"), "w") as file:
+            file.write(text)
+            file.flush()
+            yield f"{_DESCRIPTORS}/{file.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="loadtool-") as file:  # mode 0600
+        file.write(text)
+        file.flush()
+        yield file.name
 
 
 def _reason(error: Exception) -> str:

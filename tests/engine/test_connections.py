@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ import trustme
 from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_request, run_job, serving
 
 from loadtool.engine import addresses as addresses_module
+from loadtool.engine import tls as tls_module
 from loadtool.engine.addresses import Address, Addresses, is_name, keep_resolved, resolve
 from loadtool.engine.tls import client_context
 from loadtool.errors import SetupError, UsageError
@@ -247,6 +249,18 @@ async def test_sessions_are_reused(authority: trustme.CA, version: ssl.TLSVersio
 def test_certificates_that_are_none(spec: TlsSpec, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         client_context(spec)
+
+
+@pytest.mark.parametrize("descriptors", ["/proc/self/fd", "/nowhere"])
+def test_a_key_is_gone_from_where_openssl_read_it(
+    authority: trustme.CA, descriptors: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_module, "_DESCRIPTORS", descriptors)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mine = authority.issue_cert("me@shop.test").private_key_and_cert_chain_pem.bytes().decode()
+    client_context(TlsSpec(cert=mine))  # the key in the same text
+    assert list(tmp_path.iterdir()) == []
+    assert mine not in repr(TlsSpec(cert=mine, key=mine))
 
 
 def test_an_encrypted_key_is_refused_and_not_asked_for(authority: trustme.CA) -> None:

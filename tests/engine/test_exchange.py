@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -118,6 +119,18 @@ async def test_an_answer_to_head_has_no_body() -> None:
     async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")) as endpoint:
         done = await exchange(GET._replace(method="HEAD"), endpoint, CLIENT, ANYTHING)
     assert (done.outcome, done.body) == ("ok", b"")
+
+
+async def test_a_compressed_answer_is_decoded_for_expect_and_for_the_eye() -> None:
+    body = gzip.compress(b"hello")
+    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    async with server(answering(answer)) as endpoint:
+        done = await exchange(GET, endpoint, CLIENT, Expectation.of(ExpectSpec(contains=("hell",))))
+        assert (done.outcome, done.body) == ("ok", b"hello")
+    async with server(answering(answer.replace(b": gzip", b": br"))) as endpoint:
+        done = await exchange(GET, endpoint, CLIENT, Expectation.of(ExpectSpec(contains=("hell",))))
+    assert (done.outcome, done.body) == ("check", body)
+    assert done.detail.startswith("the body is coded as br, which is not decoded")
 
 
 async def test_over_a_unix_domain_socket(tmp_path: Path) -> None:
