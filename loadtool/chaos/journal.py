@@ -109,7 +109,8 @@ class Journal:
         """Let go of the file; it stays only if something in it has not been taken back."""
         if self._file is not None:
             if not self._open:
-                self.path.unlink(missing_ok=True)
+                with suppress(OSError):  # it says itself that nothing is left to take back
+                    self.path.unlink(missing_ok=True)
             self._file.close()
             self._file = None
 
