@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -66,7 +67,7 @@ def a_profile() -> Profile:
 
 def test_faults_take_their_times_from_the_timeline() -> None:
     windows = (FaultWindow("slow", 10, 40), FaultWindow("cut", 20, 30))
-    slow, cut = planned_faults(a_profile(), Timeline((), windows, (), 100, 1, ()))
+    slow, cut = planned_faults(a_profile(), cast(Timeline, SimpleNamespace(faults=windows)))
     assert (slow.name, slow.start_ns, slow.end_ns) == ("slow", 10, 40)
     assert (slow.kind, slow.down) == ("latency", False)
     assert (slow.attributes, slow.stream, slow.toxicity) == ({"latency": 5}, "upstream", 0.5)
