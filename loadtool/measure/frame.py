@@ -43,6 +43,7 @@ class CellDelta:
     attempts: int = 0
     counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
     values: dict[int, Sparse] = field(default_factory=dict)  # by histogram class code
+    first_shed_ns: int | None = None  # when the earliest arrival that was shed was due, since the run's start
 
 
 @dataclass(slots=True)
@@ -82,7 +83,10 @@ def encode(frame: Frame) -> bytes:
             values.append((code, len(sparse.counts), sparse.sum_us, sparse.max_us))
             for item in sparse.counts.items():
                 numbers.extend(item)
-        cells.append((c.slice, c.segment, c.request, c.scheduled, c.good, c.attempts, c.counts, values))
+        cells.append(
+            (c.slice, c.segment, c.request, c.scheduled, c.good, c.attempts, c.counts, values,
+             c.first_shed_ns)
+        )  # fmt: skip
     if sys.byteorder == "big":
         numbers.byteswap()
     header = json.dumps(
@@ -115,8 +119,10 @@ def decode(header: bytes, body: bytes) -> Frame:
             numbers.byteswap()
         at = 0
         cells = []
-        for slice_, segment, request, scheduled, good, attempts, counts, values in h.pop("cells"):
-            cell = CellDelta(slice_, segment, request, scheduled, good, attempts, counts)
+        for slice_, segment, request, scheduled, good, attempts, counts, values, shed_ns in h.pop("cells"):
+            cell = CellDelta(
+                slice_, segment, request, scheduled, good, attempts, counts, first_shed_ns=shed_ns
+            )
             for code, n, sum_us, max_us in values:
                 flat = numbers[at : at + 2 * n]
                 at += 2 * n

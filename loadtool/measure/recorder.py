@@ -12,6 +12,7 @@ from loadtool.measure.frame import CellDelta, Sparse
 from loadtool.measure.outcome import CLASSES, OUTCOMES
 
 HIGHEST_US: Final = 3_600_000_000
+NEVER: Final = 1 << 62
 _N_CLASSES: Final = len(CLASSES)
 _N_OUTCOMES: Final = len(OUTCOMES)
 
@@ -30,8 +31,8 @@ class Cell:
     """The books of one cell since the last frame. `open`: arrivals that are prepared and not yet done."""
 
     __slots__ = (
-        "attempts", "counts", "good", "key", "maxima", "open", "scheduled", "shed_allowed", "sums", "touched",
-        "values",
+        "attempts", "counts", "first_shed", "good", "key", "maxima", "open", "scheduled", "shed_allowed",
+        "sums", "touched", "values",
     )  # fmt: skip
 
     def __init__(self, key: tuple[int, int, int], shed_allowed: bool) -> None:
@@ -42,6 +43,7 @@ class Cell:
         self.scheduled = 0
         self.good = 0
         self.attempts = 0
+        self.first_shed = NEVER  # when the earliest arrival that was shed was due, in ns since the start
         self.counts = [0] * _N_OUTCOMES
         self.values: list[dict[int, int]] = [{} for _ in range(_N_CLASSES)]
         self.sums = [0] * _N_CLASSES
@@ -68,10 +70,13 @@ class Cell:
             for code, counts in enumerate(self.values)
             if counts
         }
+        shed = self.first_shed
         delta = CellDelta(
-            key[0], key[1], key[2], self.scheduled, self.good, self.attempts, self.counts, values
-        )
+            key[0], key[1], key[2], self.scheduled, self.good, self.attempts, self.counts, values,
+            None if shed == NEVER else shed,
+        )  # fmt: skip
         self.scheduled = self.good = self.attempts = 0
+        self.first_shed = NEVER
         self.counts = [0] * _N_OUTCOMES
         for code in values:
             self.values[code] = {}

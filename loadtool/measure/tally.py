@@ -1,7 +1,8 @@
 """Tally: the coordinator's running sum of the workers' frames.
 
-Arrivals are kept three ways: by worker and cell (what is still owed), by segment and request (phases,
-requests, faults), by slice of due (the series). `conservation` proves that they agree and nothing is missing.
+Arrivals are kept four ways: by worker and cell (what is still owed), by stretch and request (phases,
+requests, faults), by slice of due (the series), by segment (the steps of a spike and its recovery).
+`conservation` proves that they agree and nothing is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from loadtool.measure.books import Books, in_ms
 from loadtool.measure.frame import CellDelta, Example, Frame
+from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import (
     CHECK,
     CLASSES,
@@ -28,6 +30,7 @@ from loadtool.measure.outcome import (
 from loadtool.measure.population import CellKey, Population
 from loadtool.measure.recent import SECOND, Recent
 from loadtool.measure.snapshot import PhaseNow, Snapshot
+from loadtool.plan.spikes import THIRDS, spikes_of
 from loadtool.plan.timeline import Timeline
 
 CellIndex = tuple[int, int, int]  # slice of due, segment, request
@@ -59,7 +62,10 @@ class Tally:
         self.timeline = timeline
         self.request_names = tuple(request_names)
         self.totals = Books()  # counts only
-        self.by_segment: dict[tuple[int, int], Books] = {}  # by segment and request
+        self.by_stretch: dict[tuple[int, int], Books] = {}  # by stretch and request
+        self.by_segment: dict[int, Books] = {}  # counts only
+        self.first_sheds: dict[int, int] = {}  # by segment: when the first one was due, in ns
+        self.by_third: dict[tuple[int, int], Histogram] = {}  # ok response times by spike and third of it
         self.by_slice: dict[int, Books] = {}
         self.in_flight_by_slice: dict[int, dict[int, int]] = {}  # slice -> worker -> at its end
         self.local: dict[str, int] = {}  # local resources that ran out
@@ -69,6 +75,7 @@ class Tally:
         self._recent = Recent(timeline.slice_ns)
         self._awake: set[int] = set()  # slices whose values are not at rest
         self._phases: dict[int, PhaseNow] = {}
+        self._thirds = dict(_thirds(timeline))
 
     def add(self, frame: Frame) -> None:
         """Add a frame. Raises ValueError for one that cannot be: out of order, or of another run."""
@@ -120,11 +127,18 @@ class Tally:
         owed = worker.owed.setdefault((delta.slice, delta.segment, delta.request), [0, 0])
         owed[0] += delta.scheduled
         owed[1] += sum(delta.counts)
+        segment = self.timeline.segments[delta.segment]
         self.totals.add(delta, classes=())
-        self.by_segment.setdefault((delta.segment, delta.request), Books()).add(delta)
+        self.by_stretch.setdefault((segment.stretch, delta.request), Books()).add(delta)
         self.by_slice.setdefault(delta.slice, Books()).add(delta, _SERIES_CLASSES)
+        self.by_segment.setdefault(delta.segment, Books()).add(delta, classes=())
+        if delta.first_shed_ns is not None:
+            known = self.first_sheds.get(delta.segment, delta.first_shed_ns)
+            self.first_sheds[delta.segment] = min(known, delta.first_shed_ns)
+        if delta.segment in self._thirds and H_OK in delta.values:
+            self.by_third.setdefault(self._thirds[delta.segment], Histogram()).add(delta.values[H_OK])
         self._awake.add(delta.slice)
-        self._phases.pop(self.timeline.segments[delta.segment].phase, None)
+        self._phases.pop(segment.phase, None)
 
     def _rest(self, before: int) -> None:
         for slice_ in [s for s in self._awake if s < before]:
@@ -197,15 +211,17 @@ class Tally:
         for index, worker in sorted(self.by_worker.items()):
             for (slice_, segment, request), (scheduled, finished) in sorted(worker.owed.items()):
                 if scheduled != finished:
-                    place = f"worker {index}, slice {slice_}, {self._place(segment, request)}"
+                    phase = self.timeline.segments[segment].phase
+                    place = f"worker {index}, slice {slice_}, {self._place(phase, request)}"
                     yield f"{place}: {scheduled} scheduled, {finished} ended"
 
     def _unbalanced_values(self) -> Iterator[str]:
-        for (segment, request), books in sorted(self.by_segment.items()):
+        for (stretch, request), books in sorted(self.by_stretch.items()):
+            place = self._place(self.timeline.stretches[stretch].phase, request)
             for code, outcomes in ONE_EACH:
                 ended, found = sum(books.counts[o] for o in outcomes), books.histogram(code).total
                 if ended != found:
-                    yield f"{self._place(segment, request)}: {ended} ended {CLASSES[code]}, {found} timed"
+                    yield f"{place}: {ended} ended {CLASSES[code]}, {found} timed"
 
     def _unbalanced_sums(self) -> Iterator[str]:
         owed = [cell for worker in self.by_worker.values() for cell in worker.owed.values()]
@@ -213,14 +229,14 @@ class Tally:
             "in total": (self.totals.scheduled, self.totals.finished),
             "over workers": (sum(c[0] for c in owed), sum(c[1] for c in owed)),
             "over slices": _sums(self.by_slice.values()),
-            "over phases": _sums(self.by_segment.values()),
+            "over phases": _sums(self.by_stretch.values()),
+            "over steps": _sums(self.by_segment.values()),
         }
         if len(set(sums.values())) > 1:
             yield "; ".join(f"{place} {s} scheduled, {f} ended" for place, (s, f) in sums.items())
 
-    def _place(self, segment: int, request: int) -> str:
-        phase = self.timeline.spans[self.timeline.segments[segment].phase].name
-        return f"phase {phase}, request {self.request_names[request]}"
+    def _place(self, phase: int, request: int) -> str:
+        return f"phase {self.timeline.spans[phase].name}, request {self.request_names[request]}"
 
     def populations(self, end_ns: int) -> dict[CellKey, Population]:
         """The cells of what was run up to `end_ns`, in the order of the schedule.
@@ -229,17 +245,17 @@ class Tally:
         """
         spans, faults = self.timeline.spans, self.timeline.faults
         stretches: dict[tuple[str, tuple[str, ...]], tuple[int, list[int]]] = {}
-        for segment in self.timeline.segments:
-            ns = min(segment.end_ns, end_ns) - segment.start_ns
-            reached = any((segment.index, r) in self.by_segment for r in range(len(self.request_names)))
+        for stretch in self.timeline.stretches:
+            ns = min(stretch.end_ns, end_ns) - stretch.start_ns
+            reached = any((stretch.index, r) in self.by_stretch for r in range(len(self.request_names)))
             if ns > 0 or reached:
-                place = spans[segment.phase].name, tuple(faults[i].name for i in segment.faults)
+                place = spans[stretch.phase].name, tuple(faults[i].name for i in stretch.faults)
                 before, indexes = stretches.get(place, (0, []))
-                stretches[place] = before + max(ns, 0), [*indexes, segment.index]
+                stretches[place] = before + max(ns, 0), [*indexes, stretch.index]
         cells: dict[CellKey, Population] = {}
         for (phase, names), (total_ns, indexes) in stretches.items():
             for request, name in enumerate(self.request_names):
-                found = [b for i in indexes if (b := self.by_segment.get((i, request))) is not None]
+                found = [b for i in indexes if (b := self.by_stretch.get((i, request))) is not None]
                 population = cells[CellKey(phase, names, name)] = Population(seconds=total_ns / SECOND)
                 for books in found:
                     population.add(books, classes=range(len(CLASSES)) if len(found) > 1 else ())
@@ -284,8 +300,8 @@ class Tally:
         """The phase's figures, worked out again only after frames have touched it."""
         if index not in self._phases:
             span, books = self.timeline.spans[index], Books()
-            for (segment, _), cell in self.by_segment.items():
-                if self.timeline.segments[segment].phase == index:
+            for (stretch, _), cell in self.by_stretch.items():
+                if self.timeline.stretches[stretch].phase == index:
                     books.add(cell, (H_OK, H_LAG))
             self._phases[index] = PhaseNow(
                 name=span.name,
@@ -299,6 +315,17 @@ class Tally:
                 lag_p99_ms=in_ms(books.histogram(H_LAG).quantile(0.99)),
             )
         return self._phases[index]
+
+
+def _thirds(timeline: Timeline) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Segments of the first and the last third of each spike that has a baseline, with spike and third."""
+    for number, spike in enumerate(spikes_of(timeline)):
+        if spike.blocks:
+            for third in (0, THIRDS - 1):
+                start, end = spike.third(third)
+                for segment in timeline.segments:
+                    if start <= segment.start_ns < end:
+                        yield segment.index, (number, third)
 
 
 def _sums(books: Iterable[Books]) -> tuple[int, int]:

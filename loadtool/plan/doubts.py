@@ -23,7 +23,7 @@ SAMPLES_BEYOND: Final = 10
 WINDOWS: Final = 3
 
 Doubt = tuple[Place, str]
-Cells = Mapping[tuple[int, int], int]  # arrivals by segment and request
+Cells = Mapping[tuple[int, int], int]  # arrivals by stretch and request
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ def _covered(plan: _Plan, slo: Slo) -> int:
     timeline, job = plan.timeline, plan.job
     total = 0
     for (index, request), n in plan.cells.items():
-        segment = timeline.segments[index]
-        span = timeline.spans[segment.phase]
+        stretch = timeline.stretches[index]
+        span = timeline.spans[stretch.phase]
         if slo.during is None:
             during = span.role != "warmup"
         else:
-            during = slo.during == span.name or slo.during in {job.faults[f].name for f in segment.faults}
+            during = slo.during == span.name or slo.during in {job.faults[f].name for f in stretch.faults}
         if during and slo.request in (None, job.requests[request].name):
             total += n
     return total

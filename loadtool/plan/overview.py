@@ -85,8 +85,8 @@ class Overview:
         exact = timeline.arrivals <= COUNTED
         cells = _counted(schedule) if exact else _expected(job, timeline)
         by_phase, by_request = Counter[int](), Counter[int]()
-        for (segment, request), n in cells.items():
-            by_phase[timeline.segments[segment].phase] += n
+        for (stretch, request), n in cells.items():
+            by_phase[timeline.stretches[stretch].phase] += n
             by_request[request] += n
         rate, rate_at = peak_rate(timeline)
         within, within_at = peak_within(timeline, job.client.timeout_ns)
@@ -124,7 +124,7 @@ class Overview:
 def _counted(schedule: Schedule) -> Cells:
     cells: Counter[tuple[int, int]] = Counter()
     for (_, segment, request), n in schedule.counts_by_segment_and_request().items():
-        cells[segment, request] += n
+        cells[schedule.timeline.segments[segment].stretch, request] += n
     return dict(cells)
 
 
@@ -134,7 +134,7 @@ def _expected(job: Job, timeline: Timeline) -> Cells:
         (s.index, i): round(
             (timeline.arrivals_by(s.end_ns) - timeline.arrivals_by(s.start_ns)) * r.weight / weight
         )
-        for s in timeline.segments
+        for s in timeline.stretches
         for i, r in enumerate(job.requests)
     }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from math import ceil
 
-from loadtool.plan.timeline import TOLERANCE, Timeline
+from loadtool.plan.axis import TOLERANCE
+from loadtool.plan.timeline import Timeline
 
 _CUTS = 16  # of each stretch between breaks, to find where a difference of two rates changes its sign
 

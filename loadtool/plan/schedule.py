@@ -15,10 +15,11 @@ from itertools import accumulate, count
 from math import ceil, log
 from typing import Final
 
+from loadtool.plan.axis import TOLERANCE
 from loadtool.plan.job import Job
 from loadtool.plan.ordinals import Ordinals
 from loadtool.plan.seeding import GAPS, MIX, stream
-from loadtool.plan.timeline import TOLERANCE, Timeline
+from loadtool.plan.timeline import Timeline
 
 BLOCK: Final = 1024
 

@@ -1,89 +1,24 @@
-"""Timeline: the phases and planned faults of a run laid along one axis, in ns since its start.
-
-It also turns the rate curve into arithmetic on a second axis, the *arrivals axis*: `arrivals_by` maps time
-to it, `dues` maps positions on it back to time. Every arrival process is a set of positions on that axis.
-"""
+"""Timeline: the axis of a run cut into the stretches by which its arrivals are counted."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
-from typing import Final
 
-from loadtool.plan.job import FaultWindow, Job, PhaseSpec
-from loadtool.plan.shape import Ramp, Shape, hold_of
-from loadtool.units import SECOND
+from loadtool.plan.axis import Axis, Span, slice_width, spans_of
+from loadtool.plan.job import FaultWindow, Job
+from loadtool.plan.spikes import steps_of
 
-MOST_SLICES: Final = 900
-# Float error of a sum of products, in arrivals. A position this close to a boundary lies on it.
-TOLERANCE: Final = 1e-6
+__all__ = ["Segment", "Stretch", "Timeline", "slice_width"]
 
 _start = attrgetter("start_ns")
-_after = attrgetter("after")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch [start_ns, end_ns) of one shape; `before` arrivals of the run are planned ahead of it."""
-
-    start_ns: int
-    end_ns: int
-    shape: Shape
-    before: float
-
-    @property
-    def seconds(self) -> float:
-        return (self.end_ns - self.start_ns) / SECOND
-
-    @property
-    def arrivals(self) -> float:
-        return self.shape.arrivals(self.seconds)
-
-    @property
-    def after(self) -> float:
-        """Planned arrivals of the run up to the end of this piece."""
-        return self.before + self.arrivals
-
-    @property
-    def end_rate(self) -> float:
-        return self.shape.rate(self.seconds)
-
-    def dues(self, positions: Sequence[float]) -> list[int]:
-        """Due times of positions that belong to this piece, in [start_ns, end_ns)."""
-        time_of, start, before, last = self.shape.time_of, self.start_ns, self.before, self.end_ns - 1
-        return [
-            min(start + int(time_of(n - before) * 1e9 + 0.5), last) if n - before > TOLERANCE else start
-            for n in positions
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A phase on the axis: [start_ns, end_ns)."""
-
-    index: int
-    name: str
-    role: str
-    start_ns: int
-    end_ns: int
-    pieces: tuple[Piece, ...]
-
-    @property
-    def arrivals(self) -> float:
-        """Planned arrivals of the phase: the integral of its rate."""
-        return self.pieces[-1].after - self.pieces[0].before
-
-    @property
-    def mean_rate(self) -> float:
-        """Planned arrivals/s, averaged over the phase."""
-        return self.arrivals * SECOND / (self.end_ns - self.start_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Stretch:
     """A stretch of one phase during which the same faults are planned active: [start_ns, end_ns)."""
 
     index: int
@@ -94,115 +29,64 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
-    """The axis. `spans`, `pieces` and `segments` each cover [0, duration_ns) without gaps, in order."""
+class Segment:
+    """A stretch, or in a spike and its recovery a step of one: [start_ns, end_ns).
 
-    spans: tuple[Span, ...]
-    faults: tuple[FaultWindow, ...]
+    The steps are those over which overload is judged (`plan/spikes.py`).
+    """
+
+    index: int
+    start_ns: int
+    end_ns: int
+    phase: int
+    stretch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline(Axis):
+    """The axis and its cuts. `stretches` and `segments` each cover [0, duration_ns), gapless and in order."""
+
+    stretches: tuple[Stretch, ...]
     segments: tuple[Segment, ...]
-    duration_ns: int
     slice_ns: int
-    pieces: tuple[Piece, ...]
 
     @classmethod
     def of(cls, job: Job) -> Timeline:
         """The job's timeline. Raises ValueError if it has no phases, or a ramp longer than its phase."""
         spans = spans_of(job.phases)
-        duration_ns = spans[-1].end_ns
         pieces = tuple(p for span in spans for p in span.pieces)
-        return cls(spans, job.faults, _segments(spans, job.faults), duration_ns, job.slice_ns, pieces)
-
-    @property
-    def arrivals(self) -> float:
-        """Planned arrivals of the whole run."""
-        return self.pieces[-1].after
+        axis = Axis(spans, job.faults, spans[-1].end_ns, pieces)
+        stretches = _stretches(spans, job.faults)
+        segments = _segments(stretches, steps_of(axis))
+        return cls(spans, job.faults, axis.duration_ns, pieces, stretches, segments, job.slice_ns)
 
     @property
     def slices(self) -> int:
         """How many slices the run has; the last may be shorter than the rest."""
         return -(-self.duration_ns // self.slice_ns)
 
-    def phase_at(self, ns: int) -> int:
-        """Index of the phase at this time; the nearest one for times outside the run."""
-        return max(0, bisect_right(self.spans, ns, key=_start) - 1)
-
     def segment_at(self, ns: int) -> int:
         """Index of the segment at this time; the nearest one for times outside the run."""
         return max(0, bisect_right(self.segments, ns, key=_start) - 1)
 
-    def rate_at(self, ns: int) -> float:
-        """Planned arrivals/s at this time; at a boundary the later phase's, outside the run 0."""
-        if not 0 <= ns < self.duration_ns:
-            return 0.0
-        piece = self._piece_at(ns)
-        return piece.shape.rate((ns - piece.start_ns) / SECOND)
 
-    def arrivals_by(self, ns: int) -> float:
-        """Planned arrivals in [0, ns): the integral of the rate. From 0 to `arrivals`."""
-        if ns <= 0:
-            return 0.0
-        if ns >= self.duration_ns:
-            return self.arrivals
-        piece = self._piece_at(ns)
-        return piece.before + piece.shape.arrivals((ns - piece.start_ns) / SECOND)
-
-    def dues(self, positions: Sequence[float]) -> list[int]:
-        """When `arrivals_by` reaches each of these positions, in ns; in [0, duration_ns), never decreasing.
-
-        `positions` ascend and lie in [0, arrivals − TOLERANCE). One on a boundary belongs to the later
-        phase, one on a pause to the first phase after it that has arrivals.
-        """
-        dues: list[int] = []
-        done = 0
-        at = bisect_right(self.pieces, positions[0] + TOLERANCE, key=_after) if positions else 0
-        while done < len(positions):
-            piece = self.pieces[at]
-            end = bisect_left(positions, piece.after - TOLERANCE, done)
-            if end > done:
-                dues += piece.dues(positions[done:end])
-                done = end
-            at += 1
-        return dues
-
-    def _piece_at(self, ns: int) -> Piece:
-        return self.pieces[bisect_right(self.pieces, ns, key=_start) - 1]
-
-
-def slice_width(duration_ns: int) -> int:
-    """One second, or as many whole seconds as it takes to cut the run into at most `MOST_SLICES`; in ns."""
-    return max(1, -(-duration_ns // (MOST_SLICES * SECOND))) * SECOND
-
-
-def spans_of(phases: Sequence[PhaseSpec]) -> tuple[Span, ...]:
-    """The phases end to end. Raises ValueError if there are none, or for a ramp longer than its phase."""
-    if not phases:
-        raise ValueError("a job needs at least one phase")
-    spans: list[Span] = []
-    at, before, rate = 0, 0.0, 0.0
-    for index, phase in enumerate(phases):
-        if phase.ramp_ns > phase.for_ns:
-            raise ValueError(f"phase {phase.name}: the ramp is longer than the phase")
-        start, held, end = at, at + phase.ramp_ns, at + phase.for_ns
-        stretches: list[tuple[int, Shape]] = []
-        if phase.ramp_ns:
-            stretches.append((held, Ramp(rate, phase.rate, phase.ramp_ns / SECOND)))
-        if held < end:
-            stretches.append((end, hold_of(phase)))
-        pieces: list[Piece] = []
-        for until, shape in stretches:
-            pieces.append(Piece(at, until, shape, before))
-            at, before, rate = until, pieces[-1].after, pieces[-1].end_rate
-        spans.append(Span(index, phase.name, phase.role, start, end, tuple(pieces)))
-    return tuple(spans)
-
-
-def _segments(spans: Sequence[Span], faults: Sequence[FaultWindow]) -> tuple[Segment, ...]:
+def _stretches(spans: Sequence[Span], faults: Sequence[FaultWindow]) -> tuple[Stretch, ...]:
     end = spans[-1].end_ns
     planned = {ns for fault in faults for ns in (fault.start_ns, fault.end_ns) if 0 < ns < end}
     cuts = [*sorted({span.start_ns for span in spans} | planned), end]
-    segments: list[Segment] = []
+    stretches: list[Stretch] = []
     for start, stop in pairwise(cuts):
         active = tuple(i for i, fault in enumerate(faults) if fault.start_ns <= start < fault.end_ns)
         phase = bisect_right(spans, start, key=_start) - 1
-        segments.append(Segment(len(segments), start, stop, phase, active))
+        stretches.append(Stretch(len(stretches), start, stop, phase, active))
+    return tuple(stretches)
+
+
+def _segments(stretches: Sequence[Stretch], steps: Iterable[int]) -> tuple[Segment, ...]:
+    end = stretches[-1].end_ns
+    cuts = [*sorted({s.start_ns for s in stretches} | {ns for ns in steps if 0 < ns < end}), end]
+    segments: list[Segment] = []
+    for start, stop in pairwise(cuts):
+        at = stretches[bisect_right(stretches, start, key=_start) - 1]
+        segments.append(Segment(len(segments), start, stop, at.phase, at.index))
     return tuple(segments)

@@ -198,7 +198,7 @@ async def test_a_stopped_worker_says_so_as_lag_and_not_as_the_targets_fault() ->
         tally, lost = await collect(job, 1, freeze)
     assert lost == []
     assert outcomes(tally) == {"ok": 400}
-    books = tally.by_segment[(0, 0)]
+    books = tally.by_stretch[(0, 0)]
     lag, response, service = (books.histogram(code) for code in (4, 0, 3))
     # 100 of the 400 arrivals were due in the half second: their lag runs evenly up to its length.
     assert lag.max_us >= 450_000

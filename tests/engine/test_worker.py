@@ -361,7 +361,7 @@ async def test_arrivals_are_booked_in_the_phase_and_slice_in_which_they_were_due
     phases = (PhaseSpec("baseline", "baseline", 20.0, SECOND), PhaseSpec("spike", "spike", 60.0, SECOND))
     with serving(answering(OK_ANSWER)) as server:
         done = await run_job(job_for(server.port, phases=phases))
-    assert {key: books.ok for key, books in done.tally.by_segment.items()} == {(0, 0): 20, (1, 0): 60}
+    assert {key: books.ok for key, books in done.tally.by_stretch.items()} == {(0, 0): 20, (1, 0): 60}
     assert {key: books.ok for key, books in done.tally.by_slice.items()} == {0: 20, 1: 60}
 
 

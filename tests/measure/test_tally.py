@@ -17,7 +17,8 @@ from loadtool.measure.recorder import Recorder
 from loadtool.measure.tally import Tally
 from loadtool.plan.schedule import Schedule
 
-TWO_PHASES = timeline(("baseline", "baseline", 2), ("spike", "spike", 2), faults=[("slow", 2.5, 3.5)])
+# No phase has the role baseline, so that nothing is cut into the steps of a spike.
+TWO_PHASES = timeline(("baseline", "warmup", 2), ("spike", "spike", 2), faults=[("slow", 2.5, 3.5)])
 
 
 def test_frames_of_two_workers_add_up() -> None:
@@ -100,7 +101,7 @@ def test_a_worker_lost_before_its_first_frame_owes_its_whole_share_of_the_schedu
     assert tally.totals.counts[LOST] == lost > 0
     for segment in (0, 1):
         owed = sum(n for cell, n in everything.items() if cell[1] == segment)
-        assert sum(tally.by_segment[segment, r].scheduled for r in (0, 1)) == owed
+        assert sum(tally.by_stretch[segment, r].scheduled for r in (0, 1)) == owed
 
 
 def test_what_a_worker_records_arrives_unchanged() -> None:
@@ -114,7 +115,7 @@ def test_what_a_worker_records_arrives_unchanged() -> None:
     tally = Tally(TWO_PHASES, ["browse"])
     tally.add(frame(0, 0, 3.0, *recorder.deltas(3), final=True))
     assert tally.conservation(5) == []
-    found = tally.by_segment[1, 0].histogram(H_OK)
+    found = tally.by_stretch[1, 0].histogram(H_OK)
     assert found.counts == {1: 1, 7: 1, 2048: 1, 999_936: 1, quantise(HIGHEST_US): 1}
     assert (found.sum_us, found.max_us) == (1_002_056 + 2 * HIGHEST_US, 2 * HIGHEST_US)
 
@@ -152,7 +153,8 @@ def test_sums_that_disagree_are_named() -> None:
     tally.by_slice[0].counts[OK] = 1
     assert tally.conservation() == [
         "in total 2 scheduled, 2 ended; over workers 2 scheduled, 2 ended; "
-        "over slices 2 scheduled, 1 ended; over phases 2 scheduled, 2 ended"
+        "over slices 2 scheduled, 1 ended; over phases 2 scheduled, 2 ended; "
+            "over steps 2 scheduled, 2 ended"
     ]
 
 
@@ -249,6 +251,8 @@ def test_any_frames_in_any_split_give_the_same_sum(frames: list[tuple[int, list[
     one.add(frame(0, 0, 1.0, *(cell for _, cells in frames for cell in cells)))
     assert many.conservation() == one.conservation() == []
     assert many.totals == one.totals
+    assert many.by_stretch == one.by_stretch
     assert many.by_segment == one.by_segment
+    assert many.first_sheds == one.first_sheds
     assert many.by_slice == one.by_slice
     assert sum(many.totals.counts) == many.totals.scheduled

@@ -6,7 +6,7 @@ import pytest
 from plan_jobs import SECOND, SPIKE, make_job, phase
 
 from loadtool.plan.job import FaultWindow
-from loadtool.plan.timeline import Segment, Timeline, slice_width
+from loadtool.plan.timeline import Stretch, Timeline, slice_width
 
 
 def timeline(*phases: object, faults: tuple[FaultWindow, ...] = ()) -> Timeline:
@@ -93,10 +93,10 @@ def test_no_timeline(phases: tuple[object, ...], message: str) -> None:
         ((fault(25, 99),), [(0, 10, 0, ()), (10, 25, 1, ()), (25, 30, 1, (0,))]),
     ],
 )
-def test_segments(faults: tuple[FaultWindow, ...], want: list[tuple[int, int, int, tuple[int, ...]]]) -> None:
+def test_stretches(faults: tuple[FaultWindow, ...], want: list[tuple[int, int, int, tuple[int, ...]]]) -> None:
     line = timeline(phase(1, 10), phase(2, 20), faults=faults)
-    assert line.segments == tuple(
-        Segment(i, start * SECOND, end * SECOND, at, active)
+    assert line.stretches == tuple(
+        Stretch(i, start * SECOND, end * SECOND, at, active)
         for i, (start, end, at, active) in enumerate(want)
     )
 
