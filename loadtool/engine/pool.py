@@ -35,6 +35,7 @@ class Pool:
         self.connections: dict[int, Connection] = {}  # by descriptor
         self.busy = 0  # with a request under way
         self.dialling = 0  # being opened, for whoever has waited longest
+        self.promised = 0  # being opened, for one arrival alone
         self._dialler = dialler
         self._poller = poller
         self._limit = limit
@@ -87,6 +88,7 @@ class Pool:
             self.dialling += 1
             found.deadline = now + self._timeout
         else:
+            self.promised += 1
             found.deadline = arrival.give_up
         self.watch(found)
         return None
@@ -95,6 +97,8 @@ class Pool:
         """It is ready for use."""
         if connection.arrival is None:
             self.dialling -= 1
+        else:
+            self.promised -= 1
         connection.state = BUSY
         self.busy += 1
 
@@ -106,6 +110,8 @@ class Pool:
             self._idle_closed += 1
         elif connection.arrival is None:
             self.dialling -= 1
+        else:
+            self.promised -= 1
         connection.state = CLOSED
         del self.connections[connection.fd]
         self._poller.forget(connection.fd)

@@ -47,7 +47,7 @@ class Reactor:
                 self._abort_rest(now)
                 return
             if not busy:
-                if feed.exhausted and not feed.ready and not traffic.pending and not traffic.pool.busy:
+                if feed.exhausted and not feed.ready and traffic.done():
                     traffic.close()
                     return
                 wake = self._next_event()

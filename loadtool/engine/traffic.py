@@ -113,6 +113,10 @@ class Traffic:
         if self.pool.dialling < len(pending):
             self._dial_for_pending(now)
 
+    def done(self) -> bool:
+        """Whether no arrival is under way."""
+        return not (self.pending or self.pool.busy or self.pool.promised)
+
     def next_event(self) -> int:
         """When `upkeep` is needed next."""
         pending = self.pending
