@@ -23,12 +23,18 @@ from loadtool.chaos.journal import Journal
 from loadtool.chaos.probe import HttpProbe, Prober
 from loadtool.chaos.source import open_toxiproxy
 from loadtool.engine.hosts import check_host
-from loadtool.errors import SetupError
+from loadtool.engine.sources import source_for, source_problems
+from loadtool.engine.tls import client_context
+from loadtool.errors import ProfileError, SetupError
+from loadtool.judge.remedies import remedy_for
 from loadtool.plan.build import build_job, endpoint_of
-from loadtool.plan.job import Endpoint, Job
+from loadtool.plan.job import Endpoint, Job, TlsSpec
+from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import Timeline
 from loadtool.processes import Child
+from loadtool.profile.addresses import socket_path, without_userinfo
 from loadtool.profile.load import Loaded
+from loadtool.profile.model import WaitFor
 from loadtool.units import SECOND, format_duration
 
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)")
@@ -89,15 +95,16 @@ class Preparation:
             prober = Prober([HttpProbe("store", f"{demo.url}/health/store")])
         url = demo.url if demo is not None else profile.target
         endpoint = endpoint_of(url)
-        await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *self._allow_hosts))
+        addresses = await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *self._allow_hosts))
+        check_sources(loaded, addresses)
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
         prepared = Prepared(loaded, job, prober=prober)
         if profile.proxies:
             await self._open_proxies(stack, prepared, demo)
         if profile.wait_for is not None:
             self._notice(f"waiting for {profile.wait_for.get} to answer")
-            ready = f"{url.rstrip('/')}/{profile.wait_for.get.lstrip('/')}"
-            await wait_until_it_answers(ready, profile.wait_for.up_to)
+            source = source_for(job.client.source, addresses)
+            await wait_until_it_answers(url, profile.wait_for, job.client.tls, source)
         return prepared
 
     async def _open_proxies(
@@ -215,16 +222,33 @@ async def demo_service(seed: int) -> AsyncIterator[DemoService]:
         await child.stop()
 
 
-async def wait_until_it_answers(url: str, up_to_ns: int) -> None:
-    """Ask `url` until it answers with 2xx. Raises SetupError after `up_to_ns`."""
+def check_sources(loaded: Loaded, addresses: Sequence[str]) -> None:
+    """Raises ProfileError if the load can't leave from `client.source` for these addresses of the target."""
+    sources = loaded.profile.client.source
+    problems = source_problems(sources, addresses)
+    if problems:
+        place: Place = ("client", "source")
+        listed = len(sources) > 1
+        raise ProfileError([mistake(loaded, (*place, i) if listed else place, text) for i, text in problems])
+
+
+async def wait_until_it_answers(target: str, wait: WaitFor, tls: TlsSpec, source: str | None) -> None:
+    """Ask the target for the path, over TLS and from where the load leaves, until it answers with 2xx.
+
+    Raises SetupError when it has not within `up_to`.
+    """
+    path, socket = f"/{wait.get.lstrip('/')}", socket_path(target)
+    url = f"{target.rstrip('/')}{path}" if socket is None else f"http://localhost{path}"
+    shown = without_userinfo(url) if socket is None else f"{path} of {target}"
+    transport = httpx.AsyncHTTPTransport(verify=client_context(tls), uds=socket, local_address=source)
     last = "no answer"
-    with trio.move_on_after(up_to_ns / SECOND):
-        async with httpx.AsyncClient(trust_env=False, timeout=_ASK_TIMEOUT_S, verify=True) as client:
+    with trio.move_on_after(wait.up_to / SECOND):
+        async with httpx.AsyncClient(trust_env=False, timeout=_ASK_TIMEOUT_S, transport=transport) as client:
             while True:
                 try:
                     answer = await client.get(url)
                 except httpx.InvalidURL as e:
-                    raise SetupError(f"wait_for: {url}: {e}") from e
+                    raise SetupError(f"wait_for: {shown}: {e}") from e
                 except httpx.HTTPError as e:
                     last = str(e) or type(e).__name__
                 else:
@@ -232,7 +256,7 @@ async def wait_until_it_answers(url: str, up_to_ns: int) -> None:
                         return
                     last = f"status {answer.status_code}"
                 await trio.sleep(_ASK_EVERY_S)
+    remedy = remedy_for(last) or "start the service, or give it longer with wait_for.up_to"
     raise SetupError(
-        f"wait_for: {url} was not ready within {format_duration(up_to_ns)} ({last}); "
-        "start the service, or give it longer with wait_for.up_to"
+        f"wait_for: {shown} was not ready within {format_duration(wait.up_to)} ({last}); {remedy}"
     )

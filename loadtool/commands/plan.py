@@ -15,6 +15,7 @@ from loadtool.commands import console, help_pages, options
 if TYPE_CHECKING:
     from loadtool.plan.job import Endpoint
     from loadtool.profile.load import Loaded
+    from loadtool.profile.model import Tls
 
 _LOOK_UP_S = 3.0
 
@@ -71,15 +72,19 @@ def plan(
     overview = Overview.of(job, loaded)
     warnings = [*overview.warnings, *_pending(loaded)]
     hosts: list[str] = []
+    addresses: Sequence[str] = ()
     if not demo:
-        host, warning = trio.run(_look_up, endpoint, (*checked.allow_hosts, *(allow_host or ())))
+        host, addresses, warning = trio.run(_look_up, endpoint, (*checked.allow_hosts, *(allow_host or ())))
         hosts.append(host)
         warnings += [warning] if warning else []
+    warnings += _unusable_sources(loaded, addresses) if checked.client.source else ()
     mask = loaded.secrets.mask
     source = describe_source(toxiproxy or checked.toxiproxy) if checked.proxies else None
     around = plan_view.Surroundings(
         target="demo (the embedded service)" if demo else mask(without_userinfo(checked.target)),
         hosts=[*hosts, *(mask(text) for text in _upstreams(loaded))],
+        source=" and ".join([*checked.client.source]) + " in turn" * (len(checked.client.source) > 1),
+        tls=mask(_tls(checked.client.tls)) if endpoint.scheme == "https" else "",
         toxiproxy=mask(source.text) if source is not None else None,
         faults={f.name: f.text for f in planned_faults(checked, Timeline.of(job))},
         slos=[mask(slo.text) for slo in loaded.slos],
@@ -96,14 +101,36 @@ def _pending(loaded: Loaded) -> Iterator[str]:
         yield f"{name} is not set: the setup commands have to print it, and what depends on it is unchecked"
 
 
-async def _look_up(endpoint: Endpoint, allowed: Sequence[str]) -> tuple[str, str]:
-    """The target's host with its addresses, and a warning if a run would refuse it or could not find it."""
+def _unusable_sources(loaded: Loaded, addresses: Sequence[str]) -> Iterator[str]:
+    from loadtool.errors import ProfileError
+    from loadtool.preparation import check_sources
+
+    try:
+        check_sources(loaded, addresses)
+    except ProfileError as e:
+        yield from (f"a run would stop at once: {mistake}" for mistake in e.mistakes)
+
+
+def _tls(tls: Tls | None) -> str:
+    """How the target's certificate is checked, and which one is shown to it."""
+    if tls is None:
+        return "certificate checked against the system's authorities"
+    authorities = f"the authorities of {tls.ca}" if tls.ca is not None else "the system's authorities"
+    checked = f"certificate checked against {authorities}" if tls.verify else "certificate not checked"
+    return f"{checked}; shows {tls.cert}" if tls.cert is not None else checked
+
+
+async def _look_up(endpoint: Endpoint, allowed: Sequence[str]) -> tuple[str, Sequence[str], str]:
+    """The target's host with its addresses, those, and a warning if a run would refuse or not find it."""
     import trio
 
     from loadtool.engine.hosts import check_host
     from loadtool.errors import LoadtoolError
 
-    place, addresses, warning = f"{endpoint.host}:{endpoint.port}", None, ""
+    if not endpoint.port:
+        return f"this machine ({endpoint.host})", (), ""
+    place, warning = f"{endpoint.host}:{endpoint.port}", ""
+    addresses: Sequence[str] = ()
     with trio.move_on_after(_LOOK_UP_S) as look_up:
         try:
             addresses = await check_host(endpoint.host, endpoint.port, allowed)
@@ -111,8 +138,8 @@ async def _look_up(endpoint: Endpoint, allowed: Sequence[str]) -> tuple[str, str
             warning = f"a run would stop at once: {e}"
     if look_up.cancelled_caught:
         warning = f"no answer within {_LOOK_UP_S:g} s to what the address of {endpoint.host} is"
-    known = [a for a in addresses or () if a != endpoint.host]
-    return (f"{place} ({', '.join(known)})" if known else place), warning
+    known = [a for a in addresses if a != endpoint.host]
+    return (f"{place} ({', '.join(known)})" if known else place), addresses, warning
 
 
 def _upstreams(loaded: Loaded) -> Iterator[str]:

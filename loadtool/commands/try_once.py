@@ -99,10 +99,11 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
     from loadtool.engine.exchange import exchange
     from loadtool.engine.hosts import check_host
     from loadtool.engine.tls import client_context
+    from loadtool.judge.remedies import remedy_for
     from loadtool.plan.build import build_job, endpoint_of
     from loadtool.plan.expect import Expectation
     from loadtool.plan.mix import Mix
-    from loadtool.preparation import demo_service
+    from loadtool.preparation import check_sources, demo_service
 
     profile = loaded.profile
     async with AsyncExitStack() as stack:
@@ -111,7 +112,9 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
             console.note("starting the demo service")
             url = (await stack.enter_async_context(demo_service(profile.seed))).url
         endpoint = endpoint_of(url)
-        await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *allow_hosts))
+        check_sources(
+            loaded, await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *allow_hosts))
+        )
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
         tls = client_context(job.client.tls) if endpoint.scheme == "https" else None
         mix = Mix(job)
@@ -123,7 +126,9 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
             console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
             tried.append(done)
     if not any(done.answered for done in tried):
-        console.note(f"loadtool: nothing answered at {loaded.secrets.mask(without_userinfo(url))}")
+        remedy = next((remedy for done in tried if (remedy := remedy_for(done.detail))), "")
+        place = loaded.secrets.mask(without_userinfo(url))
+        console.note(f"loadtool: nothing answered at {place}{remedy and f'; {remedy}'}")
         return SetupError.exit_code
     return 0 if all(done.outcome == "ok" for done in tried) else NOT_AS_EXPECTED
 

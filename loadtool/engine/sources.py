@@ -54,6 +54,12 @@ def source_problems(sources: Sequence[str], targets: Iterable[str]) -> list[tupl
     return problems
 
 
+def source_for(sources: Sequence[str], targets: Iterable[str]) -> str | None:
+    """The first source from which one of these addresses can be reached; None: the system may choose."""
+    families = set(map(family_of, targets))
+    return next((source for source in sources if family_of(source) in families), None)
+
+
 def _unbindable(source: str) -> str:
     """Why nothing can be bound to it; empty if something can."""
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from loadtool.judge.case import Case
+from loadtool.judge.remedies import remedy_for
 from loadtool.judge.slo import covered
 from loadtool.judge.words import counted, number, percentile
 from loadtool.measure.books import in_ms
@@ -87,12 +88,11 @@ def _answers(result: Result) -> Iterator[str]:
         yield "no HTTP answer in the whole run: no arrival was due; raise a phase's `rate` or its `for`"
         return
     kind = max(totals.errors, key=lambda k: totals.errors[k], default="")
-    detail = next(
-        (f", {e['detail']}" for e in result.examples if e.get("kind") == kind and e.get("detail")), ""
-    )
+    detail = next((e["detail"] for e in result.examples if e.get("kind") == kind and e.get("detail")), "")
+    remedy = remedy_for(detail) or f"see that {target} is up and reachable from here"
     yield (
         f"no HTTP answer in the whole run: {totals.errors.get(kind, 0):,} of {totals.scheduled:,} ended as "
-        f"{kind}{detail}; see that {target} is up and reachable from here"
+        f"{kind}{detail and f', {detail}'}; {remedy}"
     )
 
 

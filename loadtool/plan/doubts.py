@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from loadtool.plan.client_doubts import client_doubts
 from loadtool.plan.job import Job
-from loadtool.plan.peak import peak_within
+from loadtool.plan.peak import peak_rate, peak_within
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.spikes import Spike, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
@@ -160,4 +161,8 @@ def _connections(plan: _Plan) -> Iterator[Doubt]:
         yield ("client", "connections"), message
 
 
-DOUBTS: Final = (_undecidable_slos, _toxicity, _spikes, _connections)
+def _client(plan: _Plan) -> Iterator[Doubt]:
+    yield from client_doubts(plan.job, plan.loaded, peak_rate(plan.timeline)[0])
+
+
+DOUBTS: Final = (_undecidable_slos, _toxicity, _spikes, _connections, _client)

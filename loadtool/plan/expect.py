@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from loadtool.plan.job import ExpectSpec
+
+# Content-Encodings that are undone before `expect` sees a body.
+CODINGS: Final = ("gzip", "x-gzip", "deflate", "identity")
 
 
 @dataclass(frozen=True, slots=True)

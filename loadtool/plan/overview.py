@@ -51,7 +51,8 @@ class Overview:
     `exact`: the arrivals are counted, not expected. They are for every number of workers, since the seed
     decides them. `connections_needed`: how many are in use at the worst moment, `connections_at_ns`, if every
     answer takes the whole timeout (Little's law: the arrivals of the last timeout); `connections` is that,
-    capped by `client.connections`. `curve` has (ns, rate) in even steps from the first instant to the last.
+    capped by `client.connections`; `dials_per_s` bounds new ones, and at `reconnect_ns` all are opened anew.
+    `curve` has (ns, rate) in even steps from the first instant to the last.
     """
 
     name: str
@@ -71,6 +72,8 @@ class Overview:
     faults: tuple[FaultWindow, ...]
     curve: tuple[tuple[int, float], ...]
     warnings: tuple[str, ...]
+    dials_per_s: float | None = None
+    reconnect_ns: tuple[int, ...] = ()
 
     @property
     def capped(self) -> bool:
@@ -118,6 +121,8 @@ class Overview:
             faults=job.faults,
             curve=_curve(timeline, points),
             warnings=tuple(doubts(job, loaded, timeline, cells)),
+            dials_per_s=job.client.dials_per_s,
+            reconnect_ns=job.client.reconnect_ns,
         )  # fmt: skip
 
 

@@ -132,6 +132,15 @@ def lane(axis: TimeAxis, bar: Bar, *, style: str) -> Text:
     return text
 
 
+def moments(axis: TimeAxis, name: str, times: Sequence[float], *, style: str = "cyan") -> Text:
+    """One line with a mark at each of these instants, its name in the gutter."""
+    line = [" "] * axis.columns
+    for t in times:
+        line[axis.column(t)] = "▲"
+    text = Text(clip(name, GUTTER - 1).rjust(GUTTER - 1) + " ")
+    return text.append("".join(line).rstrip(), style=style)
+
+
 def spark(axis: TimeAxis, label: str, values: Sequence[float | None], *, top: float, style: str) -> Text:
     """One line of blocks, one a column, as high as the value is of `top`; nothing is drawn for 0 and None."""
     text = Text(clip(label, GUTTER - 1).rjust(GUTTER - 1) + " ")

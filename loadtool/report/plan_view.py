@@ -12,7 +12,7 @@ from rich.text import Text
 
 from loadtool.plan.overview import Overview, PhaseOverview
 from loadtool.report import figures
-from loadtool.report.axis import TimeAxis, held, lane, ruler, sections
+from loadtool.report.axis import TimeAxis, held, lane, moments, ruler, sections
 from loadtool.report.chart import Curve, panel
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
 from loadtool.report.pictures import FAULT_STYLE, RATE_HEIGHT, edges
@@ -29,6 +29,8 @@ class Surroundings:
 
     target: str = ""
     hosts: Sequence[str] = ()
+    source: str = ""  # local addresses that the load leaves from
+    tls: str = ""  # how the target's certificate is checked, and which one is shown to it
     toxiproxy: str | None = None  # where it would come from, in words; None: there are no faults
     faults: Mapping[str, str] = field(default_factory=dict)  # what each does, by name
     slos: Sequence[str] = ()
@@ -90,6 +92,7 @@ def _picture(o: Overview, width: int) -> list[RenderableType]:
         ruler(axis),
         sections(axis, phases),
         *(lane(axis, bar, style=FAULT_STYLE) for bar in faults),
+        *([moments(axis, "reconnect", [ns / _SECOND for ns in o.reconnect_ns])] if o.reconnect_ns else []),
     ]
 
 
@@ -159,9 +162,12 @@ def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
     rows = [
         ("target", around.target),
         ("hosts", ", ".join(around.hosts)),
+        ("source", around.source),
+        ("tls", around.tls),
         ("arrivals", f"{kind}; {'counted' if o.exact else 'expected, too many to count'}"),
         ("peak", f"{figures.rate(o.peak_rate)} at {figures.seconds(o.peak_at_ns / _SECOND)}"),
         ("connections", _connections(o)),
+        ("reconnect", _reconnect(o)),
         ("toxiproxy", around.toxiproxy or ""),
         ("setup", "; ".join(around.setup)),
         ("teardown", "; ".join(around.teardown)),
@@ -173,11 +179,16 @@ def _connections(o: Overview) -> str:
     timeout = figures.duration(o.timeout_ns / 1e6)
     when = figures.seconds(o.connections_at_ns / _SECOND)
     worst = f"{figures.count(o.connections_needed)} at {when}, if every answer takes the timeout of {timeout}"
+    pace = f"; at most {figures.rate(o.dials_per_s)} new ones" if o.dials_per_s is not None else ""
     if not o.capped:
-        return f"at most {worst}"
-    return (
-        f"at most {figures.count(o.connections)} (client.connections); {worst}, and then arrivals would wait"
-    )
+        return f"at most {worst}{pace}"
+    most = f"at most {figures.count(o.connections)} (client.connections)"
+    return f"{most}; {worst}, and then arrivals would wait{pace}"
+
+
+def _reconnect(o: Overview) -> str:
+    times = ", ".join(figures.seconds(ns / _SECOND) for ns in o.reconnect_ns)
+    return f"all connections are closed and opened again at {times}" if times else ""
 
 
 def _warning(text: str) -> Text:

@@ -1,0 +1,98 @@
+"""Doubts about `client:` and what it is told to send: see `plan/doubts.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from loadtool.plan.expect import CODINGS
+from loadtool.plan.job import Job, RequestSpec
+from loadtool.plan.places import Place
+from loadtool.profile.moment import parse_moment
+from loadtool.units import format_rate
+
+if TYPE_CHECKING:
+    from loadtool.profile.load import Loaded
+
+
+def client_doubts(job: Job, loaded: Loaded, peak_rate: float) -> Iterator[tuple[Place, str]]:
+    """Each with its place. `peak_rate`: the highest of the plan, in arrivals/s."""
+    yield from _tls(job)
+    yield from _dials(job, peak_rate)
+    yield from _reconnects(job, loaded)
+    yield from _source(loaded)
+    yield from _codings(job, loaded)
+
+
+def _tls(job: Job) -> Iterator[tuple[Place, str]]:
+    tls = job.client.tls
+    if not tls.verify:
+        unread = ", and `ca` is not looked at" if tls.ca is not None else ""
+        message = f"the target's certificate is not checked, so anyone may answer in its place{unread}"
+        remedy = "" if tls.ca is not None else "; a private authority can be trusted with `ca`"
+        yield ("client", "tls", "verify"), message + remedy
+
+
+def _dials(job: Job, peak_rate: float) -> Iterator[tuple[Place, str]]:
+    client = job.client
+    if client.dials_per_s is not None and not client.keepalive and client.dials_per_s < peak_rate:
+        bound, peak = format_rate(client.dials_per_s), f"{peak_rate:,.6g}/s"
+        message = (
+            f"without keepalive each arrival needs a connection of its own, and {bound} are fewer than the "
+            f"{peak} of the peak: the rest queue here, and the wait counts"
+        )
+        yield ("client", "connections", "per_second"), message
+
+
+def _reconnects(job: Job, loaded: Loaded) -> Iterator[tuple[Place, str]]:
+    client = job.client
+    place: Place = ("client", "reconnect")
+    if client.reconnect_ns and not client.keepalive:
+        yield place, "without keepalive each request has a connection of its own, so none is left to reopen"
+    elif 0 in client.reconnect_ns:
+        phases = loaded.profile.phases
+        texts = loaded.profile.client.reconnect
+        text = next(text for text in texts if parse_moment(text).since_start(phases) == 0)
+        yield place, f"{text}: no connection is open when the run begins; want a later moment"
+
+
+def _source(loaded: Loaded) -> Iterator[tuple[Place, str]]:
+    front = next((name for name, p in loaded.profile.proxies.items() if p.upstream == "target"), None)
+    if loaded.profile.client.source and front is not None:
+        message = f"the load goes through proxy {front}, so the target sees the address of that proxy"
+        yield ("client", "source"), f"{message}; leave one of the two out"
+
+
+def _codings(job: Job, loaded: Loaded) -> Iterator[tuple[Place, str]]:
+    """Bodies that `expect` would see coded."""
+    for i, request in enumerate(job.requests):
+        if not (request.expect.contains or request.expect.matches):
+            continue
+        for name, value in request.headers:
+            if name.lower() != "accept-encoding" or not (foreign := _not_decoded(value)):
+                continue
+            own = name in loaded.profile.requests[i].headers
+            place: Place = ("requests", i, "headers", name) if own else ("headers", name)
+            yield place, _coded(request, foreign)
+
+
+def _coded(request: RequestSpec, foreign: list[str]) -> str:
+    known = ", ".join(c for c in CODINGS if c != "x-gzip")
+    return (
+        f"{', '.join(foreign)} can't be decoded, and an answer so coded fails what {request.name} expects of "
+        f"its body; accept {known} alone"
+    )
+
+
+def _not_decoded(value: str) -> list[str]:
+    """The codings that this Accept-Encoding accepts and that are not undone; none if it is a template."""
+    if "{{" in value or "{%" in value:
+        return []
+    found = []
+    for part in value.split(","):
+        coding, _, parameters = part.partition(";")
+        name, weight = coding.strip().lower(), parameters.replace(" ", "").lower()
+        refused = weight.startswith("q=0") and not weight.removeprefix("q=").strip("0.")
+        if name and name not in CODINGS and not refused:
+            found.append(name)
+    return found
