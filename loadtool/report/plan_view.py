@@ -29,13 +29,13 @@ class Surroundings:
 
     target: str = ""
     hosts: Sequence[str] = ()
-    source: str = ""  # local addresses that the load leaves from
-    tls: str = ""  # how the target's certificate is checked, and which one is shown to it
     toxiproxy: str | None = None  # where it would come from, in words; None: there are no faults
     faults: Mapping[str, str] = field(default_factory=dict)  # what each does, by name
     slos: Sequence[str] = ()
     setup: Sequence[str] = ()
     teardown: Sequence[str] = ()
+    source: str = ""  # local addresses that the load leaves from
+    tls: str = ""  # how the target's certificate is checked, and which one is shown to it
 
 
 def render(overview: Overview, around: Surroundings, *, width: int = 80, color: bool = False) -> str:
