@@ -22,6 +22,7 @@ from loadtool.chaos.fault import planned_faults, proxy_specs
 from loadtool.chaos.journal import Journal
 from loadtool.chaos.probe import HttpProbe, Prober
 from loadtool.chaos.source import open_toxiproxy
+from loadtool.engine.failures import describe
 from loadtool.engine.hosts import check_host
 from loadtool.engine.sources import source_for, source_problems
 from loadtool.engine.tls import client_context
@@ -232,6 +233,16 @@ def check_sources(loaded: Loaded, addresses: Sequence[str]) -> None:
         raise ProfileError([mistake(loaded, (*place, i) if listed else place, text) for i, text in problems])
 
 
+def _words(error: BaseException) -> str:
+    """What it says; of an error that says nothing itself, what caused it."""
+    while not str(error) or isinstance(error, trio.BrokenResourceError):
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            return type(error).__name__
+        error = cause
+    return describe(error)
+
+
 async def wait_until_it_answers(target: str, wait: WaitFor, tls: TlsSpec, source: str | None) -> None:
     """Ask the target for the path, over TLS and from where the load leaves, until it answers with 2xx.
 
@@ -250,7 +261,7 @@ async def wait_until_it_answers(target: str, wait: WaitFor, tls: TlsSpec, source
                 except httpx.InvalidURL as e:
                     raise SetupError(f"wait_for: {shown}: {e}") from e
                 except httpx.HTTPError as e:
-                    last = str(e) or type(e).__name__
+                    last = _words(e)
                 else:
                     if answer.is_success:
                         return
