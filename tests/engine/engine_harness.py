@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import trio
@@ -26,18 +26,26 @@ SECOND = 1_000_000_000
 MS = 1_000_000
 OK_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Handler = Callable[[socket.socket], None]
+TRANSPORT = "http1"  # of all jobs; the fixture `transport` changes it
 
 
 class Server:
-    """Accepts on a free port of 127.0.0.1 and hands every connection to `handler` in a thread of its own."""
+    """Accepts on a port of 127.0.0.1 and hands every connection to `handler` in a thread of its own."""
 
-    def __init__(self, handler: Handler, context: ssl.SSLContext | None = None, family: int = socket.AF_INET):
+    def __init__(
+        self,
+        handler: Handler,
+        context: ssl.SSLContext | None = None,
+        family: int = socket.AF_INET,
+        port: int = 0,
+    ):
+        """`port` 0: a free one."""
         self.connections = 0
         self.handler = handler
         self._context = context
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+        self._listener.bind(("127.0.0.1" if family == socket.AF_INET else "::1", port))
         self._listener.listen(512)
         self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -67,6 +75,8 @@ class Server:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for sock in self._open:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # a close alone does not wake up a thread that reads
             sock.close()
         self._thread.join(5)
 
@@ -149,6 +159,7 @@ def job_for(
         client=ClientSpec(timeout_ns, None, connections, keepalive, (429, 503)),
         good_within_ns=good_within_ns,
         slice_ns=SECOND,
+        transport=TRANSPORT,
     )
 
 

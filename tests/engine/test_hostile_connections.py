@@ -1,0 +1,253 @@
+"""Hostile servers that do not wait for a request: on accept, in the handshake, or by not being there."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import trustme
+from engine_harness import MS, OK_ANSWER, SECOND, Handler, Server, job_for, run_job, serving
+from hostile_servers import (
+    drips,
+    hold,
+    read_head,
+    reset,
+    says,
+    says_and_closes,
+    says_and_holds,
+    says_and_resets,
+)
+
+from loadtool.plan.job import PhaseSpec
+from loadtool.plan.schedule import Schedule
+
+SHORT_MS, LONG_MS = 500, 20_000  # timeouts: where one is to be seen, and where none is
+CPU_MS = 250  # of a worker that mostly waits
+ALL = 1 << 30
+
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+NOT_READY = "the connection opened for it was not ready before the timeout"
+# The beginning of a TLS record of 16 KiB that never comes.
+HELLO = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"
+
+
+def after_a_head(behave: Handler) -> Handler:
+    def handler(sock: socket.socket) -> None:
+        read_head(sock)
+        behave(sock)
+
+    return handler
+
+
+def after_some_bytes(behave: Handler) -> Handler:
+    def handler(sock: socket.socket) -> None:
+        sock.recv(64)
+        behave(sock)
+
+    return handler
+
+
+def answer_early(sock: socket.socket) -> None:
+    sock.sendall(OK_ANSWER)
+    read_head(sock)
+
+
+def answer_and_reset_when_asked(sock: socket.socket) -> None:
+    """Closed with the request unread, which resets the connection under the answer."""
+    sock.sendall(BUSY)
+    sock.recv(1, socket.MSG_PEEK)
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    behave: Handler  # what becomes of a connection that has just been accepted
+    outcomes: tuple[
+        str, ...
+    ]  # any of these, and ok, which those have that meet the server when it is healthy
+    words: str = ""  # in the example of the first of them that came
+    first: int = 4  # so many connections are treated like this, and the others well
+    tls: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ROWS = [
+    Row("closed on accept", says_and_closes(b""), ("reset",), "before an answer came"),
+    Row("reset on accept", reset, ("reset", "connect"), "ECONNRESET"),
+    Row("an answer on accept", answer_early, ()),
+    Row("a refusal on accept, then read on", says_and_holds(BUSY), ("shed",)),
+    Row("a refusal on accept, then a reset", answer_and_reset_when_asked, ("shed", "reset")),
+    Row("a banner on accept", says_and_holds(b"SSH-2.0-OpenSSH_9.2\r\n"), ("protocol",), "it began 'SSH-2.0"),
+    Row("silence on accept", hold, ("timeout",), "no answer when the timeout expired"),
+    Row("TLS garbage", says_and_holds(b"\xff" * 4000), ("tls",), "TLS: ", tls=True),
+    Row("plain HTTP to a TLS client", after_some_bytes(says_and_holds(BUSY)), ("tls",), "TLS: ", tls=True),
+    Row("closed before the handshake", says_and_closes(b""), ("tls",), tls=True),
+    Row("closed in the handshake", after_some_bytes(says_and_closes(HELLO)), ("tls",), tls=True),
+    Row("reset before the handshake", reset, ("tls", "connect"), tls=True),
+    Row("reset in the handshake", after_some_bytes(says_and_resets(HELLO)), ("tls",), tls=True),
+    Row("a TLS alert", after_some_bytes(says_and_holds(b"\x15\x03\x03\x00\x02\x02\x28")), ("tls",),
+        "ALERT_HANDSHAKE_FAILURE", tls=True),
+    Row("a handshake that never ends", hold, ("unsent",), NOT_READY, first=ALL, tls=True),
+    Row("a handshake that drips", drips(HELLO, b"\x00"), ("unsent",), NOT_READY, first=ALL, tls=True),
+    Row("a handshake that never ends while others do", hold, (), tls=True),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's and the client's."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+def turning(row: Row, context: ssl.SSLContext | None) -> Handler:
+    """Lets `behave` loose on the row's first connections and serves the others."""
+    numbers = itertools.count()
+
+    def handler(sock: socket.socket) -> None:
+        if next(numbers) < row.first:
+            row.behave(sock)
+            return
+        if context is not None:
+            sock = context.wrap_socket(sock, server_side=True)
+        with sock:
+            while read_head(sock):
+                sock.sendall(OK_ANSWER)
+
+    return handler
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+async def test_hostile_on_accept(row: Row, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    waits = bool({"timeout", "unsent"} & set(row.outcomes))
+    theirs, ours = contexts if row.tls else (None, None)
+    with serving(turning(row, theirs)) as server:
+        job = job_for(
+            server.port,
+            count=8,
+            rate=100,
+            scheme="https" if row.tls else "http",
+            timeout_ns=(SHORT_MS if waits else LONG_MS) * MS,
+        )
+        cpu_ns = time.thread_time_ns()
+        done = await run_job(job, tls=ours)
+        cpu_ns = time.thread_time_ns() - cpu_ns
+    found = done.outcomes
+    well = found.pop("ok", 0)
+    assert found.keys() <= set(row.outcomes)
+    if row.first == ALL:
+        assert sum(found.values()) == 8
+    elif not row.outcomes:
+        assert well == 8
+    else:
+        assert 1 <= sum(found.values()) <= row.first
+    if row.words:
+        assert row.words in next(iter(done.examples.values())).detail
+    assert cpu_ns < CPU_MS * MS
+
+
+@contextmanager
+def full_queue() -> Iterator[int]:
+    """The port of a listener that accepts nobody any more."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        others = []
+        try:
+            for _ in range(4):
+                sock = socket.socket()
+                others.append(sock)
+                sock.setblocking(False)
+                sock.connect_ex(listener.getsockname())
+            yield int(listener.getsockname()[1])
+        finally:
+            for sock in others:
+                sock.close()
+
+
+async def test_a_server_whose_queue_of_connections_is_full() -> None:
+    with full_queue() as port:
+        cpu_ns = time.thread_time_ns()
+        done = await run_job(job_for(port, timeout_ns=SHORT_MS * MS))
+        cpu_ns = time.thread_time_ns() - cpu_ns
+    assert done.outcomes.keys() <= {"unsent", "timeout"}
+    assert NOT_READY in done.examples["unsent"].detail
+    assert all(frame.local == {} for frame in done.frames)
+    assert cpu_ns < CPU_MS * MS
+
+
+class Restarting:
+    """A server that dies with all its connections at its n-th request and is back a little later."""
+
+    def __init__(self, dies_at: int) -> None:
+        self.server = Server(self._handle)
+        self.port = self.server.port
+        self._dies_at = dies_at
+        self._requests = itertools.count(1)
+        self._restarter = threading.Thread(target=self._restart)
+        self._time = threading.Event()
+        self._restarter.start()
+
+    def _handle(self, sock: socket.socket) -> None:
+        while read_head(sock):
+            if next(self._requests) == self._dies_at:
+                self._time.set()
+                hold(sock)
+                return
+            sock.sendall(OK_ANSWER)
+
+    def _restart(self) -> None:
+        self._time.wait()
+        self.server.close()
+        time.sleep(0.1)
+        self.server = Server(self._handle, port=self.port)
+
+    def close(self) -> None:
+        self._time.set()
+        self._restarter.join()
+        self.server.close()
+
+
+async def test_a_server_that_is_restarted_in_mid_run() -> None:
+    phases = (PhaseSpec("spike", "spike", 100.0, 2 * SECOND), PhaseSpec("after", "recovery", 100.0, SECOND))
+    server = Restarting(dies_at=30)
+    try:
+        job = job_for(server.port, phases=phases)
+        done = await run_job(job)
+    finally:
+        server.close()
+    assert done.outcomes.keys() <= {"ok", "connect", "reset"}
+    assert done.outcomes["connect"] >= 1
+    assert "ECONNREFUSED" in done.examples["connect"].detail
+    assert sum(done.outcomes.values()) == Schedule(job).count()
+    after = [cell for frame in done.frames for cell in frame.cells if cell.slice == 2]
+    assert sum(cell.counts[0] for cell in after) == sum(cell.scheduled for cell in after) == 100
+
+
+async def test_connections_that_nobody_answers_leave_slots_for_others() -> None:
+    """Two of four connections hang; each costs its request, and no other request waits for them."""
+    hanging = itertools.count()
+
+    def handler(sock: socket.socket) -> None:
+        while read_head(sock):
+            if next(hanging) < 2:
+                hold(sock)
+                return
+            sock.sendall(OK_ANSWER)
+
+    with serving(handler) as server:
+        done = await run_job(job_for(server.port, count=40, connections=4, timeout_ns=SHORT_MS * MS))
+    assert done.outcomes == {"ok": 38, "timeout": 2}
