@@ -68,7 +68,7 @@ def _try_authorities(file: str, text: str, report: Report) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError) as e:
-        report("ca", f"{file}: is no certificate that can be used: {_reason(e)}")
+        report("ca", f"{file}: has no certificate that can be used: {_reason(e)}")
 
 
 def _try_chain(files: Mapping[str, str], cert: str, key: str | None, directory: Path, report: Report) -> None:
@@ -95,4 +95,6 @@ def _try_chain(files: Mapping[str, str], cert: str, key: str | None, directory: 
 
 
 def _reason(error: Exception) -> str:
-    return (getattr(error, "reason", None) or str(error)).lower().replace("_", " ")
+    """In OpenSSL's words, if it has any."""
+    reason: str | None = getattr(error, "reason", None)
+    return reason.lower().replace("_", " ") if reason else "it is damaged"

@@ -61,6 +61,13 @@ FITTING = [
     "client: {timeout: 1m30s, shed: 429}",
     "client: {shed: [429, 503]}",
     "client: {connections: 5, keepalive: false, deadline: 10s}",
+    "client: {connections: {max: 5, per_second: 50/s}}",
+    "client: {connections: {per_second: 50}}",
+    "client: {connections: {max: '${SEED}'}}",
+    "client: {reconnect: spike+5s}",
+    "client: {reconnect: [0, spike, 5s]}",
+    "client: {source: 10.0.0.5}",
+    "client: {source: [10.0.0.5, 10.0.0.6]}",
     "validity: {lag: 5ms}",
     "wait_for: {get: /health}",
     "toxiproxy: http://127.0.0.1:8474",
@@ -83,6 +90,18 @@ NOT_FITTING = [
     "client: {connections: 0}",
     "client: {keepalive: 1}",
     "client: {retries: {}}",
+    "client: {connections: {max: 0}}",
+    "client: {connections: {per_second: fast}}",
+    "client: {connections: {per_second: 0}}",
+    "client: {connections: {min: 5}}",
+    "client: {connections: [5]}",
+    "client: {reconnect: 5}",
+    "client: {reconnect: {at: spike}}",
+    "client: {source: 5}",
+    "client: {tls: ca.pem}",
+    "client: {tls: {ca: [a]}}",
+    "client: {tls: {verify: 1}}",
+    "client: {tls: {authority: ca.pem}}",
     "validity: {lag: 5}",
     "wait_for: /health",
     "wait_for: {up_to: 5s}",
@@ -151,6 +170,18 @@ def _agree(directory: Path, text: str, fits: bool) -> None:
 @pytest.mark.parametrize(("text", "fits"), [(t, True) for t in FITTING] + [(t, False) for t in NOT_FITTING])
 def test_schema_and_loader_agree_at_the_top(tmp_path: Path, text: str, fits: bool) -> None:
     _agree(tmp_path, f"{SMALL}{text}\n", fits)
+
+
+def test_schema_and_loader_agree_on_targets(tmp_path: Path) -> None:
+    for target, more, fits in [
+        ("https://127.0.0.1", "client: {tls: {verify: false}}", True),
+        ("https://127.0.0.1", "client: {tls: {verify: '${VERIFY:-true}'}}", True),
+        ("unix:/run/app.sock", "", True),
+        ("demo", "", True),
+        ("unix:app.sock", "", False),
+        ("app.sock", "", False),
+    ]:
+        _agree(tmp_path, f"{SMALL.replace('http://127.0.0.1:8080', target)}{more}\n", fits)
 
 
 @pytest.mark.parametrize(("item", "fits"), REQUESTS)
