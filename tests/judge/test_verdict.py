@@ -171,6 +171,10 @@ def silent(errors: dict[str, int], **detail: str) -> Result:
         (silent({"connect": 90, "timeout": 10}, connect="Connection refused"), [
             "no HTTP answer in the whole run: 90 of 100 ended as connect, Connection refused; "
             "see that http://127.0.0.1:8080 is up and reachable from here"]),
+        (silent({"tls": 9}, tls="[::1]:443: certificate not accepted: self-signed certificate"), [
+            "no HTTP answer in the whole run: 9 of 9 ended as tls, [::1]:443: certificate not accepted: "
+            "self-signed certificate; name a file with the certificate of its authority in "
+            "`client: {tls: {ca: …}}`, or skip the check with `client: {tls: {verify: false}}`"]),
         (silent({"timeout": 5}), [
             "no HTTP answer in the whole run: 5 of 5 ended as timeout; "
             "see that http://127.0.0.1:8080 is up and reachable from here"]),

@@ -33,6 +33,7 @@ from loadtool.plan.job import Endpoint
         ("http://a/api/v1/", Endpoint("http", "a", 80, "a", "a", "/api/v1")),
         ("http://a/ä/%20", Endpoint("http", "a", 80, "a", "a", "/%C3%A4/%20")),
         ("http://u:p%40%20@a", Endpoint("http", "a", 80, "a", "a", "", "Basic dTpwQCA=")),
+        ("unix:/run/app.sock", Endpoint("http", "/run/app.sock", 0, "localhost", "localhost")),
         ("http://u@a", Endpoint("http", "a", 80, "a", "a", "", "Basic dTo=")),
     ],
 )

@@ -17,6 +17,7 @@ from loadtool.plan.job import (
     PhaseSpec,
     RequestSpec,
     RowsSpec,
+    TlsSpec,
 )
 from loadtool.plan.wire import job_from_json, job_to_json
 
@@ -58,7 +59,18 @@ JOBS = st.builds(
     ),
     rows=some(st.tuples(TEXT, st.builds(RowsSpec, TEXT, some(TEXT), some(some(JSON))))),
     endpoint=st.builds(Endpoint, TEXT, TEXT, st.integers(), TEXT, TEXT, TEXT, TEXT),
-    client=st.builds(ClientSpec, NS, st.none() | NS, st.integers(), st.booleans(), some(st.integers())),
+    client=st.builds(
+        ClientSpec,
+        NS,
+        st.none() | NS,
+        st.integers(),
+        st.booleans(),
+        some(st.integers()),
+        dials_per_s=st.none() | RATE,
+        reconnect_ns=some(NS),
+        source=some(TEXT),
+        tls=st.builds(TlsSpec, st.booleans(), st.none() | TEXT, st.none() | TEXT, st.none() | TEXT),
+    ),
     good_within_ns=NS,
     slice_ns=NS,
     secrets=some(TEXT),

@@ -99,6 +99,30 @@ def test_faults_lie_on_the_curves_axis() -> None:
     assert axis.column(42.0) <= spike[-1] <= axis.column(44.0)
 
 
+def test_how_connections_are_made() -> None:
+    overview = replace(OVERVIEW, dials_per_s=50.0, reconnect_ns=(29 * S, 34 * S))
+    around = replace(
+        AROUND, source="10.0.0.5 and 10.0.0.6 in turn", tls="certificate not checked; shows client.pem"
+    )
+    lines = render(overview, around, width=120).splitlines()
+    text = " ".join(" ".join(lines).split())
+    for part in (
+        "source 10.0.0.5 and 10.0.0.6 in turn",
+        "tls certificate not checked; shows client.pem",
+        "and then arrivals would wait; at most 50/s new ones",
+        "reconnect all connections are closed and opened again at 29.0 s, 34.0 s",
+    ):
+        assert part in text
+    axis = TimeAxis(74.0, 119)
+    marks = next(line for line in lines if "▲" in line)
+    assert [i - 1 - GUTTER for i, c in enumerate(marks) if c == "▲"] == [axis.column(29.0), axis.column(34.0)]
+    assert marks.startswith(" reconnect ")
+    plain = render(replace(overview, connections=1012, reconnect_ns=()), AROUND, width=120)
+    assert "at most 1,012 at 40.0 s, if every answer takes the timeout of 2 s; at most 50/s new ones" in plain
+    assert "reconnect" not in plain
+    assert "\n tls " not in plain
+
+
 def test_what_a_run_would_touch() -> None:
     text = " ".join(render(OVERVIEW, AROUND, width=120).split())
     for part in (
