@@ -52,6 +52,7 @@ _DURATION_PART = re.compile(
 _RATE = re.compile(rf"({_REAL})\s*([kM]?)\s*(/\s*[a-z]+|rp[smh])?", re.ASCII)
 _SIZE = re.compile(rf"({_NUMBER})\s*([A-Za-z]*)", re.ASCII)
 _SHARE = re.compile(rf"({_REAL})\s*(%?)", re.ASCII)
+_RATIO = re.compile(rf"({_REAL})\s*([x%]?)", re.ASCII)
 _BARE = re.compile(rf"[+-]?{_NUMBER}", re.ASCII)
 
 WANT_DURATION = "a duration such as 250ms, 5s or 1m30s"
@@ -59,6 +60,7 @@ WANT_RATE = "a rate such as 50/s"
 WANT_SIZE = "a size such as 512B, 64KB or 1MiB"
 WANT_BYTE_RATE = "a byte rate such as 64KB/s"
 WANT_SHARE = "a share such as 10% or 0.1, from 0 to 1"
+WANT_RATIO = "a ratio such as 1.1 or 2x"
 
 
 def _text(value: object, want: str) -> str:
@@ -224,6 +226,22 @@ def parse_share(value: object) -> float:
     if not 0 <= share <= 1:
         raise ValueError(got(value, WANT_SHARE))
     return abs(share)  # no -0.0
+
+
+def parse_ratio(value: object) -> float:
+    """A ratio of 0 or more, of "1.1", "1.1x" or "110%". Raises ValueError."""
+    match = _RATIO.fullmatch(_text(value, WANT_RATIO))
+    if match is None:
+        raise ValueError(got(value, WANT_RATIO))
+    ratio = float(Decimal(match[1].replace("_", "")) / (100 if match[2] == "%" else 1))
+    if not 0 <= ratio < math.inf:
+        raise ValueError(got(value, WANT_RATIO))
+    return abs(ratio)  # no -0.0
+
+
+def format_ratio(ratio: float) -> str:
+    """The ratio as a multiple: "1.1x"."""
+    return f"{_plain(Decimal(repr(ratio)))}x"
 
 
 def format_share(share: float) -> str:

@@ -14,12 +14,15 @@ from typing import Final
 
 from loadtool.judge import intervals
 from loadtool.judge.case import Case
+from loadtool.judge.overload import judge_overload
+from loadtool.judge.overload_slo import NOT_YET, SPIKE_METRICS, SpikeMetric, judge_spikes
 from loadtool.judge.words import counted, metric_name
 from loadtool.measure.books import in_ms
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_OK, H_SERVICE, H_SHED
 from loadtool.measure.population import CellKey, Cells, Population, pool
 from loadtool.measure.result import Result, SloFigure
+from loadtool.measure.spike import Overload
 from loadtool.profile.slo import Slo
 
 OPERATORS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -104,7 +107,7 @@ def _mean(population: Population, slo: Slo) -> Evidence:
 
 # Metric of `profile/slo.py` -> what it is. `max` and `mean` cover answered arrivals, `error rate` and `shed
 # rate` are shares of all arrivals, `goodput` counts ok ones within `good_within` and `rate` all ok ones.
-METRICS: Final[dict[str, Metric]] = {
+METRICS: Final[dict[str, Metric | SpikeMetric]] = {
     "quantile": Metric(_quantile(H_OK, failed=True), "arrival"),
     "ok quantile": Metric(_quantile(H_OK), "ok answer"),
     "shed quantile": Metric(_quantile(H_SHED), "shed", passes_without="no sheds"),
@@ -115,18 +118,34 @@ METRICS: Final[dict[str, Metric]] = {
     "shed rate": Metric(_share(lambda p: p.shed), "arrival"),
     "goodput": Metric(_rate(lambda p: p.good), "arrival"),
     "rate": Metric(_rate(lambda p: p.ok), "arrival"),
+    **SPIKE_METRICS,
 }
 
 
 def judge_slos(result: Result) -> list[SloFigure]:
     """Each SLO of the result's profile, judged from the result alone. Raises UsageError if unreadable."""
     case = Case.of(result)
-    return judge_cells(case.slos, case.cells, case.warmups)
+    return judge_case(case, *judge_overload(case))
+
+
+def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[SloFigure]:
+    """The same, once it is known what the spikes did, or why that can't be known."""
+    return [
+        judge_spikes(slo, overload, no_overload, OPERATORS[slo.op])
+        if slo.metric in SPIKE_METRICS
+        else _judge(slo, covered(slo, case.cells, case.warmups))
+        for slo in case.slos
+    ]
 
 
 def judge_cells(slos: Sequence[Slo], cells: Cells, warmups: Container[str]) -> list[SloFigure]:
-    """The same for cells that are at hand, as while a run lasts (`Tally.populations`)."""
-    return [_judge(slo, covered(slo, cells, warmups)) for slo in slos]
+    """The same while a run lasts, for the cells so far (`Tally.populations`): of spikes nothing is known."""
+    return [
+        judge_spikes(slo, None, NOT_YET, OPERATORS[slo.op])
+        if slo.metric in SPIKE_METRICS
+        else _judge(slo, covered(slo, cells, warmups))
+        for slo in slos
+    ]
 
 
 def covered(slo: Slo, cells: Cells, warmups: Container[str]) -> list[tuple[CellKey, Population]]:
@@ -147,6 +166,7 @@ def _during(slo: Slo, cells: Cells, warmups: Container[str]) -> Iterable[tuple[C
 
 def _judge(slo: Slo, cells: list[tuple[CellKey, Population]]) -> SloFigure:
     metric = METRICS[slo.metric]
+    assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
     evidence = metric.measure(pool(cells), slo) if cells else Evidence(None, 0)
     status, note = _status(slo, metric, evidence, reached=bool(cells))
     return SloFigure(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtool.judge.case import Case
-from loadtool.judge.slo import judge_cells
+from loadtool.judge.overload import judge_overload
+from loadtool.judge.overload_slo import SPIKE_METRICS
+from loadtool.judge.slo import judge_case
 from loadtool.judge.validity import invalidities, late_share
 from loadtool.judge.words import counted, written
 from loadtool.measure.result import Result, SloFigure
@@ -24,12 +26,14 @@ class Verdict:
 
 
 def judge(result: Result) -> Verdict:
-    """Fill in the result's `slos`, `verdict`, `reasons` and `generator.late_share`, and say the verdict.
+    """Fill in the result's `overload`, `slos`, `verdict`, `reasons` and `generator.late_share`.
 
-    The same for a result read back from its file. Raises UsageError if its cells or SLOs are unreadable.
+    Returns the verdict. A result read back from its file gets the same. Raises UsageError if its cells, SLOs
+    or spikes are unreadable.
     """
     case = Case.of(result)
-    result.slos = judge_cells(case.slos, case.cells, case.warmups)
+    result.overload, result.no_overload = judge_overload(case)
+    result.slos = judge_case(case, result.overload, result.no_overload)
     result.generator.late_share = late_share(case)
     verdict = next(v for rule in RULES if (v := rule(case)) is not None)
     result.verdict, result.reasons = verdict.verdict, list(verdict.reasons)
@@ -76,6 +80,8 @@ def _those(case: Case, status: str) -> tuple[str, ...]:
 
 def _sentence(slo: SloFigure, kind: Kind) -> str:
     """`p99 < 250ms during baseline: 310 ms (95 % interval 290 ms to 330 ms)`."""
+    if slo.metric in SPIKE_METRICS and slo.value is None:
+        return f"{slo.text}: {slo.note}"
     if slo.value is not None:
         value = written(kind, slo.value)
     else:

@@ -24,6 +24,8 @@ def written(kind: Kind, value: float) -> str:
             return f"{number(value * 100)}%"
         case "per_second":
             return f"{number(value)}/s"
+        case "ratio":
+            return f"{number(value)}x"
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from loadtool.measure.outcome import CLASSES
 from loadtool.measure.population import from_result, pool
 from loadtool.measure.result import Cell, Figures, Result, Slice
+from loadtool.measure.spike import Step
 from loadtool.measure.tally import ONE_EACH
 
-Counted = Cell | Figures | Slice
+Counted = Cell | Figures | Slice | Step
 _SUMMED = ("scheduled", "ok", "shed", "good", "attempts")
 
 
@@ -21,6 +22,7 @@ def violations(result: Result) -> list[str]:
         *((f"phase {p.name}", p) for p in result.phases),
         *((f"request {r.name}", r) for r in result.requests),
         *((f"slice {s.t:g} s", s) for s in result.series),
+        *((f"step {s.start_s:g} s", s) for s in result.steps),
         *((f"cell {c.phase} {'+'.join(c.faults)} {c.request}", c) for c in result.cells),
     ]
     found = []
@@ -31,6 +33,7 @@ def violations(result: Result) -> list[str]:
     whole = _sum([result.totals])
     parts: dict[str, Iterable[Counted]] = {
         "phases": result.phases, "requests": result.requests, "series": result.series, "cells": result.cells,
+        "steps": result.steps or [result.totals],  # files of older versions have none
     }  # fmt: skip
     for name, figures in parts.items():
         found += [

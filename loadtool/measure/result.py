@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtool.measure.spike import Overload, SpikeFrame, Step
+
 FORMAT = 1
 
 
@@ -192,9 +194,12 @@ class Result:
     faults: list[FaultFigure] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
-    overload: dict[str, Any] | None = None
+    overload: Overload | None = None
+    no_overload: str = ""  # why `overload` is None, in words
     generator: Generator = field(default_factory=Generator)
     cells: list[Cell] = field(default_factory=list)
     histograms: list[HistogramEntry] = field(default_factory=list)
     slo_lines: list[int | None] = field(default_factory=list)  # line in the profile of each SLO
+    steps: list[Step] = field(default_factory=list)
+    spikes: list[SpikeFrame] = field(default_factory=list)
     format: int = FORMAT

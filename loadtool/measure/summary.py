@@ -38,6 +38,8 @@ from loadtool.measure.result import (
     Result,
     Slice,
 )
+from loadtool.measure.spike import SpikeFrame, Step
+from loadtool.measure.spike_frames import spike_frames, steps_of
 from loadtool.measure.tally import Tally
 
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
@@ -61,6 +63,8 @@ class ResultParts:
     histograms: list[HistogramEntry]
     generator: Generator
     examples: list[dict[str, Any]]
+    steps: list[Step]
+    spikes: list[SpikeFrame]
 
     def put_into(self, result: Result) -> None:
         """Set the result's fields of the same names."""
@@ -89,6 +93,8 @@ def result_parts(tally: Tally, end_ns: int, lag_bound_ms: float) -> ResultParts:
         histograms=histograms,
         generator=_generator(tally, cells, lag_bound_ms),
         examples=[asdict(example) for example in tally.examples],
+        steps=steps_of(tally, end_ns),
+        spikes=spike_frames(tally),
     )
 
 

@@ -38,6 +38,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "or above allows, else 1s.",
             "500ms",
         ),
+        "capacity": Help(
+            "What the service can serve: goodput in a spike is held against it; by default against the "
+            "baseline's goodput.",
+            "95/s",
+        ),
         "headers": Help(
             "Headers of every request, over which a request's own win. Templates. With Accept-Encoding: gzip "
             "or deflate, answers may come compressed; `expect` sees them decoded.",
@@ -60,7 +65,12 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         "toxiproxy": Help(
             "URL of a Toxiproxy server's API; by default the run starts one.", "http://127.0.0.1:8474"
         ),
-        "slos": Help("METRIC OP VALUE [during PHASE-OR-FAULT] [for REQUEST].", ["p99 < 250ms during spike"]),
+        "slos": Help(
+            "METRIC OP VALUE [during PHASE-OR-FAULT] [for REQUEST]. Metrics: p99, ok p99, shed p99, service "
+            "p99, max, mean, error rate, shed rate, goodput, rate; of a spike: goodput retention, end "
+            "retention, honest rejection, recovery, hysteresis, retry amplification, latency growth.",
+            ["p99 < 250ms during spike"],
+        ),
         "validity": Help("When a run may not be trusted.", {"lag": "10ms"}),
         "allow_hosts": Help(
             "Hosts beyond loopback and private networks that may be loaded.", ["staging.example.com"]

@@ -34,7 +34,6 @@ MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
 NOT_BUILT: Final[frozenset[tuple[str, ...]]] = frozenset(
     {
         ("abort",),
-        ("capacity",),
         ("flows",),
         ("jobs",),
         ("replay",),

@@ -227,3 +227,4 @@ class Profile(Model):
     slos: fields.Slos = ()
     validity: Validity = Validity()
     allow_hosts: fields.Hosts = ()
+    capacity: fields.PositiveRate | None = None  # what goodput in a spike is held against

@@ -18,6 +18,7 @@ from loadtool.profile.model import Phase
 from loadtool.profile.moment import Moment, parse_moment, run_length
 from loadtool.profile.readers import did_you_mean
 from loadtool.profile.slo import NotBuilt, Slo, parse_slo
+from loadtool.profile.slo_rules import spike_flaws
 from loadtool.profile.validate import Pieces
 from loadtool.profile.yaml_tree import Path
 
@@ -246,8 +247,16 @@ class Checker:
                 self._report(path, _unknown("phase or fault", str(slo.during), stretches))
             if slo.request not in (None, *requests) and self._all_named("requests"):
                 self._report(path, _unknown("request", str(slo.request), requests))
+            if self._all_phases() and slo.during in (None, *stretches):
+                for flaw in spike_flaws(slo, [phase for _, phase in sorted(self._pieces.phases.items())]):
+                    self._report(path, flaw)
             if not self._draft.waits(path):
                 self._found.slos.append(slo)
+
+    def _all_phases(self) -> bool:
+        """Whether all phases are known and right in themselves."""
+        known = 0 < len(self._pieces.phases) == len(self._section("phases"))
+        return known and not self._draft.waits_within(("phases",))
 
     def _feeders(self) -> dict[str, Sequence[str] | None]:
         """Columns by feeder; None where they are not known."""

@@ -15,7 +15,8 @@ from loadtool.errors import shown
 if TYPE_CHECKING:
     from loadtool.profile.model import Profile
 
-Kind = Literal["time", "share", "per_second"]
+Kind = Literal["time", "share", "per_second", "ratio"]
+Part = Literal["", "spike", "recovery"]
 OPERATORS: Final = ("<=", ">=", "<", ">")
 MS: Final = units.MILLISECOND
 LONGEST_MS: Final = 3_600_000.0  # histograms end at an hour
@@ -32,10 +33,13 @@ class Metric:
     prefix: str
     kind: Kind
     quantile: bool = False
-    built: bool = True
     response_time: bool = False  # counts from due: what `good_within` is guessed from
+    part: Part = ""  # what must be there: a spike, or a spike and its recovery; "": any arrivals will do
+    during: tuple[str, ...] = ()  # the roles of phases that `during` may name; (): any phase or fault
 
 
+_SPIKE: Final = ("spike",)
+_AND_AFTER: Final = ("spike", "recovery")
 METRICS: Final[dict[str, Metric]] = {
     "quantile": Metric("", "time", quantile=True, response_time=True),
     "ok quantile": Metric("ok", "time", quantile=True, response_time=True),
@@ -47,13 +51,13 @@ METRICS: Final[dict[str, Metric]] = {
     "shed rate": Metric("shed rate", "share"),
     "goodput": Metric("goodput", "per_second"),
     "rate": Metric("rate", "per_second"),
-    "goodput retention": Metric("goodput retention", "share", built=False),
-    "end retention": Metric("end retention", "share", built=False),
-    "honest rejection": Metric("honest rejection", "share", built=False),
-    "recovery": Metric("recovery", "time", built=False),
-    "hysteresis": Metric("hysteresis", "share", built=False),
-    "retry amplification": Metric("retry amplification", "share", built=False),
-    "latency growth": Metric("latency growth", "share", built=False),
+    "goodput retention": Metric("goodput retention", "share", part="spike", during=_SPIKE),
+    "end retention": Metric("end retention", "share", part="spike", during=_SPIKE),
+    "honest rejection": Metric("honest rejection", "share", part="spike", during=_SPIKE),
+    "recovery": Metric("recovery", "time", part="recovery", during=_AND_AFTER),
+    "hysteresis": Metric("hysteresis", "share", part="recovery", during=_AND_AFTER),
+    "retry amplification": Metric("retry amplification", "ratio", part="spike", during=_AND_AFTER),
+    "latency growth": Metric("latency growth", "ratio", part="spike", during=_SPIKE),
 }
 _BY_PREFIX: Final = {(m.prefix, m.quantile): key for key, m in METRICS.items()}
 
@@ -70,12 +74,13 @@ _VALUES: Final[dict[Kind, tuple[Callable[[str], float], Callable[[float], str]]]
     "time": (_parse_ms, lambda ms: units.format_duration(round(ms * MS))),
     "share": (units.parse_share, units.format_share),
     "per_second": (units.parse_rate, units.format_rate),
+    "ratio": (units.parse_ratio, units.format_ratio),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """One objective. `threshold` is in ms, a share from 0 to 1 or per second, as `kind` says.
+    """One objective. `threshold` is in ms, a share from 0 to 1, per second or a ratio, as `kind` says.
 
     `quantile` is from 0 to 1 (p99 is 0.99). `during` names a phase or a fault; None: all phases but warmup.
     """
@@ -180,10 +185,8 @@ def _metric(text: str, tokens: list[_Token]) -> tuple[str, float | None]:
         if (prefix, True) in _BY_PREFIX and 0 < quantile < 1:
             return _BY_PREFIX[prefix, True], quantile
     if (key := _BY_PREFIX.get((words, False))) is not None:
-        if not METRICS[key].built:
-            raise NotBuilt(f"not built yet: {key}")
         return key, None
-    known = [f"{m.prefix} p99".strip() if m.quantile else m.prefix for m in METRICS.values() if m.built]
+    known = [f"{m.prefix} p99".strip() if m.quantile else m.prefix for m in METRICS.values()]
     near = difflib.get_close_matches(words.lower(), known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ValueError(f"column {tokens[0].column}: got {shown(words)}, want one of {', '.join(known)}{hint}")

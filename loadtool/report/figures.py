@@ -76,6 +76,11 @@ def rate(per_s: float | None) -> str:
     return NOTHING if per_s is None else f"{number(per_s)}/s"
 
 
+def ratio(value: float | None) -> str:
+    """A multiple: 1.05x."""
+    return NOTHING if value is None else f"{number(value)}x"
+
+
 def clock(s: float) -> str:
     """Time left or gone, for people: 7s, 1m05s, 2h03m."""
     whole = max(0, math.ceil(s))

@@ -17,6 +17,7 @@ _WRITERS: Final[dict[Kind, Callable[[float | None, bool], str]]] = {
     "time": lambda value, measured: figures.duration(value, failed=measured),
     "share": lambda value, _: figures.share(value),
     "per_second": lambda value, _: figures.rate(value),
+    "ratio": lambda value, _: figures.ratio(value),
 }
 
 

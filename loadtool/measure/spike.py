@@ -1,0 +1,112 @@
+"""What result.json holds of spikes: counts step by step, the frame of each, and what the judge made of them.
+
+`Step` and `SpikeFrame` are measured; `Overload` is the judge's, and can be worked out from those again. Times
+are in s since the run's start, or lengths in s, unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Step:
+    """Counts of the arrivals due in [start_s, end_s).
+
+    Steps cover the run. They end where phases and faults do, and in a spike and its recovery also where its
+    blocks and windows do.
+    """
+
+    phase: str
+    start_s: float
+    end_s: float  # of what was run
+    scheduled: int = 0
+    ok: int = 0
+    shed: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    good: int = 0
+    attempts: int = 0
+    first_shed_s: float | None = None  # when the first one that was shed was due
+
+
+@dataclass(slots=True)
+class WatchFrame:
+    """What of a recovery counts, as planned: from when the load is the baseline's and no fault is active."""
+
+    from_s: float
+    end_s: float
+    window_s: float
+    step_s: float  # from one window to the next
+
+
+@dataclass(slots=True)
+class SpikeFrame:
+    """A maximal run of spike phases with what it is judged against (design §10), as planned."""
+
+    name: str
+    phases: list[str]
+    start_s: float
+    end_s: float
+    baseline: str | None
+    recovery: list[str]
+    blocks_s: list[float]  # where its blocks begin, and where the last one ends; empty without a baseline
+    watch: WatchFrame | None
+    ok_first_third: str = ""  # response times of ok answers in its first third, HdrHistogram V2
+    ok_last_third: str = ""
+
+
+@dataclass(slots=True)
+class SpikeFigures:
+    """What a spike did to the service. None: it can't be had, and `unknown` says why, by the field's name."""
+
+    name: str
+    phases: list[str]
+    baseline: str | None
+    recovery: list[str]
+    verdict: str
+    sentence: str
+    reference: str | None = None  # what goodput is held against: capacity or baseline
+    reference_per_s: float | None = None
+    offered_per_s: float = 0.0
+    goodput_per_s: float = 0.0
+    served_per_s: float | None = None  # of the reference: goodput without what one block has beyond it
+    demanded_per_s: float | None = None  # of the reference: what could have been served
+    baseline_ratio: float | None = None  # good ÷ arrivals
+    ratio: float | None = None
+    goodput_retention: float | None = None
+    end_retention: float | None = None
+    block_s: float | None = None
+    shed_ratio: float | None = None  # of arrivals
+    shed_ratio_attempts: float | None = None  # of attempts
+    shed_p99_ms: float | None = None
+    shed_p99_bound_ms: float | None = None  # the default that colours it
+    honest_rejection: float | None = None
+    recovery_s: float | None = None
+    recovered: bool | None = None  # False: not in the time watched
+    watched_s: float | None = None
+    watched: int = 0  # arrivals
+    hysteresis: float | None = None
+    hysteresis_bound: float | None = None
+    retry_amplification: float | None = None  # in the spike
+    retry_amplification_after: float | None = None  # in the last third of what was watched of the recovery
+    latency_growth: float | None = None
+    time_to_first_shed_s: float | None = None
+    implied_buffer: float | None = None  # arrivals
+    arrivals: int = 0
+    shed: int = 0
+    errors: int = 0
+    late: int = 0  # ok after `good_within`, timed out or unsent
+    hard: int = 0  # other errors
+    unknown: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> int:
+        """Arrivals that were not served at all: sheds and errors."""
+        return self.shed + self.errors
+
+
+@dataclass(slots=True)
+class Overload:
+    spikes: list[SpikeFigures]
+    verdict: str  # the worst of theirs
