@@ -1,0 +1,140 @@
+"""Known distributions come back as they are: of service times, and of the gaps between arrivals as sent."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from itertools import pairwise
+
+import pytest
+from analytic import FIGURES, figures
+from truth_experiment import MOST_MS, RESOLUTION, ROUNDING_MS
+from truth_run import MS, SECOND, Answer, Measured, run_profile, truth_server
+from truth_tries import Busy, tried
+
+from loadtool.measure.result import Quantiles
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc and no epoll")
+
+PROFILE = """\
+name: distribution
+seed: {seed}
+target: http://127.0.0.1:{port}
+requests: [{{name: numbered, get: "/{{{{ row.n }}}}"}}]
+arrivals: {arrivals}
+phases: [{{name: baseline, rate: {rate}/s, for: {length:g}s}}]
+"""
+
+
+async def run(
+    service: list[object], *, arrivals: str = "constant", rate: int = 300, length: float = 2, workers: int = 1
+) -> tuple[Measured, list[Answer]]:
+    async with truth_server(service, seed=11) as server:
+        text = PROFILE.format(port=server.port, seed=42, arrivals=arrivals, rate=rate, length=length)
+        measured = await run_profile(text, workers=workers)
+        log = await server.log()
+    assert sorted(a.number for a in log) == list(range(len(measured.due)))
+    return measured, log
+
+
+def shown(q: Quantiles) -> dict[str, float]:
+    found = dict(zip(FIGURES, (q.p50, q.p90, q.p99, q.p99_9, q.mean), strict=True))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        ["fixed", 12.0],
+        ["bimodal", 4.0, 90.0, 0.05],
+        ["pareto", 5.0, 1.3, 800.0],
+        ["lognormal", 15.0, 1.0],
+    ],
+    ids=lambda service: service[0],
+)
+async def test_service_times_come_back_with_their_quantiles(service: list[object]) -> None:
+    async def attempt() -> list[str]:
+        measured, log = await run(service)
+        phase = measured.phase("baseline")
+        way = [(a.received - measured.due[a.number]) / MS for a in log]
+        wrong = []
+        for what, found, truth in (
+            ("response", shown(phase.latency_ms), [(a.sent - measured.due[a.number]) / MS for a in log]),
+            ("service", shown(phase.service_ms), [(a.sent - a.received) / MS for a in log]),
+        ):
+            for name, true in figures(truth).items():
+                assert found[name] >= true - ROUNDING_MS, f"{what} {name} hides something"
+                # A service time has both ways in it, a response time's truth lacks only the one back.
+                of = statistics.fmean if name == "mean" else statistics.median
+                usual = 2 * of(way) if name in ("p50", "mean") else MOST_MS
+                if found[name] > true * (1 + RESOLUTION) + min(usual, MOST_MS) + ROUNDING_MS:
+                    wrong.append(f"{what} {name}: {found[name]:.3f} ms, by the log {true:.3f} ms")
+        late = sorted((a.sent - a.due) / MS for a in log)[len(log) * 99 // 100]
+        if wrong and (late > MOST_MS / 2 or statistics.fmean(way) > MOST_MS):
+            raise Busy(
+                f"the server was {late:.1f} ms late at p99, the way took {statistics.fmean(way):.1f} ms"
+            )
+        return wrong
+
+    await tried(attempt)
+
+
+async def test_poisson_arrivals_are_poisson_as_sent() -> None:
+    """By the server's clock: exponential gaps (Kolmogorov-Smirnov), counts that vary like their mean."""
+    rate = 500
+
+    async def attempt() -> list[str]:
+        measured, log = await run(["fixed", 3.0], arrivals="poisson", rate=rate, length=2.5, workers=2)
+        received = sorted(a.received for a in log)
+        assert all(a.received >= measured.due[a.number] for a in log), "before it was due"
+        way = statistics.fmean((a.received - measured.due[a.number]) / MS for a in log)
+        gaps = sorted((b - a) / SECOND for a, b in pairwise(received))
+        n = len(gaps)
+        distance = max(
+            max((i + 1) / n - f, f - i / n) for i, g in enumerate(gaps) if (f := 1 - math.exp(-rate * g)) >= 0
+        )
+        wrong = []
+        if distance * math.sqrt(n) > 1.63:  # 1 %
+            wrong.append(f"the gaps are {distance:.3f} away from exponential ones")
+        counts = [0] * 80  # of 31.25 ms
+        for ns in received:
+            counts[min((ns - measured.start_ns) * 80 // (2_500 * MS), 79)] += 1
+        dispersion = statistics.variance(counts) / statistics.fmean(counts)
+        if not 0.6 < dispersion < 1.5:  # 1 ± 3·√(2/79)
+            wrong.append(f"the counts vary {dispersion:.2f} times as much as they should")
+        if wrong and way > MOST_MS:
+            raise Busy(f"the way to the server took {way:.1f} ms")
+        return wrong
+
+    await tried(attempt)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+async def test_constant_arrivals_are_evenly_spaced_across_workers(workers: int) -> None:
+    rate = 300
+
+    async def attempt() -> list[str]:
+        measured, log = await run(["fixed", 3.0], rate=rate, length=1, workers=workers)
+        assert len(log) == 300
+        # Arithmetic, not a clock, says when each one is due, whoever sends it.
+        assert [due - measured.start_ns for due in measured.due] == [
+            round(k * SECOND / rate) for k in range(300)
+        ]
+        after = {a.number: (a.received - measured.due[a.number]) / MS for a in log}
+        assert min(after.values()) >= 0, "before it was due"
+        shares = [statistics.median(after[k] for k in range(w, 300, workers)) for w in range(workers)]
+        received = sorted(a.received for a in log)
+        gaps = [(b - a) / MS for a, b in pairwise(received)]
+        even = sum(abs(gap - 1000 / rate) < 1 for gap in gaps) / len(gaps)
+        wrong = []
+        if max(shares) > MOST_MS or max(shares) - min(shares) > MOST_MS / 2:
+            wrong.append(f"requests came {shares} ms after they were due, by worker")
+        if even < 0.9:
+            wrong.append(f"only {even:.0%} of the gaps were within 1 ms of {1000 / rate:.2f} ms")
+        late = sorted((a.sent - a.due) / MS for a in log)[len(log) * 9 // 10]
+        if wrong and late > MOST_MS / 2:
+            raise Busy(f"the server was {late:.1f} ms late at p90")
+        return wrong
+
+    await tried(attempt)

@@ -1,0 +1,171 @@
+"""Whose fault it was: lag is the generator's alone, phase by phase; the target's stalls are never lag."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+import trio
+from run_harness import Run, children, command_line, running
+from truth_run import MS, Freeze, TruthServer, run_profile, truth_server
+from truth_tries import Busy, tried
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc and no epoll")
+
+# 1,450 arrivals of which 50 are the spike's, 6 of them due while the workers are frozen.
+SHORT_SPIKE = """\
+name: short-spike
+target: http://127.0.0.1:{port}
+requests: [{{name: numbered, get: "/{{{{ row.n }}}}"}}]
+arrivals: constant
+phases:
+  - {{name: baseline, rate: 1000/s, for: 1.2s}}
+  - {{name: spike, rate: 100/s, for: 500ms}}
+  - {{name: recovery, rate: 1000/s, for: 200ms}}
+{validity}
+"""
+LATE = Freeze(at=1.2 + 0.2, length=0.06)
+
+
+@pytest.mark.parametrize(("validity", "verdict"), [("", "invalid"), ("validity: {lag: 100ms}", "pass")])
+async def test_a_short_spike_s_lag_is_not_diluted_by_a_long_baseline(validity: str, verdict: str) -> None:
+    async def attempt() -> list[str]:
+        async with truth_server(["fixed", 2.0]) as server:
+            text = SHORT_SPIKE.format(port=server.port, validity=validity)
+            measured = await run_profile(text, freeze=LATE)
+        lag = measured.phase("spike").lag_ms.p99
+        assert lag is not None
+        assert lag >= 40  # of 60 ms: the first of the six was due within 10 ms of the signal
+        pooled = measured.result.generator.lag_ms["p99"] or 0.0
+        if pooled > 10:
+            raise Busy(f"send lag was {pooled:.1f} ms at p99 over all phases")
+        late = [r.split(":")[0] for r in measured.result.reasons if r.startswith("the generator was late")]
+        wanted = ["the generator was late in spike"] if verdict == "invalid" else []
+        wrong = [] if measured.result.verdict == verdict else [f"the run is {measured.result.verdict}"]
+        return [*wrong, *([] if late == wanted else [f"late: {late}"])]
+
+    await tried(attempt)
+
+
+SATURATED = """\
+name: saturated
+target: http://127.0.0.1:{port}
+requests: [{{name: get, get: /}}]
+arrivals: constant
+phases: [{{name: spike, rate: 2_000_000/s, for: 150ms}}]
+client: {{timeout: 1s, connections: {connections}}}
+"""
+
+
+@pytest.mark.parametrize("connections", [2, 400])
+async def test_a_generator_out_of_cpu_is_invalid_with_its_lag_shown(connections: int) -> None:
+    """Many times what one core can send, so that it has not a moment's rest while arrivals are due."""
+    async with truth_server(["fixed", 0.0]) as server:
+        measured = await run_profile(
+            SATURATED.format(port=server.port, connections=connections), preferred=False
+        )
+    (phase,) = measured.result.phases
+    assert phase.scheduled == 300_000
+    assert measured.result.verdict == "invalid"
+    assert any(r.startswith("the generator was late in spike: ") for r in measured.result.reasons)
+    lag, queued = phase.lag_ms, phase.queued_ms
+    assert lag.p50 is not None
+    assert queued.p50 is not None
+    assert lag.p50 > 20
+    if connections > 2:
+        # It is the generator that they waited for. Two connections are no match for as many arrivals even
+        # once all of them have been got round to: the rest of the wait is theirs.
+        assert lag.p50 > queued.p50
+
+
+async def test_a_stall_of_a_busy_target_is_not_lag() -> None:
+    """A second's answers come at once when it goes on; while they are read, arrivals still leave in time."""
+    text = """\
+name: busy
+target: http://127.0.0.1:{port}
+requests: [{{name: numbered, get: "/{{{{ row.n }}}}"}}]
+arrivals: constant
+phases: [{{name: baseline, rate: 2000/s, for: 2s}}]
+client: {{connections: 4000}}
+"""
+
+    async def attempt() -> list[str]:
+        async with truth_server(["fixed", 1.0]) as server:
+            freeze = Freeze(at=0.5, length=1.0, pids=(server.pid,))
+            measured = await run_profile(text.format(port=server.port), freeze=freeze)
+            log = await server.log()
+        phase = measured.phase("baseline")
+        assert phase.ok == 4000
+        assert (phase.latency_ms.max or 0) >= 1000
+        before = [a for a in log if measured.due[a.number] < measured.stopped[0] - 20 * MS]
+        late = sorted(a.sent - a.due for a in before)[len(before) * 99 // 100]
+        lag = phase.lag_ms.p99 or 0.0
+        if lag > 10 and late > 2 * MS:
+            raise Busy(f"the server was {late / MS:.1f} ms late at p99 before the stall")
+        return [] if measured.result.verdict == "pass" else measured.result.reasons
+
+    await tried(attempt)
+
+
+PLAIN = """\
+name: plain
+target: http://127.0.0.1:{port}
+requests: [{{get: "/"}}]
+arrivals: constant
+phases:
+  - {{name: baseline, rate: 100/s, for: 2s}}
+client: {{timeout: 5s}}
+"""
+
+
+async def stalled(directory: Path, whom: Callable[[TruthServer, int], list[int]]) -> Run:
+    """`loadtool spike` with half a second of stall once 50 answers are out."""
+    async with truth_server(["fixed", 5.0]) as server:
+        with running(directory, PLAIN.format(port=server.port)) as live:
+            await server.answered(50)
+            pids = whom(server, live.process.pid)
+            assert pids
+            tell(pids, signal.SIGSTOP)
+            await trio.sleep(0.5)
+            tell(pids, signal.SIGCONT)
+            return live.end()
+
+
+def tell(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
+
+
+async def test_for_a_user_a_stall_of_the_target_is_a_valid_result(tmp_path: Path) -> None:
+    places = count()
+
+    async def attempt() -> list[str]:
+        place = tmp_path / str(next(places))
+        await trio.Path(place).mkdir()
+        done = await stalled(place, lambda server, run: [server.pid])
+        result = done.result
+        assert result["phases"][0]["latency_ms"]["max"] >= 495
+        lag = result["phases"][0]["lag_ms"]
+        if lag["max"] > 100:
+            raise Busy(f"send lag was up to {lag['max']} ms though nobody was frozen")
+        return [] if (done.code, result["verdict"]) == (0, "pass") else [done.out]
+
+    await tried(attempt)
+
+
+async def test_for_a_user_a_stall_of_the_workers_is_an_invalid_run(tmp_path: Path) -> None:
+    def workers(server: TruthServer, run: int) -> list[int]:
+        return [pid for pid in children(run) if "engine.worker" in command_line(pid)]
+
+    done = await stalled(tmp_path, workers)
+    result = done.result
+    assert done.code == 3
+    assert result["verdict"] == "invalid"
+    assert result["phases"][0]["latency_ms"]["max"] >= 495
+    assert result["phases"][0]["lag_ms"]["max"] >= 480
+    assert "the generator was late in baseline: send lag p99 was" in " ".join(done.out.split())

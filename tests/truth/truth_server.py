@@ -1,0 +1,177 @@
+"""A server whose answers are due at known instants, with a log of what it did: the truth of these tests.
+
+    python truth_server.py '{"service": ["fixed", 5.0]}'
+
+A program of its own, with nothing of loadtool in it. It sleeps in an epoll until shortly before an answer is
+due and spins for the rest, so that answers leave within microseconds of their time on a quiet machine. A
+connection has one request in service at a time; any number of connections are served at once.
+
+Its first line on stdout is {"port": N}. Each line on stdin is answered with the log so far: a line with the
+number of records, then the records, four native 64 bit integers each, in the order of the answers: number
+(of `GET /7`, -1 for any other path), received, due, sent. Times are ns of CLOCK_MONOTONIC; received and sent
+are the moments after the read and before the write. End of stdin ends it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+import os
+import random
+import select
+import socket
+import sys
+from array import array
+from collections.abc import Callable
+from time import monotonic_ns as clock
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+SPIN_NS = 200_000
+MS = 1_000_000
+
+
+def fixed(draw: random.Random, ms: float) -> float:
+    return ms
+
+
+def bimodal(draw: random.Random, fast_ms: float, slow_ms: float, slow_share: float) -> float:
+    return slow_ms if draw.random() < slow_share else fast_ms
+
+
+def pareto(draw: random.Random, least_ms: float, shape: float, most_ms: float) -> float:
+    """Inverse of 1 − (least/x)^shape, cut off at `most_ms`."""
+    return float(min(least_ms * (1.0 - draw.random()) ** (-1.0 / shape), most_ms))
+
+
+def lognormal(draw: random.Random, median_ms: float, sigma: float) -> float:
+    return draw.lognormvariate(math.log(median_ms), sigma)
+
+
+SERVICES: dict[str, Callable[..., float]] = {
+    "fixed": fixed,
+    "bimodal": bimodal,
+    "pareto": pareto,
+    "lognormal": lognormal,
+}
+
+
+class Server:
+    """`service`: name and arguments of one of SERVICES, times in ms.
+
+    `together`: the first so many requests are answered only when the last of them has come, which leaves so
+    many connections open.
+    """
+
+    def __init__(self, service: list[object], seed: int = 1, together: int = 0) -> None:
+        self.log = array("q")
+        self._service = SERVICES[str(service[0])]
+        self._arguments = service[1:]
+        self._draw = random.Random(seed)
+        self._together = together
+        self._gathered: list[tuple[socket.socket, int, int]] = []  # until all of them have come
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(65535)
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        self._epoll = select.epoll()
+        self._epoll.register(self._listener, select.EPOLLIN)
+        self._epoll.register(0, select.EPOLLIN)
+        self._sockets: dict[int, socket.socket] = {}
+        self._parts: dict[int, bytes] = {}  # requests that have not come whole yet
+        # due, a number that keeps the order, connection, request's number, received
+        self._answers: list[tuple[int, int, socket.socket, int, int]] = []
+        self._order = 0
+
+    def run(self) -> None:
+        answers, epoll = self._answers, self._epoll
+        while True:
+            self._answer_due()
+            if not answers:
+                events = epoll.poll(-1)
+            else:
+                # select() keeps microseconds, where epoll's own timeout has whole milliseconds.
+                gap = answers[0][0] - clock() - SPIN_NS
+                if gap > 0:
+                    select.select([epoll], [], [], min(gap / 1e9, 1.0))
+                events = epoll.poll(0)
+            for fd, _ in events:
+                if fd == self._listener.fileno():
+                    self._accept()
+                elif fd == 0:
+                    if not os.read(0, 65536):
+                        return
+                    self._tell()
+                else:
+                    self._read(fd)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sockets[sock.fileno()] = sock
+            self._epoll.register(sock, select.EPOLLIN)
+
+    def _read(self, fd: int) -> None:
+        sock = self._sockets[fd]
+        try:
+            data = sock.recv(65536)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        now = clock()
+        if not data:
+            del self._sockets[fd]
+            self._parts.pop(fd, None)
+            sock.close()
+            return
+        data = self._parts.pop(fd, b"") + data
+        if not data.endswith(b"\r\n\r\n"):
+            self._parts[fd] = data
+            return
+        number = data[5 : data.index(b" ", 5)]
+        self._received(sock, int(number) if number.isdigit() else -1, now)
+
+    def _received(self, sock: socket.socket, number: int, now: int) -> None:
+        if self._together:
+            self._gathered.append((sock, number, now))
+            if len(self._gathered) < self._together:
+                return
+            self._together = 0
+        for sock_, number_, received in self._gathered or [(sock, number, now)]:
+            service = round(self._service(self._draw, *self._arguments) * MS)
+            self._order += 1
+            heapq.heappush(self._answers, (now + service, self._order, sock_, number_, received))
+        self._gathered.clear()
+
+    def _answer_due(self) -> None:
+        answers, log = self._answers, self.log
+        while answers and answers[0][0] <= (now := clock()):
+            due, _, sock, number, received = heapq.heappop(answers)
+            try:
+                sock.send(ANSWER)
+            except OSError:
+                continue  # the client gave up, its connection may be closed here, too
+            log.extend((number, received, due, now))
+
+    def _tell(self) -> None:
+        data = memoryview(b"%d\n" % (len(self.log) // 4) + self.log.tobytes())
+        while data:
+            data = data[os.write(1, data) :]
+
+
+def main() -> None:
+    server = Server(**json.loads(sys.argv[1]))
+    os.write(1, json.dumps({"port": server.port}).encode() + b"\n")
+    server.run()
+
+
+if __name__ == "__main__":
+    main()
