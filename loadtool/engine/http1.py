@@ -78,16 +78,15 @@ class Answer:
 
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = None
-        self.complete = False
-        self.extra = False
+        self.complete = self.extra = self.keep_alive = False
         self.body_length = 0
         self.drop_body()
         self.expect(no_body=False, keep_body=False)
 
     def expect(self, *, no_body: bool, keep_body: bool) -> None:
         """Get ready for the next answer. `no_body`: to a HEAD; `keep_body`: collect it in `body`."""
-        if self.extra or not self.complete:
-            self._parser = None  # it is in the middle of something
+        if self.extra or not self.complete or not self.keep_alive:
+            self._parser = None  # it is in the middle of something, or done
         if self.body_length or self.truncated:
             self.drop_body()
         self._no_body = no_body

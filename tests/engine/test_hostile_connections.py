@@ -19,7 +19,6 @@ from hostile_servers import (
     hold,
     read_head,
     reset,
-    says,
     says_and_closes,
     says_and_holds,
     says_and_resets,
@@ -69,9 +68,7 @@ def answer_and_reset_when_asked(sock: socket.socket) -> None:
 class Row:
     name: str
     behave: Handler  # what becomes of a connection that has just been accepted
-    outcomes: tuple[
-        str, ...
-    ]  # any of these, and ok, which those have that meet the server when it is healthy
+    outcomes: tuple[str, ...]  # any of these; and ok, of those that meet the server when it is healthy
     words: str = ""  # in the example of the first of them that came
     first: int = 4  # so many connections are treated like this, and the others well
     tls: bool = False

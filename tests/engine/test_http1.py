@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtool.engine.http1 import MAX_HEAD, USER_AGENT, Answer, ProtocolError, encode
+from loadtool.engine.http1 import (
+    KEPT,
+    MAX_HEAD,
+    MAX_KEPT,
+    MAX_KEPT_BODY,
+    USER_AGENT,
+    Answer,
+    ProtocolError,
+    encode,
+)
 from loadtool.plan.job import Endpoint
 from loadtool.plan.message import Message
 
@@ -131,6 +141,106 @@ def test_one_reader_reads_many_answers() -> None:
 def test_what_is_not_http(data: bytes, words: str) -> None:
     with pytest.raises(ProtocolError, match=words):
         read([data])
+
+
+@pytest.mark.parametrize(
+    "data", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"\r\nRTSP/1.0 200 OK\r\n\r\n"]
+)
+def test_what_does_not_look_like_http_is_shown(data: bytes) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        read([data])
+    assert caught.value.began == data.lstrip()
+
+
+@pytest.mark.parametrize(
+    ("head", "ended"),
+    [
+        (b"Transfer-Encoding: gzip", True),
+        (b"Transfer-Encoding: chunked, gzip", True),
+        (b"Transfer-Encoding: gzip, chunked", False),
+        (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", False),
+        (b"Content-Length: 9\r\nConnection: close", False),
+        (b"X-Content-Length: 9", True),
+    ],
+)
+def test_which_bodies_end_with_the_connection(head: bytes, ended: bool) -> None:
+    for before in (b"", b"\r\n", b"HTTP/1.1 103 Wait\r\n\r\n"):
+        answer = read([before + b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n", b"5\r\nhe"])
+        assert not answer.complete
+        assert answer.end_of_file() is ended
+
+
+@pytest.mark.parametrize(
+    ("start", "fields", "kept"),
+    [
+        (b"HTTP/1.1 200 OK", b"", True),
+        (b"HTTP/1.1 200 OK", b"Connection: x, Close\r\n", False),
+        (b"HTTP/1.0 200 OK", b"", False),
+        (b"HTTP/1.0 200 OK", b"Connection: keep-alive\r\n", True),
+        (b"HTTP/1.1 103 Wait\r\n\r\nHTTP/1.0 200 OK", b"", False),
+    ],
+)
+def test_an_answer_to_head_without_a_length_keeps_its_connection(
+    start: bytes, fields: bytes, kept: bool
+) -> None:
+    assert read([start + b"\r\n" + fields + b"\r\n"], no_body=True).reusable() is kept
+
+
+def test_a_body_beyond_the_bound_is_read_and_not_kept() -> None:
+    answer = Answer()
+    answer.expect(no_body=False, keep_body=True)
+    size = MAX_KEPT_BODY + (2 << 20)
+    answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+    block = b"x" * (1 << 20)
+    for _ in range(size // len(block)):
+        answer.feed(block)
+    assert answer.complete
+    assert answer.body_length == len(answer.body_bytes()) == MAX_KEPT_BODY
+    assert answer.truncated
+    assert not answer.starved
+    answer.close()
+
+
+def test_all_bodies_together_have_a_bound_too() -> None:
+    before = KEPT.bytes
+    KEPT.bytes = MAX_KEPT  # as if others kept so much
+    try:
+        starved = read([b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"])
+        assert starved.complete
+        assert (starved.body_bytes(), starved.truncated, starved.starved) == (b"", True, True)
+        KEPT.bytes -= 10
+        starved.expect(no_body=False, keep_body=True)
+        starved.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        assert (starved.body_bytes(), starved.truncated, starved.starved) == (b"hello", False, False)
+        assert KEPT.bytes == MAX_KEPT - 5
+        starved.close()
+        assert KEPT.bytes == MAX_KEPT - 10
+    finally:
+        KEPT.bytes = before
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"", b"HTTP/1.1 103 Wait\r\n\r\n" * 100),
+        (b"", b"\r\n" * 1000),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 2000),
+    ],
+)
+def test_what_is_kept_of_endless_heads_is_bounded(start: bytes, more: bytes) -> None:
+    answer = Answer()
+    answer.feed(start + more)
+    for _ in range((MAX_HEAD - len(start)) // len(more) - 1):
+        answer.feed(more)
+    with pytest.raises(ProtocolError, match="more than 256 KiB of head"):
+        answer.feed(more)
+
+
+def test_our_own_errors_are_not_the_answers() -> None:
+    error = httptools.HttpParserCallbackError("the user callback failed")
+    error.__context__ = MemoryError()
+    with pytest.raises(MemoryError):
+        Answer()._stopped(error)
 
 
 def test_a_head_without_end_is_given_up() -> None:
