@@ -111,7 +111,8 @@ async def _talk(
     try:
         if tls is not None:
             began = trio.current_time()
-            secured = trio.SSLStream(stream, tls, server_hostname=endpoint.server_name, https_compatible=True)
+            # Not `https_compatible`: an end without TLS's goodbye completes no body, here and in a run.
+            secured = trio.SSLStream(stream, tls, server_hostname=endpoint.server_name)
             stream = secured
             with _failing_as(HANDSHAKING):
                 await secured.do_handshake()

@@ -229,3 +229,11 @@ async def test_a_certificate_for_another_name_is_not_accepted() -> None:
     done = await tls_exchange("bank.test")
     assert done.outcome == "tls"
     assert done.detail.startswith("certificate not accepted: Hostname mismatch")
+
+
+async def test_a_body_that_tls_did_not_end_may_have_been_cut() -> None:
+    theirs, ours = contexts("shop.test")
+    async with server(answering(b"HTTP/1.1 200 OK\r\n\r\nall of it?"), theirs) as endpoint:
+        done = await exchange(GET, endpoint, CLIENT, ANYTHING, ours)
+    assert done.outcome == "reset"
+    assert done.detail == "TLS: the connection was closed without a close_notify"
