@@ -71,13 +71,24 @@ class Transport(Protocol):
         ...
 
 
-def _http1(parts: Parts) -> Transport:
+Maker = Callable[[Parts], Transport]
+
+
+def _http1() -> Maker:
     from loadtool.engine.http1_transport import Http1Transport
 
-    return Http1Transport(parts)
+    return Http1Transport
 
 
-# By the profile's `transport`. A row imports only what it needs.
-TRANSPORTS: Final[Mapping[str, Callable[[Parts], Transport]]] = {
+def _httpx() -> Maker:
+    from loadtool.engine.httpx_transport import HttpxTransport
+
+    return HttpxTransport
+
+
+# By the profile's `transport`: what makes one. A row imports what it needs, which may take half a second:
+# to be asked for before the start.
+TRANSPORTS: Final[Mapping[str, Callable[[], Maker]]] = {
     "http1": _http1,
+    "httpx": _httpx,
 }

@@ -67,6 +67,7 @@ class Worker:
         self._out = out
         self._mix = Mix(job)
         self._sequence = 0
+        self._new_transport = TRANSPORTS[job.transport]()
         self._tls = tls
         if tls is None and job.endpoint.scheme == "https":
             self._tls = client_context(job.client.tls)
@@ -101,7 +102,7 @@ class Worker:
             secrets=job.secrets,
         )
         dials_per_s = job.client.dials_per_s
-        transport = TRANSPORTS[job.transport](
+        transport = self._new_transport(
             Parts(
                 job=job,
                 addresses=addresses,

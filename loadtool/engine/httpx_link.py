@@ -1,0 +1,182 @@
+"""Link of the transport `httpx`: one connection, as a transport of httpx by itself.
+
+What goes over it is httpcore's, which is httpx's own engine. An `httpx.AsyncClient` may use a link like any
+other transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import h2.events
+import h2.exceptions
+import h2.settings
+import httpcore
+import httpx
+import trio
+from h2.errors import ErrorCodes
+
+from loadtool.engine.httpx_network import Stream
+
+STREAMS: Final = 100  # at a time on a connection of HTTP/2: httpcore's bound; the server may set a lower one
+FLUSH_S: Final = 1.0
+_MAX_STREAMS: Final = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+_NOBODY: Final = httpcore.Request("GET", "http://localhost/")  # in whose name a link writes by itself
+
+
+class Link(httpx.AsyncBaseTransport):
+    """One connection, opened by its first request; many requests at a time with HTTP/2."""
+
+    def __init__(
+        self, connection: httpcore.AsyncConnectionInterface, room: int, *, multiplexes: bool = False
+    ) -> None:
+        self.stream: Stream | None = None  # once it is open
+        self.room = room  # requests at a time
+        self.multiplexes = multiplexes  # speaks HTTP/2
+        self.busy = 0  # requests under way
+        self.served = 0  # answers that have come over it
+        self.spent = False  # takes no more requests
+        self.retired = False  # ... as its turn to be opened anew has come
+        self.listed = False  # among those that have room
+        self._connection = connection
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it as it stands; its extension `target` goes into the request line. Errors are httpx's."""
+        url = request.url
+        host = url.raw_host
+        extensions = {key: value for key, value in request.extensions.items() if key != "target"}
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        inner = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=url.raw_scheme,
+                host=b"[%b]" % host if b":" in host else host,  # as it stands in what a proxy is asked for
+                port=url.port,
+                target=request.extensions.get("target", url.raw_path),
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=extensions,
+        )
+        with _as_httpx():
+            response = await self._connection.handle_async_request(inner)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.spent = True
+        if self.stream is not None:
+            self.stream.close()
+
+    def usable(self) -> bool:
+        """Whether a request may be sent over it: the server may have closed it, or said too much."""
+        if self.spent or self._connection.is_closed():
+            return False
+        if self.busy:
+            return True
+        stale = self.stream is None or self.stream.stale() or self._surplus()
+        return not stale and self._connection.is_idle()
+
+    def silent_since(self, moment: int) -> bool:
+        """Whether nothing at all has come since: the peer, or the way to it, may be gone without a word."""
+        return self.stream is None or self.stream.last < moment
+
+    # What httpcore leaves undone. It shows its protocols to nobody, so these reach into it.
+
+    def _protocol(self) -> httpcore.AsyncHTTP11Connection | httpcore.AsyncHTTP2Connection | None:
+        connection: object = self._connection
+        while connection is not None:
+            if isinstance(connection, (httpcore.AsyncHTTP11Connection, httpcore.AsyncHTTP2Connection)):
+                return connection
+            connection = getattr(connection, "_connection", None)
+        return None
+
+    def _surplus(self) -> bool:
+        """Whether more came than the answer: httpcore would take it for the answer to the next request."""
+        protocol = self._protocol()
+        return (
+            isinstance(protocol, httpcore.AsyncHTTP11Connection)
+            and protocol._h11_state.trailing_data[0] != b""
+        )
+
+    def reset(self, stream_id: int) -> bool:
+        """Tell the server that nobody waits for this answer any more; True if there is that to `flush`.
+
+        httpcore forgets the request, but neither tells the server nor gives back the window that unread data
+        has taken: streams and window would run out one timeout after another.
+        """
+        protocol = self._protocol()
+        if not isinstance(protocol, httpcore.AsyncHTTP2Connection):
+            return False
+        state = protocol._h2_state
+        try:
+            for event in protocol._events.get(stream_id, ()):
+                if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
+                    state.acknowledge_received_data(event.flow_controlled_length, stream_id)
+            state.reset_stream(stream_id, ErrorCodes.CANCEL)
+        except h2.exceptions.ProtocolError:
+            return False  # it has ended, or had not begun
+        return True
+
+    async def flush(self) -> None:
+        """Send what HTTP/2 has to say by itself. A connection that does not take it is spent."""
+        protocol = self._protocol()
+        assert isinstance(protocol, httpcore.AsyncHTTP2Connection)
+        with trio.move_on_after(FLUSH_S) as scope:
+            try:
+                await protocol._write_outgoing_data(_NOBODY)
+            except (httpcore.WriteError, httpcore.ReadError):
+                self.spent = True
+        if scope.cancelled_caught:
+            self.spent = True
+
+    async def settle(self, event: h2.events.RemoteSettingsChanged) -> None:
+        """The server's settings have come: how many requests at a time it takes.
+
+        One that does not say sets no bound (RFC 9113, 6.5.2); httpcore would send it one at a time.
+        """
+        change = event.changed_settings.get(_MAX_STREAMS)
+        if change is not None:
+            self.room = max(1, min(STREAMS, change.new_value))
+        elif not self.served:
+            protocol = self._protocol()
+            assert isinstance(protocol, httpcore.AsyncHTTP2Connection)
+            event.changed_settings[_MAX_STREAMS] = h2.settings.ChangedSetting(_MAX_STREAMS, None, STREAMS)
+            await protocol._receive_remote_settings_change(event)
+
+
+class _Body(httpx.AsyncByteStream):
+    """An answer's body."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx():
+            async for chunk in self._response.aiter_stream():
+                yield chunk
+
+    async def aclose(self) -> None:
+        with _as_httpx():
+            await self._response.aclose()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    """Raise httpcore's exceptions as httpx's, which have the same names; others pass."""
+    try:
+        yield
+    except Exception as e:
+        if type(e).__module__.partition(".")[0] != "httpcore" or not hasattr(httpx, type(e).__name__):
+            raise
+        mapped: type[httpx.TransportError] = getattr(httpx, type(e).__name__)
+        raise mapped(str(e)) from e

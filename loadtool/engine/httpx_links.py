@@ -1,0 +1,196 @@
+"""Links of the transport `httpx`: its connections, and which of them a request is sent over.
+
+httpx's own pool is made for clients that wait their turn: it looks at every connection for every request,
+puts all of HTTP/2 on one connection however many requests are under way, and decides by itself what a request
+is sent over. Here the worker decides, as it does for the reactor.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+
+import httpcore
+import httpx
+
+from loadtool.engine.feed import FAR
+from loadtool.engine.httpx_link import STREAMS, Link
+from loadtool.engine.httpx_network import Network
+from loadtool.engine.pool import SLACK_NS
+from loadtool.plan.job import Job, ProxySpec
+
+
+class Links:
+    """All links of a worker, within the bounds that the profile sets. Times are ns of the monotonic clock."""
+
+    def __init__(
+        self,
+        network: Network,
+        job: Job,
+        tls: ssl.SSLContext | None,
+        *,
+        limit: int,
+        dials_per_s: float | None = None,
+        reconnect_at: Sequence[int] = (),
+    ) -> None:
+        """`limit`: of requests under way, and so of connections. The others as in `Pool`."""
+        client, endpoint = job.client, job.endpoint
+        self.busy = 0
+        self._network = network
+        self._limit = limit
+        self._every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
+        self._next_dial = 0
+        self._reconnect_at = sorted(reconnect_at, reverse=True)
+        self._to_reopen = 0
+        self._keepalive = client.keepalive
+        self._room = STREAMS if client.http2 and client.keepalive else 1
+        self._all: set[Link] = set()
+        self._free: list[Link] = []  # those that have room, the one that was used last on top
+        # Only a proxy is told where connections go; else neither is dialled nor sent what this says.
+        place = f"{_bracketed(endpoint.host)}:{endpoint.port}" if client.proxy is not None else "localhost"
+        self.url = httpx.URL(f"{endpoint.scheme}://{place}")
+        origin = httpcore.URL(scheme=self.url.raw_scheme, host=self.url.raw_host, port=self.url.port).origin
+        self._origin = origin
+        self._pool = _pool(network, client.proxy, tls, http2=client.http2)
+
+    def __len__(self) -> int:
+        return len(self._all) + len(self._network.spares)
+
+    def take(self, now: int) -> Link | None:
+        """A link for one more request, a new one if need be; None: the request must wait."""
+        if self.busy >= self._limit:
+            return None
+        free = self._free
+        while free:
+            link = free[-1]
+            if link.usable():
+                break
+            free.pop()
+            link.listed = False
+            self._drop(link)
+        else:
+            if not self._network.spares and not self._may_dial(now):
+                return None
+            link = self._open()
+            self._list(link)
+        return self._occupied(link)
+
+    def fresh(self) -> Link:
+        """A new link that nobody else shares, for a request that another one failed."""
+        link = self._open()
+        link.room = 1
+        return self._occupied(link)
+
+    def put_back(self, link: Link) -> None:
+        """A request is over."""
+        link.busy -= 1
+        self.busy -= 1
+        if not self._keepalive:
+            link.spent = True
+        if not link.usable():
+            self._drop(link)
+        elif not link.listed:
+            self._list(link)
+
+    def reconnect(self, now: int) -> int:
+        """At its moment, close every link; how many connections are to be opened in their place now.
+
+        One with requests under way first gets its answers.
+        """
+        while self._reconnect_at and self._reconnect_at[-1] <= now:
+            self._reconnect_at.pop()
+            for link in list(self._all):
+                link.retired = True
+                if link.listed:
+                    self._free.remove(link)
+                    link.listed = False
+                self._drop(link)
+        count = 0
+        while self._to_reopen and self._may_dial(now):
+            self._to_reopen -= 1
+            count += 1
+        return count
+
+    def next_event(self, *, waiting: bool) -> int:
+        """When something is to be done next; `waiting`: there are arrivals that wait for a link."""
+        wake = FAR
+        if (waiting and self.busy < self._limit) or self._to_reopen:
+            wake = max(self._network.dialler.not_before, self._next_dial)
+        return min(wake, self._reconnect_at[-1]) if self._reconnect_at else wake
+
+    def sweep(self) -> None:
+        """Close idle links that the server has closed."""
+        free, self._free = self._free, []
+        for link in free:
+            if link.usable():
+                self._free.append(link)
+            else:
+                link.listed = False
+                self._drop(link)
+
+    def close(self) -> None:
+        for link in self._all:
+            link.close()
+        for stream in self._network.spares:
+            stream.close()
+        self._all.clear()
+        self._free.clear()
+        self._network.spares.clear()
+
+    def _may_dial(self, now: int) -> bool:
+        """Whether a connection may be opened now; it is then counted as opened."""
+        if now < max(self._network.dialler.not_before, self._next_dial):
+            return False
+        if self._every:
+            # From when it might have been, so that a loop that is a little late keeps the pace.
+            self._next_dial = max(self._next_dial, now - SLACK_NS) + self._every
+        return True
+
+    def _occupied(self, link: Link) -> Link:
+        link.busy += 1
+        self.busy += 1
+        if link.listed and link.busy >= link.room:
+            self._free.remove(link)
+            link.listed = False
+        return link
+
+    def _open(self) -> Link:
+        link = Link(self._pool.create_connection(self._origin), self._room, multiplexes=self._network.http2)
+        self._all.add(link)
+        return link
+
+    def _list(self, link: Link) -> None:
+        self._free.append(link)
+        link.listed = True
+
+    def _drop(self, link: Link) -> None:
+        """It takes no more requests; those under way go on."""
+        link.spent = True
+        if not link.busy and link in self._all:
+            link.close()
+            self._all.discard(link)
+            self._to_reopen += link.retired
+
+
+def _pool(
+    network: Network, proxy: ProxySpec | None, tls: ssl.SSLContext | None, *, http2: bool
+) -> httpcore.AsyncConnectionPool:
+    """What makes connections, directly or through a proxy. No more of httpcore's pool is used."""
+    # Without TLS the server has to know that it will be HTTP/2 (RFC 9113, 3.3).
+    if proxy is None:
+        return httpcore.AsyncConnectionPool(
+            ssl_context=tls, http1=not http2, http2=http2, network_backend=network
+        )
+    auth = (proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None
+    return httpcore.AsyncHTTPProxy(
+        proxy_url=httpcore.URL(scheme="http", host=_bracketed(proxy.host), port=proxy.port, target="/"),
+        proxy_auth=auth,
+        ssl_context=tls,
+        http1=not http2,
+        http2=http2,
+        network_backend=network,
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,321 @@
+"""The transport `httpx`: HTTP/2, HTTP proxies, and HTTP/1.1 as httpx speaks it. A trio task for each arrival.
+
+It keeps the reactor's promises at a fraction of its rate: arrivals leave when they are due, whatever the
+target does; expiry closes the connection, or resets the stream of HTTP/2; who waited for whom is told apart.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns as clock
+from typing import Final
+
+import trio
+
+from loadtool.engine.connection import Arrival
+from loadtool.engine.dialler import Dialler
+from loadtool.engine.failures import LOCAL, NOT_NOW
+from loadtool.engine.feed import FAR
+from loadtool.engine.httpx_exchange import Exchange
+from loadtool.engine.httpx_failures import REFUSED, began, blame, concerns_one_stream, gone_gracefully
+from loadtool.engine.httpx_link import Link
+from loadtool.engine.httpx_links import Links
+from loadtool.engine.httpx_network import Network, Unreachable
+from loadtool.engine.idleness import Idleness
+from loadtool.engine.transports import Gauges, Parts
+from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
+
+LAUNCHES_A_TURN: Final = 64  # then the tasks get their turn
+_NOT_SENT: Final = "the timeout expired before its first byte left"
+
+
+class HttpxTransport:
+    """See `Transport`."""
+
+    def __init__(self, parts: Parts) -> None:
+        job = parts.job
+        self.special: dict[int, Callable[[], None]] = {}
+        self._feed = parts.feed
+        self._ledger = parts.ledger
+        self._poller = parts.poller
+        self._dialler = Dialler(parts.addresses, parts.poller, source=job.client.source)
+        self._network = Network(
+            parts.addresses,
+            self._dialler,
+            server_name=job.endpoint.server_name,
+            http2=job.client.http2,
+        )
+        self._links = Links(
+            self._network,
+            job,
+            parts.tls,
+            limit=parts.connections,
+            dials_per_s=parts.dials_per_s,
+            reconnect_at=parts.reconnect_at,
+        )
+        self._timeout_s = job.client.timeout_ns / 1e9
+        self._spare_tls = parts.tls if job.client.proxy is None else None  # a proxy is asked in plain
+        self._proxied = job.client.proxy is not None
+        self._heads = [r.method == "HEAD" for r in job.requests]
+        self._keep_bodies = [e.needs_body for e in parts.expectations]
+        self._pending: deque[Arrival] = deque()  # in the order of their due times; nobody overtakes
+        self._live: set[Exchange] = set()
+        self._retried = 0
+        self._stop = FAR
+        self._tick = FAR
+        self._on_tick: Callable[[int], int] = _never
+        self._nursery: trio.Nursery | None = None
+        self._offset_s = 0.0  # of trio's clock to the monotonic one
+
+    def stop_at(self, stop_ns: int) -> None:
+        self._stop = stop_ns
+
+    def tick_at(self, first_ns: int, on_tick: Callable[[int], int]) -> None:
+        self._tick, self._on_tick = first_ns, on_tick
+
+    def gauges(self) -> Gauges:
+        sent = sum(exchange.sent > 0 for exchange in self._live)
+        gauges = Gauges(
+            in_flight=sent,
+            waiting=len(self._pending) + len(self._live) - sent,
+            connections=len(self._links),
+            local=dict(self._dialler.local),
+            retried=self._retried,
+        )
+        self._dialler.local.clear()
+        self._retried = 0
+        return gauges
+
+    async def run(self) -> None:
+        self._offset_s = trio.current_time() - clock() / 1e9
+        idleness = Idleness(self._ledger)
+        trio.lowlevel.add_instrument(idleness)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await self._loop()
+                nursery.cancel_scope.cancel()
+        finally:
+            trio.lowlevel.remove_instrument(idleness)
+            self._links.close()
+
+    # The loop
+
+    async def _loop(self) -> None:
+        feed, poller = self._feed, self._poller
+        while True:
+            self._launch_due()
+            for fd, _ in poller.poll():
+                handler = self.special.get(fd)
+                if handler is not None:  # else an earlier one has done with it
+                    handler()
+            now = clock()
+            self._upkeep(now)
+            if now >= self._stop:
+                self._abort(now)
+                return
+            if self._finished():
+                return
+            wake = self._next_event()
+            if wake <= now:
+                await trio.lowlevel.checkpoint()
+            elif feed.wants():
+                feed.fill(8)
+                await trio.lowlevel.checkpoint()
+            else:
+                poller.arm(wake)
+                await trio.lowlevel.wait_readable(poller.fileno())
+
+    def _launch_due(self) -> None:
+        feed, ready = self._feed, self._feed.ready
+        for _ in range(LAUNCHES_A_TURN):
+            while not ready and not feed.exhausted:
+                feed.fill(8)  # late or not, it must be made now
+            now = clock()
+            if not ready or ready[0].due > now or ready[0].due >= self._stop:
+                return
+            self._launch(ready.popleft(), now)
+
+    def _launch(self, arrival: Arrival, now: int) -> None:
+        ledger = self._ledger
+        ledger.begin(arrival, now)
+        if arrival.give_up <= now:
+            ledger.unsent(arrival, now, "the generator got round to it only after its timeout")
+            return
+        if not arrival.data:
+            self._dialler.ran_out_of("RENDER")
+            ledger.unsent(arrival, now, self._feed.render_problem)
+            return
+        self._pending.append(arrival)
+        self._serve_pending(now)
+
+    def _upkeep(self, now: int) -> None:
+        while self._pending and self._pending[0].give_up <= now:
+            arrival = self._pending.popleft()
+            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+        assert self._nursery is not None
+        for _ in range(self._links.reconnect(now)):
+            self._nursery.start_soon(self._network.open_spare, self._spare_tls, self._timeout_s)
+        self._serve_pending(now)
+        if now >= self._tick:
+            self._links.sweep()
+            self._tick = self._on_tick(now)
+
+    def _serve_pending(self, now: int) -> None:
+        """Give links to those that have waited longest, as far as there are any."""
+        assert self._nursery is not None
+        while self._pending:
+            link = self._links.take(now)
+            if link is None:
+                return
+            exchange = self._exchange(self._pending.popleft(), link, now)
+            self._live.add(exchange)
+            self._nursery.start_soon(self._serve, exchange)
+
+    def _next_event(self) -> int:
+        ready, pending = self._feed.ready, self._pending
+        wake = min(self._tick, self._stop, self._links.next_event(waiting=bool(pending)))
+        if ready:
+            wake = min(wake, ready[0].due)
+        return min(wake, pending[0].give_up) if pending else wake
+
+    def _finished(self) -> bool:
+        feed = self._feed
+        return feed.exhausted and not feed.ready and not self._pending and not self._live
+
+    def _abort(self, now: int) -> None:
+        """The run is over: whatever is under way is aborted."""
+        feed, ledger = self._feed, self._ledger
+        ready = feed.ready
+        while not feed.exhausted and (not ready or ready[-1].due < self._stop):
+            feed.fill(64)
+        while ready and ready[0].due < self._stop:
+            arrival = ready.popleft()
+            ledger.begin(arrival, now)
+            self._pending.append(arrival)
+        for exchange in self._live:
+            if not exchange.over:
+                exchange.over = True
+                if not exchange.sent:
+                    ledger.settle_wait(exchange.arrival, now)
+                ledger.aborted(exchange.arrival)
+        for arrival in self._pending:
+            ledger.settle_wait(arrival, now)
+            ledger.aborted(arrival)
+        self._pending.clear()
+
+    # One arrival
+
+    def _exchange(self, arrival: Arrival, link: Link, now: int) -> Exchange:
+        return Exchange(
+            arrival,
+            link,
+            now,
+            ledger=self._ledger,
+            url=self._links.url,
+            proxied=self._proxied,
+            later=self._flush,
+        )
+
+    def _flush(self, link: Link) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(link.flush)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        """An arrival's task: an exchange, and once more if its connection had just been closed."""
+        again: Exchange | None = exchange
+        while again is not None:
+            self._live.add(again)
+            again = await self._try(again)
+        now = clock()
+        self._serve_pending(now)
+        if self._finished():
+            self._poller.arm(now)  # the loop waits for something that will not come
+
+    async def _try(self, exchange: Exchange) -> Exchange | None:
+        """Run one exchange and put it into the books; returns the next try, if there is to be one."""
+        arrival, link = exchange.arrival, exchange.link
+        again: Exchange | None = None
+        try:
+            with trio.CancelScope(deadline=arrival.give_up / 1e9 + self._offset_s):
+                try:
+                    await exchange.run(
+                        no_body=self._heads[arrival.request], keep_body=self._keep_bodies[arrival.request]
+                    )
+                except Exception as e:
+                    if not exchange.over:
+                        again = self._failed(exchange, e)
+            if not exchange.over and again is None:
+                self._ended(exchange)
+        finally:
+            exchange.answer.close()
+            self._live.discard(exchange)
+            self._links.put_back(link)
+        return again
+
+    def _ended(self, exchange: Exchange) -> None:
+        """The answer is there, or its time is up."""
+        exchange.over = True
+        arrival, link, answer = exchange.arrival, exchange.link, exchange.answer
+        if exchange.done:
+            self._ledger.answered(arrival, answer, exchange.sent, exchange.done, exchange.first)
+            if answer.starved:
+                self._dialler.ran_out_of("ENOMEM")
+            link.served += 1
+            if link.served == 1 and link.stream is not None:
+                link.stream.remember_session()
+            return
+        now = clock()
+        if not link.multiplexes or link.silent_since(exchange.sent):
+            link.spent = True
+        if not exchange.sent:
+            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+        elif exchange.unsent:
+            self._ledger.fail(arrival, UNSENT, _NOT_SENT)
+        elif exchange.scene.started:
+            self._ledger.fail(arrival, TIMEOUT, "the answer was incomplete when the timeout expired")
+        else:
+            self._ledger.fail(arrival, TIMEOUT, "no answer when the timeout expired")
+
+    def _failed(self, exchange: Exchange, error: Exception) -> Exchange | None:
+        """Returns the next try, if there is to be one; None once it is in the books, or waits again."""
+        arrival, link, scene = exchange.arrival, exchange.link, exchange.scene
+        failure = blame(error, scene)
+        if isinstance(error, MemoryError):
+            self._dialler.ran_out(error)
+        if not concerns_one_stream(error):
+            link.spent = True
+        now = clock()
+        if exchange.done or (arrival.give_up <= now and not isinstance(error, Unreachable)):
+            return None  # it has had its answer, or its time: that is how it ended
+        # The server closed it just as we wrote: once more on a fresh one, as browsers do.
+        in_vain = (link.served > 0 and not scene.started) or gone_gracefully(error)
+        if failure.outcome == RESET and in_vain and not arrival.resent and arrival.give_up > now:
+            arrival.resent = True
+            self._retried += 1
+            return self._exchange(arrival, self._links.fresh(), now)
+        exchange.over = True
+        if failure.outcome in (LOCAL, NOT_NOW):
+            arrival.dialled = 0
+            self._pending.appendleft(arrival)  # not the target's fault: it waits on
+            return None
+        if not scene.sent:
+            self._ledger.settle_wait(arrival, now)
+        if failure.outcome == REFUSED:
+            self._dialler.ran_out_of("RENDER")
+            self._ledger.fail(arrival, UNSENT, f"httpx does not send this request: {failure.detail}")
+            return None
+        self._ledger.fail(arrival, failure.outcome, failure.detail, began(error, scene.stream))
+        return None
+
+    def _why_unsent(self, arrival: Arrival) -> str:
+        if arrival.dialled:
+            return "the connection opened for it was not ready before the timeout"
+        if self._dialler.lacking:
+            return f"this machine could open no connection: {self._dialler.lacking}"
+        return "no connection was free before the timeout"
+
+
+def _never(now: int) -> int:
+    return FAR
