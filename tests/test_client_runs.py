@@ -197,19 +197,6 @@ def test_wait_for_names_an_untrusted_certificate(
     assert said in capsys.readouterr().err
 
 
-def test_an_unchecked_certificate_will_do_if_the_profile_says_so(mutual: Service, tmp_path: Path) -> None:
-    text = profile(url(mutual, "https"), TLS.replace("ca: ca.pem", "verify: false"))
-    all_ok(run(tmp_path, text))
-
-
-def test_a_target_that_wants_a_certificate_says_so(mutual: Service, tmp_path: Path) -> None:
-    done = run(tmp_path, profile(url(mutual, "https"), "client: {tls: {ca: ca.pem}}\n"))
-    assert done.code == 3
-    # Which of them depends on who is faster, the alert or the request.
-    assert set(done.result["totals"]["errors"]) <= {"tls", "reset"}
-    assert done.result["totals"]["ok"] == 0
-
-
 def test_a_wrong_key_is_told_before_anything_is_sent(
     mutual: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,9 +207,9 @@ def test_a_wrong_key_is_told_before_anything_is_sent(
     assert mutual.peers == []
 
 
-def test_a_unix_domain_socket(app: UnixService, tmp_path: Path) -> None:
-    text = profile(f"unix:{tmp_path}/{SOCKET}", "wait_for: {get: /ready, up_to: 30s}\n")
-    all_ok(run(tmp_path, text))
+def test_a_unix_domain_socket_and_compressed_answers(app: UnixService, tmp_path: Path) -> None:
+    more = "wait_for: {get: /ready, up_to: 30s}\nheaders: {Accept-Encoding: gzip}\n"
+    all_ok(run(tmp_path, profile(f"unix:{tmp_path}/{SOCKET}", more)))
     assert set(app.asked) == {("/ready", "localhost"), ("/x", "localhost")}
 
 
@@ -254,10 +241,6 @@ def test_connections_are_bounded_and_opened_again(service: Service, tmp_path: Pa
     assert len(service.peers) == 3, "one, and once more at each of the two moments"
 
 
-def test_compressed_answers_meet_their_expectation(service: Service, tmp_path: Path) -> None:
-    all_ok(run(tmp_path, profile(url(service), "headers: {Accept-Encoding: gzip}\n")))
-
-
 def test_try_goes_the_way_of_the_load(
     mutual: Service, app: UnixService, service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -273,6 +256,12 @@ def test_try_goes_the_way_of_the_load(
     assert "< Content-Encoding: gzip\n" in out
     assert out.count("\n< all ok\n") == 3, "a body is shown decoded"
     assert service.peers == ["127.0.0.2"]
+
+
+def test_try_with_fewer_certificates(mutual: Service, tmp_path: Path) -> None:
+    unchecked = TLS.replace("ca: ca.pem", "verify: false")
+    assert command("try", tmp_path, profile(url(mutual, "https"), unchecked)) == 0
+    assert command("try", tmp_path, profile(url(mutual, "https"), "client: {tls: {ca: ca.pem}}\n")) == 3
 
 
 def test_try_names_an_untrusted_certificate(
