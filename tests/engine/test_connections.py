@@ -23,6 +23,9 @@ from loadtool.errors import SetupError, UsageError
 from loadtool.plan.job import Endpoint, Job, TlsSpec
 
 
+on_every_transport = pytest.mark.usefixtures("transport")
+
+
 def with_client(job: Job, **changes: object) -> Job:
     return replace(job, client=replace(job.client, **changes))  # type: ignore[arg-type]
 
@@ -54,6 +57,7 @@ def unix_server(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
     thread.join(5)
 
 
+@on_every_transport
 async def test_a_unix_domain_socket(unix_server: tuple[str, list[bytes]]) -> None:
     path, received = unix_server
     job = replace(job_for(0, connections=1), endpoint=Endpoint("http", path, 0, "localhost", "localhost"))
@@ -62,6 +66,7 @@ async def test_a_unix_domain_socket(unix_server: tuple[str, list[bytes]]) -> Non
     assert b"\r\nHost: localhost\r\n" in received[0]
 
 
+@on_every_transport
 async def test_a_unix_domain_socket_that_is_not_there(tmp_path: Path) -> None:
     path = str(tmp_path / "no.sock")
     job = replace(job_for(0), endpoint=Endpoint("http", path, 0, "localhost", "localhost"))
@@ -70,6 +75,7 @@ async def test_a_unix_domain_socket_that_is_not_there(tmp_path: Path) -> None:
     assert done.examples["connect"].detail == f"unix:{path}: No such file or directory (ENOENT)"
 
 
+@on_every_transport
 async def test_a_unix_domain_socket_whose_queue_is_full_is_waited_for(tmp_path: Path) -> None:
     path = str(tmp_path / "full.sock")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -82,6 +88,7 @@ async def test_a_unix_domain_socket_whose_queue_is_full_is_waited_for(tmp_path: 
     assert all(frame.local == {} for frame in done.frames)
 
 
+@on_every_transport
 async def test_source_addresses_take_turns() -> None:
     peers: list[str] = []
 
@@ -97,6 +104,7 @@ async def test_source_addresses_take_turns() -> None:
     assert sorted(peers) == ["127.0.0.2"] * 5 + ["127.0.0.3"] * 5
 
 
+@on_every_transport
 async def test_a_bound_on_new_connections_makes_arrivals_queue() -> None:
     """10 a second with one connection each, 5 new connections a second: the k-th waits 100 ms longer."""
     with serving(answering(OK_ANSWER)) as server:
@@ -109,6 +117,7 @@ async def test_a_bound_on_new_connections_makes_arrivals_queue() -> None:
     assert done.values("lag")[-1] < 100_000
 
 
+@on_every_transport
 async def test_all_connections_are_closed_and_opened_again_at_the_moment() -> None:
     opened: list[socket.socket] = []
 
@@ -203,6 +212,7 @@ async def tls_run(context: ssl.SSLContext, spec: TlsSpec, **options: object) -> 
     return done.outcomes
 
 
+@on_every_transport
 async def test_a_private_authority_and_none(authority: trustme.CA) -> None:
     context = server_context(authority)
     assert await tls_run(context, TlsSpec(ca=pem(authority))) == {"ok": 10}
@@ -210,6 +220,7 @@ async def test_a_private_authority_and_none(authority: trustme.CA) -> None:
     assert await tls_run(context, TlsSpec()) == {"tls": 10}
 
 
+@on_every_transport
 async def test_mutual_tls(authority: trustme.CA) -> None:
     mine = authority.issue_cert("me@shop.test")
     chain = "".join(blob.bytes().decode() for blob in mine.cert_chain_pems)
@@ -220,6 +231,7 @@ async def test_mutual_tls(authority: trustme.CA) -> None:
     assert without.keys() <= {"tls", "reset"}  # TLS 1.3 tells a client only after its own handshake
 
 
+@on_every_transport
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_sessions_are_reused(authority: trustme.CA, version: ssl.TLSVersion) -> None:
     context = server_context(authority)

@@ -25,6 +25,8 @@ from engine_harness import (
 
 from loadtool.plan.job import ExpectSpec, PhaseSpec, RequestSpec
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 
 def response(status: int, body: bytes = b"", *headers: bytes) -> bytes:
     lines = [b"HTTP/1.1 %d X" % status, b"Content-Length: %d" % len(body), *headers]
