@@ -10,7 +10,7 @@ from loadtool.engine.transports import TRANSPORTS
 
 @pytest.fixture(params=list(TRANSPORTS))
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The transport of the harness's jobs; each in turn. `usefixtures("transport")` is enough to ask for it."""
+    """The transport of the harness's jobs, each in turn; `usefixtures("transport")` is enough."""
     name: str = request.param
     monkeypatch.setattr(engine_harness, "TRANSPORT", name)
     return name

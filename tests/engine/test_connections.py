@@ -22,7 +22,6 @@ from loadtool.engine.tls import client_context
 from loadtool.errors import SetupError, UsageError
 from loadtool.plan.job import Endpoint, Job, TlsSpec
 
-
 on_every_transport = pytest.mark.usefixtures("transport")
 
 
