@@ -25,6 +25,7 @@ _ANSWERED: Final = ("status", "check")
 _FILES: Final = "raise `ulimit -n`, or lower `client.connections`"
 _PORTS: Final = "keep connections alive, lower `client.connections`, or widen the range of local ports"
 _MEMORY: Final = "lower `client.connections`, or give the machine more memory"
+UNRENDERED: Final = "RENDER"  # the name under which requests that could not be made are counted
 # errno -> what ran out, and what helps.
 _LOCAL: Final = {
     "EMFILE": ("open files", _FILES),
@@ -34,6 +35,7 @@ _LOCAL: Final = {
     "EAGAIN": ("local ports", _PORTS),
     "ENOBUFS": ("socket buffers", _MEMORY),
     "ENOMEM": ("memory", _MEMORY),
+    "ENOSPC": ("places to watch sockets from", "raise the sysctl `fs.epoll.max_user_watches`"),
 }
 
 
@@ -75,6 +77,12 @@ def _generator(result: Result) -> Iterator[str]:
             "(often too little memory), and run again"
         )
     for name, times in sorted(generator.local.items()):
+        if name == UNRENDERED:
+            yield (
+                f"{counted(times, 'request')} could not be made, so never sent: see the example of `unsent`, "
+                "and mend the template or its data"
+            )
+            continue
         what, remedy = _LOCAL.get(name, ("a resource", "free it, or use a bigger machine"))
         yield f"this machine ran out of {what} ({name}, {counted(times, 'time')}): {remedy}"
 

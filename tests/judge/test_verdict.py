@@ -166,6 +166,11 @@ def silent(errors: dict[str, int], **detail: str) -> Result:
             "or lower `client.connections`",
             "this machine ran out of memory (ENOMEM, 1 time): lower `client.connections`, "
             "or give the machine more memory"]),
+        (with_generator(local={"ENOSPC": 2, "RENDER": 1}), [
+            "this machine ran out of places to watch sockets from (ENOSPC, 2 times): raise the sysctl "
+            "`fs.epoll.max_user_watches`",
+            "1 request could not be made, so never sent: see the example of `unsent`, and mend the template "
+            "or its data"]),
         (with_generator(local={"EWHAT": 1}), [
             "this machine ran out of a resource (EWHAT, 1 time): free it, or use a bigger machine"]),
         (silent({"connect": 90, "timeout": 10}, connect="Connection refused"), [
