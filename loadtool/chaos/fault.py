@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadtool.chaos.command import Script
+from loadtool.chaos.command import Script, shown
+from loadtool.plan.job import FaultWindow
 from loadtool.plan.timeline import Timeline
 from loadtool.profile import toxics
 from loadtool.profile.model import Fault, Profile
-from loadtool.units import format_share
+from loadtool.units import format_duration, format_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +57,11 @@ class PlannedFault:
 
     def attributes_at(self, share: float) -> dict[str, int]:
         """The attributes at this share of the ramp, from 0 to 1. What a ramp cannot move is as it is."""
-        moving = RAMPED.get(self.toxic or "", {})
+        moving = toxics.RAMPED.get(self.toxic or "", {})
         return {
             name: max(moving[name], round(value * share)) if name in moving and share < 1 else value
             for name, value in self.attributes.items()
         }
-
-
-# Attributes that `ramp:` moves, and where from. Not those of toxics that close connections, nor a slicer's
-# sizes, which cannot be 0.
-RAMPED: Final[Mapping[str, Mapping[str, int]]] = {
-    "latency": {"latency": 0, "jitter": 0},
-    "bandwidth": {"rate": 1},  # at 0 nothing passes
-    "slow_close": {"delay": 0},
-    "slicer": {"delay": 0},
-}
 
 
 # A toxic in a few words: its own name, then the parts whose attributes are there and not 0.
@@ -87,7 +78,9 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def describe(fault: Fault) -> str:
-    """The fault in words: "latency 200ms ±50ms on store, 10% of connections"."""
+    """The fault in words: "latency 200ms ±50ms on store, 10% of connections", "run docker stop db"."""
+    if fault.run is not None:
+        return f"run {shown(fault.run)}"
     if fault.toxic is None:
         return f"{fault.proxy} down"
     written = toxics.as_written(fault.toxic, fault.attributes)
@@ -97,6 +90,8 @@ def describe(fault: Fault) -> str:
         name = part[part.index("{") + 1 : part.index("}")]
         if name in present:
             words.append(part.format_map(present))
+    if fault.ramp is not None:
+        words.append(f"reached over {format_duration(fault.ramp)}")
     words.append(f"on {fault.proxy}")
     if fault.stream != "downstream":
         words.append(fault.stream)
@@ -104,24 +99,31 @@ def describe(fault: Fault) -> str:
     return text if fault.toxicity == 1 else f"{text}, {format_share(fault.toxicity)} of connections"
 
 
-def planned_faults(profile: Profile, timeline: Timeline) -> tuple[PlannedFault, ...]:
-    """The profile's faults at their times on the timeline, in the timeline's order."""
+def planned_faults(profile: Profile, timeline: Timeline, directory: str = "") -> tuple[PlannedFault, ...]:
+    """The profile's faults at their times on the timeline, in its order; one that is repeated is there often.
+
+    Commands are run in `directory`.
+    """
     by_name = {fault.name: fault for fault in profile.faults}
-    return tuple(_planned(by_name[w.name], w.start_ns, w.end_ns) for w in timeline.faults)
+    return tuple(_planned(by_name[window.name], window, directory) for window in timeline.faults)
 
 
-def _planned(fault: Fault, start_ns: int, end_ns: int) -> PlannedFault:
+def _planned(fault: Fault, window: FaultWindow, directory: str) -> PlannedFault:
     return PlannedFault(
         name=fault.name,
         text=describe(fault),
-        proxy=fault.proxy,
+        proxy=fault.proxy or "",
         toxic=fault.toxic,
-        start_ns=start_ns,
-        end_ns=end_ns,
+        start_ns=window.start_ns,
+        end_ns=window.end_ns,
         down=fault.down,
         stream=fault.stream,
         toxicity=fault.toxicity,
         attributes=dict(fault.attributes),
+        ramp_ns=window.ramp_ns,
+        run=fault.run or "",
+        undo=fault.undo or "",
+        directory=directory if fault.run is not None else "",
     )
 
 

@@ -26,7 +26,7 @@ from loadtool.plan.job import (
 from loadtool.plan.ordinals import check_feeders
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import slice_width
-from loadtool.profile.moment import parse_moment, run_length, window
+from loadtool.profile.moment import parse_moment, run_length, windows
 from loadtool.profile.slo import good_within
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class _Builder:
             arrivals=profile.arrivals,
             phases=tuple(map(_phase, profile.phases)),
             faults=tuple(
-                FaultWindow(fault.name, start, min(stop, end))
+                FaultWindow(fault.name, start, min(stop, end), fault.ramp or 0)
                 for fault in profile.faults
-                for start, stop in [window(fault, profile.phases)]
+                for start, stop in windows(fault, profile.phases)
             ),
             requests=tuple(self._request(i, request, endpoint) for i, request in enumerate(profile.requests)),
             rows=tuple(

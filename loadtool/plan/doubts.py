@@ -84,7 +84,7 @@ def _covered(plan: _Plan, slo: Slo) -> int:
 def _toxicity(plan: _Plan) -> Iterator[Doubt]:
     profile = plan.loaded.profile
     for i, fault in enumerate(profile.faults):
-        if fault.down or fault.toxicity >= 1:
+        if fault.proxy is None or fault.toxicity >= 1:
             continue
         share = format_share(fault.toxicity)
         if profile.proxies[fault.proxy].upstream != "target":
@@ -95,6 +95,23 @@ def _toxicity(plan: _Plan) -> Iterator[Doubt]:
             continue
         message = f"{share} is rolled once per connection, not per request, so {share} of connections are hit"
         yield ("faults", i, "toxicity"), f"{message}; {remedy}"
+
+
+def _ramps(plan: _Plan) -> Iterator[Doubt]:
+    for i, fault in enumerate(plan.loaded.profile.faults):
+        if fault.ramp is not None and fault.toxicity < 1:
+            message = (
+                "a ramp updates the toxic again and again, and each time a Toxiproxy that is not the embedded "
+                f"one rolls anew which {format_share(fault.toxicity)} of the connections are hit"
+            )
+            yield ("faults", i, "ramp"), f"{message}; leave out the ramp or the toxicity"
+
+
+def _commands(plan: _Plan) -> Iterator[Doubt]:
+    for i, fault in enumerate(plan.loaded.profile.faults):
+        if fault.run is not None and fault.undo is None:
+            message = "has no `undo`: when the fault ends the command is ended if it still runs, and no more"
+            yield ("faults", i), f"{message}; add one unless that takes back all that it does"
 
 
 def _spikes(plan: _Plan) -> Iterator[Doubt]:
@@ -165,4 +182,4 @@ def _client(plan: _Plan) -> Iterator[Doubt]:
     yield from client_doubts(plan.job, plan.loaded, peak_rate(plan.timeline)[0])
 
 
-DOUBTS: Final = (_undecidable_slos, _toxicity, _spikes, _connections, _client)
+DOUBTS: Final = (_undecidable_slos, _toxicity, _ramps, _commands, _spikes, _connections, _client)

@@ -23,11 +23,15 @@ class PhaseSpec:
 
 @dataclass(frozen=True, slots=True)
 class FaultWindow:
-    """When a fault is planned to be active: [start_ns, end_ns)."""
+    """When a fault is planned to be active: [start_ns, end_ns). One that is repeated has several.
+
+    It grows to its full strength over the first `ramp_ns`.
+    """
 
     name: str
     start_ns: int
     end_ns: int
+    ramp_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

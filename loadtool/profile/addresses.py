@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from loadtool.errors import got
+from loadtool.profile import readers
 
 DEMO: Final = "demo"  # `target: demo`, the embedded service
 DEMO_STORE: Final = "demo.store"  # `upstream: demo.store`, what the embedded service depends on
@@ -142,6 +143,27 @@ def upstream(value: object) -> str:
         return str(value)
     want = "HOST:PORT such as 127.0.0.1:5432, or target, or demo.store"
     return _host_port(value, want, least=1)
+
+
+def address(value: object) -> str:
+    """HOST:PORT as this machine sees it."""
+    return _host_port(value, "HOST:PORT such as 127.0.0.1:5432", least=1)
+
+
+def page(value: object) -> str:
+    """A path of the target, or a URL; either may have a query."""
+    want = "a path such as /health, or a URL such as http://127.0.0.1:8080/health"
+    if not isinstance(value, str) or not re.match(r"/|(?i:https?://)", value):
+        raise ValueError(got(without_userinfo(value) if isinstance(value, str) else value, want))
+    if "{{" in value or "{%" in value:
+        raise ValueError(got(without_userinfo(value), f"{want}: this is no template"))
+    if value.startswith("/"):
+        return readers.path(value)
+    if "#" in value or " " in value or not value.isprintable():
+        shown = without_userinfo(value)
+        raise ValueError(got(shown, f"{want}, without spaces, control characters and #…"))
+    _url(value.partition("?")[0], want)
+    return value
 
 
 def listen(value: object) -> str:

@@ -62,6 +62,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "What is done to the proxies, and when.",
             [{"name": "cut", "at": "spike+5s", "for": "5s", "proxy": "store", "down": True}],
         ),
+        "steady_state": Help(
+            "What holds while the service is well: asked before the run, which does not begin otherwise, "
+            "during it, and after it.",
+            [{"name": "health", "get": "/health", "within": "500ms"}],
+        ),
         "toxiproxy": Help(
             "URL of a Toxiproxy server's API; by default the run starts one.", "http://127.0.0.1:8474"
         ),
@@ -174,17 +179,50 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "Name of a proxy that the server has already and the service is wired to.", "postgres"
         ),
     },
+    "Check": {
+        "name": Help("How reports call it; by default what it asks.", "health"),
+        "get": Help("Path of the target, or a URL, that must answer; `front` is not on the way.", "/health"),
+        "tcp": Help("HOST:PORT that must take a connection.", "127.0.0.1:5432"),
+        "status": Help("Statuses that are well; by default 200 to 299.", 200),
+        "within": Help("A later answer counts as none; without it, one within 5s will do.", "500ms"),
+    },
     "Fault": {
         "name": Help("How reports and SLOs call it.", "slow-store"),
-        "at": Help("When: a phase, phase+offset, or an offset from the start.", "spike+5s"),
-        "for": Help("For how long; by default to the end of the run.", "5s"),
-        "proxy": Help("Which of `proxies`.", "store"),
+        "at": Help("When: a phase, phase+offset, an offset from the start, or a list of them.", "spike+5s"),
+        "for": Help("For how long; by default to `until`, or to the end of the run.", "5s"),
+        "until": Help(
+            "When it ends, or with `every` its repeats do: end of PHASE, phase+offset, or an offset from the "
+            "start; by default the end of the run.",
+            "end of spike",
+        ),
+        "every": Help(
+            "Again and again, so long from one beginning to the next, while a whole `for` fits before "
+            "`until` or the end of the run.",
+            "10s",
+        ),
+        "proxy": Help("Which of `proxies`, for a toxic and for down.", "store"),
+        "run": Help(
+            "A command, for what a proxy can't do: text for the shell, or a list of program and arguments. "
+            "If it still runs when the fault ends, it is ended.",
+            "docker stop db",
+        ),
+        "undo": Help(
+            "The command that takes back what `run` did, when the fault ends and whatever becomes of the "
+            "run. `loadtool chaos recover` runs it after a kill, so it may hold no secret: write $NAME, "
+            "which the shell looks up, not ${NAME}.",
+            "docker start db",
+        ),
         "toxic": Help(
             "What is done to the proxy's traffic; the toxic's attributes stand beside it.", "latency"
         ),
         "down": Help("Cut every connection and refuse new ones.", True),
         "stream": Help("downstream: towards the client; upstream: towards the server.", "downstream"),
         "toxicity": Help("Share of the connections that are hit.", "10%"),
+        "ramp": Help(
+            "The toxic's attributes grow from zero to their values over so long, and no connection drops; "
+            "for latency, bandwidth (from 1KB/s), slow_close and slicer (its delay).",
+            "5s",
+        ),
     },
     "Validity": {
         "lag": Help(

@@ -130,6 +130,8 @@ Parts = Annotated[
     ),
 ]
 Json = Annotated[Any, BeforeValidator(readers.json_value), WithJsonSchema({})]
+_COMMAND: Final[dict[str, Any]] = {"anyOf": [_STRING, {"type": "array", "items": _TEXT, "minItems": 1}]}
+Command = Annotated[str | tuple[str, ...], BeforeValidator(readers.command), WithJsonSchema(_COMMAND)]
 Commands = Annotated[
     tuple[Annotated[str | tuple[str, ...], BeforeValidator(readers.command)], ...],
     BeforeValidator(readers.as_list),
@@ -137,10 +139,7 @@ Commands = Annotated[
         {
             "anyOf": [
                 _STRING,
-                {
-                    "type": "array",
-                    "items": {"anyOf": [_STRING, {"type": "array", "items": _TEXT, "minItems": 1}]},
-                },
+                {"type": "array", "items": _COMMAND},
             ]
         }
     ),
@@ -173,7 +172,20 @@ Hosts = Annotated[
     BeforeValidator(readers.as_list),
     one_or_many(_STRING),
 ]
-At = Annotated[str, BeforeValidator(moment.canonical), WithJsonSchema({"anyOf": [_STRING, {"const": 0}]})]
+_MOMENT: Final[dict[str, Any]] = {"anyOf": [_STRING, {"const": 0}]}
+At = Annotated[
+    tuple[Annotated[str, BeforeValidator(moment.canonical)], ...],
+    BeforeValidator(readers.as_list),
+    PlainSerializer(lambda moments: moments[0] if len(moments) == 1 else list(moments)),
+    WithJsonSchema({"anyOf": [*_MOMENT["anyOf"], {"type": "array", "items": _MOMENT, "minItems": 1}]}),
+]
+Until = Annotated[str, BeforeValidator(moment.canonical_until), WithJsonSchema(_MOMENT)]
+Page = Annotated[
+    str, BeforeValidator(addresses.page), WithJsonSchema({"type": "string", "pattern": "^/|^https?://"})
+]
+Address = Annotated[
+    str, BeforeValidator(addresses.address), WithJsonSchema({"type": "string", "pattern": ":[0-9]+$"})
+]
 Moments = Annotated[
     tuple[Annotated[str, BeforeValidator(moment.canonical)], ...],
     BeforeValidator(readers.as_list),

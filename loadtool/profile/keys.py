@@ -28,6 +28,7 @@ MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
     (("client", "tls"), model.Tls),
     (("proxies", ANY), model.Proxy),
     (("faults", ANY), model.Fault),
+    (("steady_state", ANY), model.Check),
     (("validity",), model.Validity),
 )
 
@@ -37,14 +38,10 @@ NOT_BUILT: Final[frozenset[tuple[str, ...]]] = frozenset(
         ("flows",),
         ("jobs",),
         ("replay",),
-        ("steady_state",),
         ("transport",),
         ("client", "retries"),
         ("client", "trace"),
         ("client", "transport"),
-        ("faults", ANY, "run"),
-        ("faults", ANY, "every"),
-        ("faults", ANY, "ramp"),
         ("faults", ANY, "abort"),
     }
 )
@@ -69,7 +66,11 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
         "assert": "expect", "auth": "headers",
     },
     "Phase": {"duration": "for", "rps": "rate", "target": "rate"},
-    "Fault": {"duration": "for", "type": "toxic", "start": "at", "attributes": "them beside toxic"},
+    "Fault": {
+        "duration": "for", "type": "toxic", "start": "at", "attributes": "them beside toxic", "end": "until",
+        "repeat": "every", "command": "run", "exec": "run", "rollback": "undo",
+    },
+    "Check": {"url": "get", "http": "get", "path": "get", "expect": "status", "timeout": "within"},
     "DataSource": {"path": "file"},
 }  # fmt: skip
 
@@ -90,6 +91,9 @@ TEXTS: Final = (
     ("setup", REST),
     ("teardown", REST),
     ("proxies", ANY, "existing"),
+    ("faults", ANY, "run", REST),
+    ("faults", ANY, "undo", REST),
+    ("steady_state", ANY, "name"),
     ("client", "tls", "ca"),
     ("client", "tls", "cert"),
     ("client", "tls", "key"),
@@ -100,8 +104,13 @@ BODIES: Final = tuple(("requests", ANY, body) for body in model.BODIES) + tuple(
 PATHS: Final = tuple(("requests", ANY, method) for method in model.METHODS)
 QUERIES: Final = (("requests", ANY, "query", REST),)
 HEADERS: Final = (("headers", ANY), ("requests", ANY, "headers", ANY))
-COMMANDS: Final = (("setup",), ("setup", REST), ("teardown",), ("teardown", REST))
-URLS: Final = (("target",), ("toxiproxy",))
+UNDOS: Final = (("faults", ANY, "undo"), ("faults", ANY, "undo", REST))
+COMMANDS: Final = (
+    ("setup",), ("setup", REST), ("teardown",), ("teardown", REST),
+    ("faults", ANY, "run"), ("faults", ANY, "run", REST), *UNDOS,
+)  # fmt: skip
+PAGES: Final = (("steady_state", ANY, "get"),)
+URLS: Final = (("target",), ("toxiproxy",), *PAGES)
 UPLOADS: Final = tuple(("requests", ANY, "multipart", ANY, key) for key in ("file", "type", "filename"))
 TEMPLATES: Final = (*PATHS, *QUERIES, *HEADERS, *BODIES)
 

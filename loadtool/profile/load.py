@@ -27,7 +27,7 @@ from loadtool.profile.yaml_tree import Path, read_tree
 
 MOST_BYTES: Final = 4_000_000
 # Names by which parts of a profile refer to each other: masking them would cut the reference.
-_IDENTIFIERS: Final = frozenset({"name", "at", "proxy", "toxic", "role", "stream"})
+_IDENTIFIERS: Final = frozenset({"name", "at", "until", "proxy", "toxic", "role", "stream"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Loaded:
     directory: FilePath
     lines: Mapping[Path, int]
     slos: tuple[Slo, ...]
-    moments: Mapping[str, Moment]
+    moments: Mapping[str, tuple[Moment, ...]]
     rows: Mapping[str, Rows]
     secrets: Secrets
     pending: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class Loaded:
             slo = parse_slo(text)
             request = slo.request and self.secrets.mask(slo.request)
             return text if request == slo.request else str(_with_request(slo, request))
-        refers = path[0] in ("phases", "faults") and path[-1] in _IDENTIFIERS
+        refers = path[0] in ("phases", "faults") and path[2] in _IDENTIFIERS
         return text if refers else self.secrets.mask(text)
 
 
@@ -115,7 +115,7 @@ def load_profile(
         directory=FilePath(file).parent,
         lines=MappingProxyType(draft.lines),
         slos=tuple(found.slos),
-        moments=MappingProxyType({fault.name: parse_moment(fault.at) for fault in profile.faults}),
+        moments=MappingProxyType({f.name: tuple(map(parse_moment, f.at)) for f in profile.faults}),
         rows=MappingProxyType(found.rows),
         secrets=Secrets.of(draft.secrets),
         pending=frozenset(draft.pending),

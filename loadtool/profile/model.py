@@ -159,19 +159,34 @@ class Proxy(Model):
     existing: fields.Line | None = None
 
 
+class Check(Model):
+    """Something that holds while the service is well. Exactly one of `get` and `tcp`."""
+
+    name: fields.Line
+    get: fields.Page | None = None  # path of the target, or a URL
+    tcp: fields.Address | None = None  # HOST:PORT that takes connections
+    status: fields.Statuses = ()  # empty: 200 to 299
+    within: fields.PositiveDuration | None = None  # a later answer is a failure
+
+
 class Fault(Model):
-    """Something done to a proxy for a while: a toxic, or `down`."""
+    """Something done for a while. Exactly one of a toxic on a proxy, a proxy put `down`, and a command."""
 
     name: fields.Name
-    at: fields.At  # phase, phase+offset, or an offset from the start
-    for_: fields.PositiveDuration | None = Field(default=None, alias="for")  # default: to the end of the run
-    proxy: fields.Name
+    at: fields.At = Field(min_length=1)  # each a phase, phase+offset, or an offset from the start
+    for_: fields.PositiveDuration | None = Field(default=None, alias="for")
+    until: fields.Until | None = None  # default: the end of the run
+    every: fields.PositiveDuration | None = None  # from one beginning to the next, up to `until`
+    proxy: fields.Name | None = None  # of toxic and down
+    run: fields.Command | None = None
+    undo: fields.Command | None = None  # takes back what `run` did
     toxic: Annotated[str, BeforeValidator(one_of(*toxics.TOXICS))] | None = None
     down: fields.Flag = False
     stream: Annotated[
         Literal["downstream", "upstream"], BeforeValidator(one_of("downstream", "upstream"))
     ] = "downstream"
     toxicity: fields.Share = 1.0
+    ramp: fields.PositiveDuration | None = None  # the attributes grow to their values over so long
     attributes: dict[str, int] = {}  # in Toxiproxy's own units, from the keys of the toxic's table row
 
     @model_validator(mode="before")
@@ -191,9 +206,10 @@ class Fault(Model):
     def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dump: dict[str, Any] = handler(self)
         dump.pop("attributes", None)
-        belongs_to_the_other = ("stream", "toxicity") if self.toxic is None else ("down",)
-        for key in belongs_to_the_other:
-            dump.pop(key, None)
+        if self.toxic is None:
+            del dump["stream"], dump["toxicity"]
+        if not self.down:
+            del dump["down"]
         return dump if self.toxic is None else dump | toxics.as_written(self.toxic, self.attributes)
 
 
@@ -213,6 +229,7 @@ class Profile(Model):
     teardown: fields.Commands = ()
     seed: fields.Seed = 1
     good_within: fields.PositiveDuration | None = None
+    capacity: fields.PositiveRate | None = None  # what goodput in a spike is held against
     headers: fields.Headers = {}
     requests: tuple[Request, ...] = Field(min_length=1)
     data: dict[str, DataSource] = {}
@@ -224,7 +241,7 @@ class Profile(Model):
     proxies: dict[str, Proxy] = {}
     faults: tuple[Fault, ...] = ()
     toxiproxy: fields.HttpUrl | None = None
+    steady_state: tuple[Check, ...] = ()
     slos: fields.Slos = ()
     validity: Validity = Validity()
     allow_hosts: fields.Hosts = ()
-    capacity: fields.PositiveRate | None = None  # what goodput in a spike is held against

@@ -233,8 +233,8 @@ def json_value(value: object) -> Any:
 def command(value: object) -> str | tuple[str, ...]:
     """A command: a line for the shell, or a program and its arguments."""
     want = "a command such as ./fetch-token.sh, or a list of program and arguments"
-    if isinstance(value, str) and value.strip():
-        return value
-    if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value) and value[0]:
-        return tuple(value)
+    words = (value,) if isinstance(value, str) else value
+    texts = isinstance(words, list | tuple) and all(isinstance(w, str) and "\0" not in w for w in words)
+    if isinstance(words, list | tuple) and texts and words and words[0].strip():
+        return value if isinstance(value, str) else tuple(words)
     raise ValueError(got(value, want))

@@ -13,9 +13,10 @@ from loadtool.errors import ProfileError, got
 from loadtool.profile import addresses, keys, templates
 from loadtool.profile.certificates import FILES, Certificates, read_certificates
 from loadtool.profile.draft import Draft, get, texts
+from loadtool.profile.fault_times import TIMES, timing_flaws
 from loadtool.profile.feeder import Rows, read_rows
 from loadtool.profile.model import Phase
-from loadtool.profile.moment import Moment, parse_moment, run_length
+from loadtool.profile.moment import Moment, parse_moment, parse_until, run_length
 from loadtool.profile.readers import did_you_mean
 from loadtool.profile.slo import NotBuilt, Slo, parse_slo
 from loadtool.profile.slo_rules import spike_flaws
@@ -67,6 +68,8 @@ class Checker:
         """Names of a section's items, with their places."""
         if section == "requests":  # those may have theirs from method and path
             return [((section, i, "name"), r.name) for i, r in self._pieces.requests.items()]
+        if section == "steady_state":
+            return [((section, i, "name"), c.name) for i, c in self._pieces.checks.items()]
         return [
             ((*path, "name"), item["name"])
             for path, item in self._section(section)
@@ -78,7 +81,12 @@ class Checker:
         return all(len(self._named(section)) == len(self._section(section)) for section in sections)
 
     def _names(self) -> None:
-        for section, others in (("phases", ()), ("requests", ()), ("faults", ("phases",))):
+        for section, others in (
+            ("phases", ()),
+            ("requests", ()),
+            ("faults", ("phases",)),
+            ("steady_state", ()),
+        ):
             first: dict[str, Path] = {name: path for other in others for path, name in self._named(other)}
             for path, name in self._named(section):
                 if name in first:
@@ -145,13 +153,42 @@ class Checker:
             at = (*path, "proxy")
             if isinstance(proxy, str) and proxy not in proxies and known and at not in self._draft.reported:
                 self._report(at, _unknown("proxy", proxy, proxies))
+            starts = [self._start(at, moment, path) for at, moment in self._moments((*path, "at"))]
+            until = self._until((*path, "until"), item.get("until"))
+            fault = self._pieces.faults.get(path[1]) if isinstance(path[1], int) else None
+            if path in self._draft.reported or any((*path, key) in self._draft.reported for key in TIMES):
+                continue
+            if fault is not None and until and None not in starts and self._phases():
+                for key, message in timing_flaws(fault, self._phases()):
+                    self._report((*path, key), message)
+
+    def _moments(self, place: Path) -> Iterator[tuple[Path, Moment]]:
+        """The moments at a place where one may stand alone; what is wrong in itself is left out."""
+        listed = get(self._draft.data, place)
+        items = enumerate(listed) if isinstance(listed, list) else [(None, listed)]
+        for i, text in items:
+            path = place if i is None else (*place, i)
+            if text is None or path in self._draft.reported:
+                continue
             try:
-                moment = parse_moment(item.get("at"))
+                yield path, parse_moment(text)
             except ValueError:
                 continue  # said already
-            start = self._start((*path, "at"), moment, path)
-            if start is not None and (fault := self._pieces.faults.get(int(path[1]))) is not None:
-                self._length(path, start, fault.for_)
+
+    def _until(self, path: Path, text: Any) -> bool:
+        """Whether it is known when a fault ends at the latest."""
+        if text is None:
+            return True
+        try:
+            moment = parse_until(text)
+        except ValueError:
+            return False  # said already
+        names = [name for _, name in self._named("phases")]
+        if moment.phase in (None, *names):
+            return True
+        if self._all_named("phases"):
+            self._report(path, _unknown("phase", str(moment.phase), names))
+        return False
 
     def _start(self, path: Path, moment: Moment, around: Path) -> int | None:
         """When this moment is, in ns from the run's start, if that is known and within the run.
@@ -178,25 +215,8 @@ class Checker:
         complete = len(phases) == len(self._section("phases"))
         return phases if complete and not self._draft.waits_within(("phases",)) else []
 
-    def _length(self, path: Path, start: int, length: int | None) -> None:
-        end, show = run_length(self._phases()), units.format_duration
-        if length is not None and start + length > end:
-            want = f"at most {show(end - start)}, since the run ends at {show(end)}; or leave it out"
-            self._report((*path, "for"), got(show(length), want))
-
     def _reconnects(self) -> None:
-        place: Path = ("client", "reconnect")
-        listed = get(self._draft.data, place)
-        moments: list[tuple[Path, Any]] = [(place, listed)]  # one may stand alone
-        if isinstance(listed, list):
-            moments = [((*place, i), text) for i, text in enumerate(listed)]
-        for path, text in moments:
-            if text is None or path in self._draft.reported:
-                continue
-            try:
-                moment = parse_moment(text)
-            except ValueError:
-                continue  # said already
+        for path, moment in self._moments(("client", "reconnect")):
             self._start(path, moment, path)
 
     def _sources(self) -> None:

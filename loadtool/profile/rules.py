@@ -1,4 +1,4 @@
-"""What ties the keys of one mapping together: exactly one method, at most one body, a toxic or `down`."""
+"""What ties the keys of one mapping together: exactly one method, at most one body, one way to do harm."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from loadtool.profile import keys, toxics
 from loadtool.profile.draft import Draft
 from loadtool.profile.model import BODIES, METHODS
 from loadtool.profile.readers import NAME_PATTERN, header_flaws
+from loadtool.profile.secrets import Secrets
 from loadtool.profile.template_names import NAMES
 from loadtool.profile.yaml_tree import Path
 
@@ -70,17 +71,75 @@ def _proxy(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
 
 
 def _fault(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
-    down = item.get("down") in (True, "true")
-    if "toxic" in item:
-        if down:
-            draft.report((*path, "down"), "only one of toxic and down")
+    given = [kind for kind in ("toxic", "down", "run") if _is_given(item, kind)]
+    if any((*path, kind) in draft.reported for kind in ("toxic", "down", "run") if kind not in item):
+        return  # it is there, with nothing after its colon
+    if not given:
+        one_of = f"toxic, one of {', '.join(toxics.TOXICS)}; or down: true; or run, a command"
+        draft.report(path, f"missing: {one_of}")
         return
-    if not down:
-        draft.report(path, f"missing: toxic, one of {', '.join(toxics.TOXICS)}; or down: true")
-        return
-    for key in ("stream", "toxicity", *toxics.ATTRIBUTES):
-        if key in item:
-            draft.report((*path, key), "belongs to a toxic, not to down: true")
+    for extra in given[1:]:
+        draft.report((*path, extra), f"only one of {given[0]} and {extra}")
+    for key, kinds in _BELONGS.items():
+        if key in item and given[0] not in kinds:
+            owner = {"run": "a command (run)", "toxic": "a toxic", "down": "a proxy"}[kinds[-1]]
+            draft.report((*path, key), f"belongs to {owner}, not to {_SHOWN[given[0]]}")
+    if given[0] != "run" and "proxy" not in item:
+        draft.report((*path, "proxy"), f"missing, such as {keys.example_at((*path, 'proxy'))}")
+    if (
+        given[0] == "toxic"
+        and "ramp" in item
+        and item["toxic"] in toxics.TOXICS.keys() - toxics.RAMPED.keys()
+    ):
+        draft.report((*path, "ramp"), f"{item['toxic']} has nothing to ramp; {', '.join(toxics.RAMPED)} have")
+    _times(draft, path, item)
+    _undo(draft, path, item)
+
+
+def _is_given(item: Mapping[str, Any], kind: str) -> bool:
+    return item.get(kind) in (True, "true") if kind == "down" else kind in item
+
+
+_SHOWN: Final = {"toxic": "a toxic", "down": "down: true", "run": "a command"}
+# Which kinds of fault a key belongs to.
+_BELONGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "proxy": ("toxic", "down"),
+    **{key: ("toxic",) for key in ("stream", "toxicity", "ramp", *sorted(toxics.ATTRIBUTES))},
+    "undo": ("run",),
+}
+
+
+def _times(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
+    at = item.get("at")
+    several = isinstance(at, list) and len(at) > 1
+    if "every" in item:
+        if "for" not in item:
+            draft.report(path, "missing: `every` needs `for`, how long each time lasts")
+        if several:
+            draft.report((*path, "every"), "only one of `every` and a list of moments in `at`")
+    elif "until" in item and "for" in item:
+        draft.report((*path, "until"), "only one of `for` and `until`; with `every`, both")
+    elif several and "for" not in item:
+        draft.report(path, "missing: a list of moments in `at` needs `for`, how long each time lasts")
+
+
+def _undo(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
+    undo = item.get("undo")
+    words = undo if isinstance(undo, list) else [undo]
+    secrets = Secrets.of(draft.secrets)
+    if any(isinstance(word, str) and secrets.mask(word) != word for word in words):
+        draft.report(
+            (*path, "undo"), "holds a secret of this profile, and undo is kept on disk; leave it out"
+        )
+
+
+def _check(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
+    if "get" in item and "tcp" in item:
+        draft.report((*path, "tcp"), "only one of get and tcp")
+    elif "get" not in item and "tcp" not in item:
+        draft.report(path, "missing: get, such as /health, or tcp, such as 127.0.0.1:5432")
+    elif "tcp" in item and "status" in item:
+        draft.report((*path, "status"), "belongs to get, not to tcp")
 
 
 def _data_name(draft: Draft, name: str) -> None:
@@ -96,4 +155,5 @@ RULES: Final[Mapping[str, Callable[[Draft, Path, Mapping[str, Any]], None]]] = {
     "requests": _request,
     "proxies": _proxy,
     "faults": _fault,
+    "steady_state": _check,
 }

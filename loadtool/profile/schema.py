@@ -19,6 +19,7 @@ _REFERENCE: Final[Schema] = {"type": "string", "pattern": r"\$\{"}  # its value 
 _OPTIONAL: Final[dict[str, frozenset[str]]] = {  # which the loader fills in
     "Profile": frozenset({"name"}),
     "Request": frozenset({"name"}),
+    "Check": frozenset({"name"}),
 }
 
 
@@ -111,6 +112,7 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Client", "tls"): lambda: _object(model.Tls),
     ("Profile", "proxies"): lambda: _named(model.Proxy),
     ("Profile", "faults"): lambda: {"type": "array", "items": _object(model.Fault)},
+    ("Profile", "steady_state"): lambda: {"type": "array", "items": _object(model.Check)},
     ("Profile", "validity"): lambda: _object(model.Validity),
     ("Request", "expect"): lambda: _object(model.Expect),
 }
@@ -129,18 +131,32 @@ def _request(schema: Schema) -> Schema:
 
 def _fault(schema: Schema) -> Schema:
     """A toxic's attributes stand beside it; which they are depends on the toxic."""
+    kinds = {"anyOf": [{"required": [kind]} for kind in ("toxic", "down", "run")]}
     attributes = {
         name: {"description": _attribute_help(name), "type": ["string", "number"]}
         for name in sorted(toxics.ATTRIBUTES)
     }
-    toxic_or_down = {"anyOf": [{"required": ["toxic"]}, {"required": ["down"]}]}
-    rules = [_toxic_rule(toxic) for toxic in toxics.TOXICS]
+    needs = [_needs("every", "for"), _needs("undo", "run"), _needs("ramp", "toxic")]
+    command = {
+        "if": {"required": ["run"]},
+        "then": _without("proxy", "stream", "toxicity", *toxics.ATTRIBUTES),
+    }
+    on_a_proxy = {"if": _without("run"), "then": {"required": ["proxy"]}}
+    rules = [command, on_a_proxy, *needs, *(_toxic_rule(toxic) for toxic in toxics.TOXICS)]
     properties = {**schema["properties"], **attributes}
     properties["toxic"] = {
         **{k: v for k, v in properties["toxic"].items() if k != "type"},
         **_or_reference({"enum": list(toxics.TOXICS)}),
     }
-    return {**schema, "properties": properties, "allOf": [toxic_or_down, *rules]}
+    return {**schema, "properties": properties, "allOf": [kinds, *rules]}
+
+
+def _needs(key: str, other: str) -> Schema:
+    return {"if": {"required": [key]}, "then": {"required": [other]}}
+
+
+def _without(*keys: str) -> Schema:
+    return {"properties": {key: False for key in sorted(keys)}}
 
 
 def _attribute_help(name: str) -> str:
@@ -158,13 +174,14 @@ def _attribute(attribute: toxics.Attribute) -> Schema:
 
 def _toxic_rule(toxic: str) -> Schema:
     row = toxics.TOXICS[toxic]
+    foreign = [*toxics.ATTRIBUTES - set(row), *(() if toxic in toxics.RAMPED else ("ramp",))]
     then: Schema = {
         "required": [name for name, attribute in row.items() if attribute.required],
         "properties": {
             **{name: _attribute(attribute) for name, attribute in row.items()},
-            **{name: False for name in sorted(toxics.ATTRIBUTES - set(row))},
+            **_without(*foreign)["properties"],
         },
-    }  # fmt: skip
+    }
     return {"if": {"properties": {"toxic": {"const": toxic}}, "required": ["toxic"]}, "then": then}
 
 
@@ -172,4 +189,5 @@ _SHAPES: Final[Mapping[type[model.Model], Callable[[Schema], Schema]]] = {
     model.Request: _request,
     model.Proxy: lambda schema: {**schema, **_one_of("upstream", "existing")},
     model.Fault: _fault,
+    model.Check: lambda schema: {**schema, **_one_of("get", "tcp")},
 }

@@ -18,6 +18,10 @@ STAND_INS: Final = (
 )  # fmt: skip
 
 Span = tuple[int, int]
+_KEPT: Final = (
+    "undo is kept on disk, for `loadtool chaos recover`, and may hold no value of the environment: write "
+    "$NAME or $${NAME} in a text, which the shell looks up when it runs"
+)
 
 
 def keep_sources(draft: Draft) -> None:
@@ -42,6 +46,9 @@ def substitute(draft: Draft, variables: Mapping[str, str], *, pending: bool) -> 
             pieces = environment.split(text, variables) if "$" in text else (Piece(text),)
         except ValueError as e:
             draft.report(path, str(e))
+            continue
+        if keys.fits_any(path, keys.UNDOS) and any(piece.origin is not Origin.LITERAL for piece in pieces):
+            draft.report(path, _KEPT)
             continue
         names = {piece.name: None for piece in pieces if piece.origin is Origin.UNSET}
         in_setup = path[0] == "setup"
@@ -74,6 +81,11 @@ def _after_question_mark(text: str) -> Span | None:
     return (at, len(text)) if at >= 0 else None
 
 
+def _userinfo_and_query(url: str) -> Span | None:
+    userinfo, query = secrets.userinfo_span(url), _after_question_mark(url)
+    return (userinfo[0], len(url)) if userinfo and query else userinfo or query
+
+
 # Where a variable's value is a secret, and which stretch of the text that is. Whole sections, so that a text
 # where a mapping belongs is masked in the message about it.
 _SECRET_SPANS: Final[tuple[tuple[Sequence[tuple[str, ...]], Callable[[str], Span | None]], ...]] = (
@@ -83,6 +95,7 @@ _SECRET_SPANS: Final[tuple[tuple[Sequence[tuple[str, ...]], Callable[[str], Span
     (keys.BODIES, _all),
     (keys.COMMANDS, _all),
     ((*keys.PATHS, ("wait_for", "get")), _after_question_mark),
+    (keys.PAGES, _userinfo_and_query),
     (keys.URLS, secrets.userinfo_span),
 )
 

@@ -99,6 +99,15 @@ TOXICS: Final[Mapping[str, Mapping[str, Attribute]]] = {
     "noop": {},
 }  # fmt: skip
 
+# Attributes that `ramp:` moves, and where from. Not those of toxics that close connections, nor a slicer's
+# sizes, which cannot be 0.
+RAMPED: Final[Mapping[str, Mapping[str, int]]] = {
+    "latency": {"latency": 0, "jitter": 0},
+    "bandwidth": {"rate": 1},  # at 0 nothing passes
+    "slow_close": {"delay": 0},
+    "slicer": {"delay": 0},
+}
+
 ATTRIBUTES: Final = frozenset(name for row in TOXICS.values() for name in row)
 
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from loadtool.errors import got
 from loadtool.profile import keys, rules, toxics
 from loadtool.profile.draft import Draft, get
-from loadtool.profile.model import DataSource, Fault, Model, Phase, Profile, Proxy, Request
+from loadtool.profile.model import Check, DataSource, Fault, Model, Phase, Profile, Proxy, Request
 from loadtool.profile.overrides import item_name
 from loadtool.profile.yaml_tree import Path
 
@@ -27,12 +27,18 @@ class Pieces:
     requests: dict[int, Request] = field(default_factory=dict)
     phases: dict[int, Phase] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
+    checks: dict[int, Check] = field(default_factory=dict)
     proxies: dict[str, Proxy] = field(default_factory=dict)
     data: dict[str, DataSource] = field(default_factory=dict)
     whole: Profile | None = None
 
 
-_LISTS: Final[dict[str, type[Model]]] = {"requests": Request, "phases": Phase, "faults": Fault}
+_LISTS: Final[dict[str, type[Model]]] = {
+    "requests": Request,
+    "phases": Phase,
+    "faults": Fault,
+    "steady_state": Check,
+}
 _MAPPINGS: Final[dict[str, type[Model]]] = {"proxies": Proxy, "data": DataSource}
 _CONTAINERS: Final = frozenset(
     {
@@ -43,6 +49,7 @@ _CONTAINERS: Final = frozenset(
         "data",
         "proxies",
         "faults",
+        "steady_state",
         "slos",
         "setup",
         "teardown",
@@ -66,11 +73,15 @@ def validate(draft: Draft, stem: str) -> Pieces:
         if isinstance(request, dict) and "name" not in request:
             masked = {m: draft.masked.get(("requests", i, m), v) for m, v in request.items()}
             request["name"] = item_name(masked) or f"request {i}"  # without a method it is a mistake anyway
+    for i, check in enumerate(_items(data, "steady_state")):
+        if isinstance(check, dict) and "name" not in check:
+            asked = draft.masked.get(("steady_state", i, "get"), check.get("get") or check.get("tcp"))
+            check["name"] = asked if isinstance(asked, str) else f"check {i}"
     rules.check(draft, data)
     pieces = Pieces()
     found: dict[str, Any] = {
         "requests": pieces.requests, "phases": pieces.phases, "faults": pieces.faults,
-        "proxies": pieces.proxies, "data": pieces.data,
+        "proxies": pieces.proxies, "data": pieces.data, "steady_state": pieces.checks,
     }  # fmt: skip
     for section, model in _LISTS.items():
         for i, item in enumerate(_items(data, section)):

@@ -123,7 +123,7 @@ def test_everything_at_once(shop: Path) -> None:
     assert p.client.shed == (429,)
     assert p.faults[0].attributes == {"latency": 200}
     assert p.faults[0].toxicity == 0.1
-    assert loaded.moments == {"slow": Moment("spike", SECOND), "cut": Moment(None, 12 * SECOND)}
+    assert loaded.moments == {"slow": (Moment("spike", SECOND),), "cut": (Moment(None, 12 * SECOND),)}
     assert [(str(slo), slo.line) for slo in loaded.slos] == [
         ("p99 < 1s during slow for buy", 41),
         ("p95 < 250ms", 42),

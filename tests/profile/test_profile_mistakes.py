@@ -186,12 +186,14 @@ def test_no_message_speaks_pydantic(tmp_path: Path) -> None:
         *(f"requests.0.expect.{key}" for key in DESCRIPTIONS["Expect"]),
         *(f"phases.0.{key}" for key in DESCRIPTIONS["Phase"]),
         *(f"faults.0.{key}" for key in (*DESCRIPTIONS["Fault"], "latency", "jitter", "rate")),
+        *(f"steady_state.0.{key}" for key in DESCRIPTIONS["Check"]),
         *(f"proxies.p.{key}" for key in DESCRIPTIONS["Proxy"]),
         *(f"data.row.{key}" for key in DESCRIPTIONS["DataSource"]),
-        *("faults.0", "phases.0", "requests.0", "proxies.p", "data.row", "slos.0"),
+        *("faults.0", "steady_state.0", "phases.0", "requests.0", "proxies.p", "data.row", "slos.0"),
     ]
     base = f"{SMALL}proxies: {{p: {{existing: db}}}}\ndata: {{row: rows.csv}}\n"
     base += "faults:\n  - {name: f, at: 5s, proxy: p, toxic: latency, latency: 1ms}\n"
+    base += "steady_state:\n  - {get: /}\n"
     (tmp_path / "rows.csv").write_text("a\n1\n")
     load(tmp_path, base)
     for path in paths:
