@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from loadtool import units
@@ -11,7 +12,6 @@ from loadtool.judge.case import Case
 from loadtool.judge.overload_words import sentence_of
 from loadtool.judge.spike_view import SpikeView
 from loadtool.judge.words import counted
-from loadtool.measure.books import in_ms
 from loadtool.measure.outcome import H_SHED
 from loadtool.measure.result import Result
 from loadtool.measure.spike import Overload, SpikeFigures
@@ -100,7 +100,8 @@ def _baseline(figures: SpikeFigures, view: SpikeView) -> str:
         figures.shed_p99_bound_ms = max(formulas.LEAST_SHED_BOUND_MS, p50 / 2)
     if ratio < formulas.LEAST_BASELINE:
         least = format_share(formulas.LEAST_BASELINE)
-        return f"only {ratio:.1%} of the arrivals in {view.frame.baseline} were good, want {least} or more"
+        percent = math.floor(ratio * 1000) / 10  # rounded down, so that it never reads as enough
+        return f"only {percent:.3g}% of the arrivals in {view.frame.baseline} were good, want {least} or more"
     return ""
 
 
@@ -150,7 +151,7 @@ def _recovery(figures: SpikeFigures, view: SpikeView) -> None:
 
 
 def _growth(figures: SpikeFigures, view: SpikeView) -> None:
-    first, last = (in_ms(third.quantile(0.5)) for third in (view.ok_first_third, view.ok_last_third))
+    first, last = view.frame.first_third_ms, view.frame.last_third_ms
     if first and last is not None:
         figures.latency_growth = last / first
     else:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final
 
-from loadtool.errors import UsageError
 from loadtool.judge.case import Case
-from loadtool.measure.histogram import Histogram
 from loadtool.measure.population import Population, pool
 from loadtool.measure.result import Result
 from loadtool.measure.spike import SpikeFrame, Step
 
 SAME_S: Final = 1e-6  # moments this close are the same: they went through floats
+_start = attrgetter("start_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,6 @@ class SpikeView:
     blocks: tuple[Counts, ...]
     cut: bool
     first_shed_s: float | None  # since the spike's start
-    ok_first_third: Histogram
-    ok_last_third: Histogram
     recovery: Recovery | None
     no_recovery: str  # why there is none, in words
 
@@ -81,7 +80,6 @@ class SpikeView:
 
     @classmethod
     def of(cls, case: Case, frame: SpikeFrame) -> SpikeView:
-        """Raises UsageError if the frame's histograms cannot be read."""
         result = case.result
         steps = _within(result.steps, frame.start_s, frame.end_s)
         sheds = [step.first_shed_s for step in steps if step.first_shed_s is not None]
@@ -93,9 +91,7 @@ class SpikeView:
             baseline=_pooled(case, [frame.baseline]) if frame.baseline is not None else None,
             blocks=tuple(block for block in blocks if block.seconds > 0),
             cut=result.elapsed_s < frame.end_s - SAME_S,
-            first_shed_s=min(sheds) - frame.start_s if sheds else None,
-            ok_first_third=_histogram(frame.name, frame.ok_first_third),
-            ok_last_third=_histogram(frame.name, frame.ok_last_third),
+            first_shed_s=round(min(sheds) - frame.start_s, 9) if sheds else None,
             recovery=recovery if isinstance(recovery, Recovery) else None,
             no_recovery="" if isinstance(recovery, Recovery) else recovery,
         )
@@ -105,16 +101,10 @@ def _pooled(case: Case, phases: Sequence[str]) -> Population:
     return pool((key, population) for key, population in case.cells.items() if key.phase in phases)
 
 
-def _within(steps: Iterable[Step], start_s: float, end_s: float) -> list[Step]:
-    """The steps in [start_s, end_s): none lies across its ends, so that their middles tell."""
-    return [step for step in steps if start_s <= (step.start_s + step.end_s) / 2 < end_s]
-
-
-def _histogram(name: str, text: str) -> Histogram:
-    try:
-        return Histogram.decode(text) if text else Histogram()
-    except ValueError as e:
-        raise UsageError(f"result: spikes: {name}: {e}") from None
+def _within(steps: Sequence[Step], start_s: float, end_s: float) -> Sequence[Step]:
+    """The steps in [start_s, end_s): they are in order, and none lies across its ends."""
+    first = bisect_left(steps, start_s - SAME_S, key=_start)
+    return steps[first : bisect_left(steps, end_s - SAME_S, first, key=_start)]
 
 
 def _recovery(result: Result, frame: SpikeFrame) -> Recovery | str:

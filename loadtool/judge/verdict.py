@@ -29,7 +29,7 @@ def judge(result: Result) -> Verdict:
     """Fill in the result's `overload`, `slos`, `verdict`, `reasons` and `generator.late_share`.
 
     Returns the verdict. A result read back from its file gets the same. Raises UsageError if its cells, SLOs
-    or spikes are unreadable.
+    or `capacity` are unreadable.
     """
     case = Case.of(result)
     result.overload, result.no_overload = judge_overload(case)

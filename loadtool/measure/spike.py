@@ -51,8 +51,8 @@ class SpikeFrame:
     recovery: list[str]
     blocks_s: list[float]  # where its blocks begin, and where the last one ends; empty without a baseline
     watch: WatchFrame | None
-    ok_first_third: str = ""  # response times of ok answers in its first third, HdrHistogram V2
-    ok_last_third: str = ""
+    first_third_ms: float | None = None  # median response time of the ok answers in it
+    last_third_ms: float | None = None
 
 
 @dataclass(slots=True)

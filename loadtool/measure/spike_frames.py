@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadtool.measure.books import Books
+from loadtool.measure.books import Books, in_ms
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.recent import SECOND
 from loadtool.measure.spike import SpikeFrame, Step, WatchFrame
@@ -43,7 +43,9 @@ def spike_frames(tally: Tally) -> list[SpikeFrame]:
 
 def _frame(tally: Tally, number: int, spike: Spike) -> SpikeFrame:
     watch = watch_of(tally.timeline, spike)
-    first, last = (tally.by_third.get((number, third)) or Histogram() for third in (0, THIRDS - 1))
+    first, last = (
+        in_ms((tally.by_third.get((number, third)) or Histogram()).quantile(0.5)) for third in (0, THIRDS - 1)
+    )
     return SpikeFrame(
         name=spike.name,
         phases=[span.name for span in spike.spans],
@@ -53,8 +55,8 @@ def _frame(tally: Tally, number: int, spike: Spike) -> SpikeFrame:
         recovery=[span.name for span in spike.recovery],
         blocks_s=[ns / SECOND for ns in spike.blocks],
         watch=_watch(watch) if watch is not None else None,
-        ok_first_third=first.encode() if first.total else "",
-        ok_last_third=last.encode() if last.total else "",
+        first_third_ms=first,
+        last_third_ms=last,
     )
 
 
