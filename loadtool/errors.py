@@ -86,7 +86,7 @@ class OutputError(LoadtoolError):
 
 
 class Interrupted(LoadtoolError):
-    """Ctrl-C or SIGTERM before the load began."""
+    """Ctrl-C, SIGTERM or a closed terminal before the load began."""
 
     def __init__(self, number: int) -> None:
         """`number`: of the signal."""

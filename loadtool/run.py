@@ -1,8 +1,8 @@
 """One run, start to finish: the only place that wires the rooms together.
 
 Everything that a run needs is opened in one stack of contexts and closed again in reverse order, however the
-run ends. The first Ctrl-C or SIGTERM ends the load early, with the full report of what was measured; the
-second does not wait for the workers any more. Faults come out either way.
+run ends. The first Ctrl-C, SIGTERM or closed terminal ends the load early, with the full report of what was
+measured; the second does not wait for the workers any more. Faults come out either way.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class _Run:
         self._signal: signal.Signals | None = None
 
     async def go(self) -> Finished:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(*_endings()) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._heed, signals)
                 finished = await self._go()
@@ -134,7 +134,7 @@ class _Run:
             elif first:
                 self._view.notice("interrupted: the load ends now, then the report; once more quits at once")
                 await self._fleet.stop()
-            else:
+            elif number != signal.SIGHUP:  # a closed terminal may say so twice, through its shell as well
                 self._fleet.kill()
 
     async def _go(self) -> Finished:
@@ -288,6 +288,12 @@ class _Run:
         except OutputError as e:
             return Finished(result, verdict.exit_code or e.exit_code, directory, [], [e])
         return Finished(result, verdict.exit_code, directory, [file], [])
+
+
+def _endings() -> list[signal.Signals]:
+    """Signals that end a run; a closed terminal does not where it was told not to (nohup)."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 def _stage(loaded: Loaded, timeline: Timeline) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -24,8 +25,13 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print `text` to standard error: progress, warnings, errors."""
-    _write(sys.stderr, text)
+    """Print `text` to standard error: progress, warnings, errors.
+
+    Never fails: what can't be said there, on a full disk or a terminal that was closed, can't be said at all,
+    and it must not end a run.
+    """
+    with contextlib.suppress(OutputError):
+        _write(sys.stderr, text)
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Patient:
-    """A live view that has no screen before the load begins: until then, notices are lines above it."""
+    """A live view that has no screen before the load begins: until then, notices are lines above it.
+
+    A terminal that goes away (a closed window, a lost SSH connection) ends the view and not the run.
+    """
 
     def __init__(self, view: View, write: Callable[[str], None]) -> None:
         self._view = view
@@ -23,18 +26,29 @@ class Patient:
         self._begun = False
 
     def notice(self, text: str) -> None:
-        (self._view.notice if self._begun else self._write)(text)
+        if self._begun:
+            self._draw(lambda: self._view.notice(text))
+        else:
+            self._write(text)
 
     def begin(self, stage: Stage) -> None:
-        self._view.begin(stage)
         self._begun = True
+        self._draw(lambda: self._view.begin(stage))
 
     def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
-        self._view.update(now, active_faults, slos)
+        if self._begun:
+            self._draw(lambda: self._view.update(now, active_faults, slos))
 
     def end(self) -> None:
-        self._view.end()
+        if self._begun:
+            self._draw(self._view.end)
         self._begun = False
+
+    def _draw(self, draw: Callable[[], None]) -> None:
+        try:
+            draw()
+        except OSError:
+            self._begun = False
 
 
 def choose(*, plain: bool, quiet: bool) -> View:

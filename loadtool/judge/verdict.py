@@ -15,7 +15,7 @@ from loadtool.judge.words import counted, written
 from loadtool.measure.result import Result, SloFigure
 from loadtool.profile.slo import Kind
 
-SIGNALS: Final = {"SIGINT": 130, "SIGTERM": 143}
+SIGNALS: Final = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class Result:
     good_within_ms: float
     verdict: str = ""
     reasons: list[str] = field(default_factory=list)
-    interrupted: str | None = None  # SIGINT or SIGTERM
+    interrupted: str | None = None  # SIGINT, SIGTERM or SIGHUP
     problems: list[str] = field(default_factory=list)  # what makes the run invalid, found outside judge/
     slos: list[SloFigure] = field(default_factory=list)
     totals: Figures = field(default_factory=Figures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from typing import Final
 
 from rich.cells import cell_len
@@ -87,7 +88,9 @@ def heading(title: str, width: int) -> Text:
 def printed(parts: Iterable[RenderableType], *, width: int, color: bool) -> str:
     """The renderables as text of lines of at most `width` cells, without blanks at their ends."""
     # The caller has decided on width and colours; the environment has no say any more.
+    page = StringIO()
     console = Console(
+        file=page,  # not even nothing may be written to standard output here: its disk may be full
         width=width,
         force_terminal=color,
         no_color=not color,
@@ -99,7 +102,6 @@ def printed(parts: Iterable[RenderableType], *, width: int, color: bool) -> str:
         soft_wrap=False,
         _environ={},
     )
-    with console.capture() as capture:
-        for part in parts:
-            console.print(part)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    for part in parts:
+        console.print(part)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"

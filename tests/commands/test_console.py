@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -136,3 +137,30 @@ def test_notices_before_the_live_view_has_a_screen_are_lines_above_it() -> None:
     patient.notice("late")
     assert lines == ["setup", "late"]
     assert view.calls == ["begin", "notice interrupted", "end"]
+
+
+class Vanishing(Recording):
+    """A view whose terminal goes away."""
+
+    def update(self, *_: object) -> None:
+        super().update()
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_terminal_that_goes_away_ends_the_view_and_nothing_else() -> None:
+    view, lines = Vanishing(), list[str]()
+    patient = views.Patient(view, lines.append)
+    patient.begin(None)  # type: ignore[arg-type]  # the recorder does not look at it
+    for _ in range(2):
+        patient.update(None, (), ())  # type: ignore[arg-type]  # nor at this
+    patient.notice("interrupted")
+    patient.end()
+    assert view.calls == ["begin", "update"]
+    assert lines == ["interrupted"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+@pytest.mark.parametrize(("words", "code"), [("report nothing", 2), ("", 2), ("nonsense", 2)])
+def test_what_cannot_be_said_about_it_changes_nothing(words: str, code: int, tmp_path: Path) -> None:
+    script = f"{sys.executable} -m loadtool {words} 2>/dev/full"
+    assert subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False).returncode == code

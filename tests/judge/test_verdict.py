@@ -49,6 +49,7 @@ def spoiled(result: Result) -> Result:
         (spoiled(sound()), "invalid", 3, ["the proxy store went away"]),
         (interrupted(sound(MET)), "interrupted", 130, ["interrupted by SIGINT after 20.0 s"]),
         (interrupted(sound(BROKEN), "SIGTERM"), "interrupted", 143, ["interrupted by SIGTERM after 20.0 s"]),
+        (interrupted(sound(MET), "SIGHUP"), "interrupted", 129, ["interrupted by SIGHUP after 20.0 s"]),
         (interrupted(spoiled(sound())), "interrupted", 130, [
             "interrupted by SIGINT after 20.0 s", "the proxy store went away"]),
         (interrupted(sound(), "SIGNEW"), "interrupted", 130, ["interrupted by SIGNEW after 20.0 s"]),
