@@ -11,6 +11,10 @@ def main() -> int:
 
         return command_line()
     except KeyboardInterrupt:  # while modules were loading, or while the last words were said
+        try:
+            sys.stderr.write("loadtool: interrupted\n")
+        except (OSError, AttributeError):  # a full disk, or no standard error at all
+            return 130
         return 130
     finally:
         # What is left is the interpreter's own end, which has nothing more to say about Ctrl-C.

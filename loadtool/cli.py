@@ -16,7 +16,7 @@ import typer
 from loadtool import __version__
 from loadtool.commands import chaos, help_pages, plan, profile, report, serve, spike, try_once
 from loadtool.commands.console import note, prepare_streams, say
-from loadtool.errors import LoadtoolError
+from loadtool.errors import LoadtoolError, UsageError
 
 INTERRUPTED = 130
 BUG = 3
@@ -41,7 +41,7 @@ Exit codes:
   1    at least one SLO failed
   2    the command line or the profile is wrong; nothing was sent
   3    invalid or inconclusive: the run proves nothing either way
-  130  interrupted (143: by SIGTERM); never a pass
+  130  interrupted (143: by SIGTERM, 129: by a closed terminal); never a pass
 """,
 )
 
@@ -90,9 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if page is not None:
             say(page)
             return 0
-        app(words, prog_name="loadtool")
-    except SystemExit as e:
-        return e.code if isinstance(e.code, int) else 0 if e.code is None else 2
+        # Not by calling the app: typer would answer mistakes and Ctrl-C itself, in other words than ours.
+        with group.make_context("loadtool", words) as context:
+            group.invoke(context)
+    except typer.Exit as e:
+        return e.exit_code
     except BaseException as e:
         return _told(e)
     return 0
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(error: BaseException) -> int:
     """Say what went wrong, a line for each thing; the exit code."""
-    leaves = list(_leaves(error))
+    leaves = [_as_ours(leaf) for leaf in _leaves(error)]
     bugs = [e for e in leaves if not isinstance(e, LoadtoolError | KeyboardInterrupt)]
     if bugs:
         _bug(error, bugs[0])
@@ -120,6 +122,17 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+def _as_ours(error: BaseException) -> BaseException:
+    """What typer says about a command line, as one line of ours."""
+    said = getattr(error, "format_message", None)
+    if said is None:
+        return error
+    context = getattr(error, "ctx", None)
+    page = f" Try '{context.command_path} --help'." if context is not None else ""
+    text = " ".join(str(said()).split())
+    return UsageError(f"{text[:1].lower()}{text[1:]}{'' if text.endswith(('.', '?', ')')) else '.'}{page}")
 
 
 def _bug(whole: BaseException, first: BaseException) -> None:

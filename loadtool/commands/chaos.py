@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loadtool.commands import help_pages
+from loadtool.commands import help_pages, options
 from loadtool.commands.console import note, say
 from loadtool.errors import FaultError
 
@@ -73,7 +73,12 @@ def status() -> None:
 def recover(
     toxiproxy: Annotated[
         str | None,
-        typer.Option("--toxiproxy", metavar="URL", help="Only on this server; else on all of them."),
+        typer.Option(
+            "--toxiproxy",
+            metavar="URL",
+            help="Only on this server; else on all of them.",
+            callback=options.toxiproxy_url,
+        ),
     ] = None,
 ) -> None:
     """Take out what dead runs have left. Runs that are going on are left alone."""

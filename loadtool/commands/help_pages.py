@@ -29,12 +29,19 @@ class Command(TyperCommand):
         panels: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is None:
+                continue
+            if parameter.param_type_name == "argument":
+                panels.setdefault("Arguments", []).append((str(parameter.metavar), record[1]))
+            else:
                 title = getattr(parameter, "rich_help_panel", None) or "Options"
                 panels.setdefault(title, []).append(record)
         for title, records in panels.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
 class Group(TyperGroup):

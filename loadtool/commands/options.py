@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from loadtool.errors import UsageError, got
+
 _RUN, _WHERE, FILES = "Profile", "Where the load goes", "Files to write"
+
+
+def whole_number(option: str, least: int, most: int | None = None) -> Callable[[object], int]:
+    """A parser of an option's value. It raises UsageError with the place, what came and what was wanted."""
+    want = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+
+    def parse(value: object) -> int:
+        text = str(value).strip()
+        number = (
+            int(text) if text.isascii() and text.lstrip("-").isdecimal() and len(text) < 20 else least - 1
+        )
+        if number < least or (most is not None and number > most):
+            raise UsageError(f"{option}: {got(value, want)}")
+        return number
+
+    return parse
+
+
+def toxiproxy_url(value: str | None) -> str | None:
+    from loadtool.profile.addresses import http_url
+
+    try:
+        return None if value is None else http_url(value)
+    except ValueError as e:
+        raise UsageError(f"--toxiproxy: {e}") from None
+
 
 ProfileFile = Annotated[
     Path,
@@ -29,8 +58,9 @@ Target = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", help="Instead of the profile's seed.", rich_help_panel=_RUN),
-]
+    typer.Option("--seed", metavar="N", help="Instead of the profile's seed.", rich_help_panel=_RUN,
+                 parser=whole_number("--seed", 0)),
+]  # fmt: skip
 AllowHosts = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,7 +71,7 @@ AllowHosts = Annotated[
 Toxiproxy = Annotated[
     str | None,
     typer.Option(
-        "--toxiproxy", metavar="URL", rich_help_panel=_WHERE,
+        "--toxiproxy", metavar="URL", rich_help_panel=_WHERE, callback=toxiproxy_url,
         help="A running Toxiproxy. Else a toxiproxy-server on PATH is started, else the embedded one.",
     ),
 ]  # fmt: skip

@@ -43,7 +43,7 @@ and then, as the first line of a profile beside it:
 
 def init(
     file: Annotated[
-        Path, typer.Argument(metavar="[FILE]", help="The profile to write.", show_default=str(DEFAULT_FILE))
+        Path, typer.Argument(metavar="FILE", help="The profile to write.", show_default=True)
     ] = DEFAULT_FILE,
     target: Annotated[
         str | None,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from loadtool.commands import console, help_pages
+from loadtool.commands import console, help_pages, options
 from loadtool.target.settings import OPTIONS, Option, Settings, settings_from
 from loadtool.units import format_duration, format_size
 
@@ -98,13 +98,16 @@ def toxiproxy(
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address of the API.")] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port of the API; 0: any free one."),
+        typer.Option("--port", metavar="PORT", parser=options.whole_number("--port", 0, 65535),
+                     help="Port of the API; 0: any free one."),
     ] = 8474,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Makes toxicity and jitter repeatable.")
+        int | None,
+        typer.Option("--seed", metavar="N", parser=options.whole_number("--seed", 0),
+                     help="Makes toxicity and jitter repeatable."),
     ] = None,
     metrics: Annotated[bool, typer.Option("--proxy-metrics", help="Serve /metrics.")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Serve the embedded Toxiproxy: TCP proxies that delay, cut and limit, driven over its HTTP API.
 
     It speaks the API of Toxiproxy 2.12, so that toxiproxy-cli and every client library work with it.

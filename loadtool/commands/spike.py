@@ -33,8 +33,8 @@ Examples:
 
 \b
 Exit codes, the first that fits:
-  130  interrupted by Ctrl-C (143: by SIGTERM); faults are taken out, the
-       report covers what was measured; never a pass
+  130  interrupted by Ctrl-C (143: by SIGTERM, 129: by a closed terminal);
+       faults are taken out, the report covers what was measured; never a pass
   2    the command line or the profile is wrong; nothing was sent
   3    invalid: the generator was late, ran out of something or lost a
        worker; nothing answered; a fault could not be placed or removed
@@ -57,7 +57,8 @@ def spike(
     toxiproxy: options.Toxiproxy = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", min=1, rich_help_panel=_HOW, show_default=False,
+        typer.Option("--workers", metavar="N", rich_help_panel=_HOW, show_default=False,
+                     parser=options.whole_number("--workers", 1),
                      help="Processes that send the load; by default one for each usable core but one."),
     ] = None,
     out: Annotated[
