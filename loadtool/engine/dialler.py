@@ -48,7 +48,7 @@ class Dialler:
         """`source`: local addresses that connections leave from, in turn. `new_socket`: makes them all."""
         self.not_before = 0  # no dial before this moment: something ran out
         self.local: dict[str, int] = {}  # what ran out, how often; since the last frame
-        self.lacking = ""  # why the last dial was not even begun, in words
+        self.lacking = ""  # what ran out, in words, until a connection comes about again
         self.session: ssl.SSLSession | None = None  # shared: reading it from a socket copies it
         self._addresses = addresses
         self._poller = poller
@@ -79,7 +79,6 @@ class Dialler:
                 if failure.local or len(tried) >= len(self._addresses):
                     return failure
                 continue
-            self.lacking = ""
             connection = Connection(sock, address, now)
             connection.tried = tried
             connection.arrival = arrival
@@ -103,6 +102,7 @@ class Dialler:
         number = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
             return self.failure(OSError(number, ""), CONNECTING, connection.address, now)
+        self.lacking = ""
         if self._tls is None:
             return None
         connection.begun = now

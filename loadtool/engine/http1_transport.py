@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 from loadtool.engine.dialler import Dialler
@@ -14,7 +15,10 @@ from loadtool.engine.transports import Gauges, Parts
 class Http1Transport:
     """See `Transport`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(
+        self, parts: Parts, new_socket: Callable[[int, int], socket.socket] = socket.socket
+    ) -> None:
+        """`new_socket`: makes every socket, of this family and type."""
         job, poller = parts.job, parts.poller
         self._dialler = Dialler(
             parts.addresses,
@@ -22,6 +26,7 @@ class Http1Transport:
             tls=parts.tls,
             server_name=job.endpoint.server_name,
             source=job.client.source,
+            new_socket=new_socket,
         )
         self._pool = Pool(
             self._dialler,

@@ -152,10 +152,10 @@ class Traffic:
                 arrival.dialled = now
 
     def _why_unsent(self, arrival: Arrival) -> str:
-        if arrival.dialled:
-            return "the connection opened for it was not ready before the timeout"
         if self._dialler.lacking:
             return f"this machine could open no connection: {self._dialler.lacking}"
+        if arrival.dialled:
+            return "the connection opened for it was not ready before the timeout"
         return "no connection was free before the timeout"
 
     def _take_pending(self, connection: Connection, now: int) -> None:

@@ -15,6 +15,7 @@ import trio
 
 from loadtool.engine.addresses import resolve
 from loadtool.engine.pipes import Commands
+from loadtool.engine.transports import Maker
 from loadtool.engine.worker import Worker
 from loadtool.measure.frame import PREFIX_BYTES, Example, Frame, decode, lengths
 from loadtool.measure.outcome import CLASSES, OUTCOMES
@@ -193,9 +194,9 @@ class Done:
 
 async def run_job(
     job: Job, *, worker: int = 0, workers: int = 1, tls: ssl.SSLContext | None = None,
-    stop_after_s: float | None = None,
+    stop_after_s: float | None = None, transport: Maker | None = None,
 ) -> Done:  # fmt: skip
-    """Run one worker here to its end; conservation is checked."""
+    """Run one worker here to its end; conservation is checked. `transport`: instead of the job's."""
     commands_read, commands_write = os.pipe()
     reports_read, reports_write = os.pipe()
     received = bytearray()
@@ -210,6 +211,8 @@ async def run_job(
     try:
         os.set_blocking(commands_read, False)
         subject = Worker(worker, workers, job, Commands(commands_read), reports_write, tls=tls)
+        if transport is not None:
+            subject._new_transport = transport
         addresses = await resolve(job.endpoint.host, job.endpoint.port)
         start_ns = time.monotonic_ns() + 50 * MS
         if stop_after_s is not None:
