@@ -36,7 +36,7 @@ def _served(f: SpikeFigures) -> str:
     if f.verdict == "absorbed" or f.reference_per_s is None:
         return in_time
     if f.reference == "baseline":
-        return f"{in_time} ({_rate(f.reference_per_s)}/s before it)"
+        return f"{in_time} ({_rate(f.reference_per_s)}/s before the spike)"
     if f.demanded_per_s and f.served_per_s is not None and f.demanded_per_s >= 0.9 * f.reference_per_s:
         return f"served {_rate(f.served_per_s)} of the {_rate(f.demanded_per_s)} requests/s it can serve"
     # The load asked for less than that.

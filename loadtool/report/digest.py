@@ -79,7 +79,7 @@ def unbounded(result: Result) -> bool:
     tables: Iterable[Figures] = (*result.phases, *result.requests)
     return any(
         getattr(f.latency_ms, q) is None and f.scheduled > f.shed for f in tables for q in shown
-    ) or any(slos.value(s) == figures.INFINITE for s in result.slos)
+    ) or any(slos.value(s) == figures.INFINITE for s in result.slos if s.metric != "recovery")
 
 
 @dataclass(frozen=True, slots=True)

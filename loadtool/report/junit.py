@@ -44,9 +44,11 @@ def render(result: Result) -> str:
 
 
 def _properties(result: Result) -> list[tuple[str, str]]:
+    overload = [("overload", result.overload.verdict)] if result.overload is not None else []
     return [
         ("version", result.loadtool),
         ("verdict", result.verdict),
+        *overload,
         ("seed", str(result.seed)),
         ("profile", result.profile_file),
         ("target", digest.target(result)),

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from loadtool.measure.result import Figures, Result
-from loadtool.report import digest, figures, slos
+from loadtool.report import digest, figures, overload, slos
 from loadtool.report.text import clean
 
 MOST_ROWS: Final = 100  # of a table: GitHub takes 1 MiB of summary a step
 
 _ICONS: Final = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "⚠️", "interrupted": "⏹️"}
+_MARKS: Final = {"✓": "✅", "!": "⚠️"}
 # What markdown and GitHub give a meaning to. A backslash does not stop GitHub from turning a name into a
 # mention, a number into an issue or an address into a link, since that is done to the finished text; an empty
 # comment between the characters does.
@@ -31,7 +32,8 @@ _HEADER: Final = ("", "offered", "ok", "shed", "errors", "p50", "p90", "p99", "m
 
 def render(result: Result) -> str:
     """The summary as markdown text."""
-    parts = [*_headline(result), *_slos(result), *_figures("Phases", [(p.name, p) for p in result.phases])]
+    parts = [*_headline(result), *_overload(result), *_slos(result)]
+    parts += [*_figures("Phases", [(p.name, p) for p in result.phases])]
     if len(result.requests) > 1:
         parts += _figures("Requests", [(r.name, r) for r in result.requests])
     parts += [*_errors(result), *_faults(result), *_probes(result), *_generator(result)]
@@ -51,6 +53,8 @@ def _headline(result: Result) -> list[str]:
     icon = _ICONS.get(result.verdict, "")
     verdict = escape(result.verdict or "not judged")
     parts = [f"## {icon} {escape(digest.name(result))}: {verdict}", escape(digest.headline(result))]
+    for spike, sentence in overload.sentences(result):
+        parts.append(f"{escape(sentence)}**{escape(spike.verdict)}**")
     reasons = digest.reasons(result)
     if reasons:
         parts.append("\n".join(f"- {escape(r)}" for r in reasons))
@@ -61,6 +65,27 @@ def _headline(result: Result) -> list[str]:
         f"good within {figures.duration(result.good_within_ms)}",
     )
     parts.append(" · ".join(escape(f) for f in facts))
+    return parts
+
+
+def _overload(result: Result) -> list[str]:
+    if result.overload is None:
+        return [f"<sub>overload not judged: {escape(result.no_overload)}</sub>"] if result.no_overload else []
+    parts = []
+    for spike in result.overload.spikes:
+        title = f"Overload: {escape(spike.name)}" if len(result.overload.spikes) > 1 else "Overload"
+        rows = [
+            (
+                _MARKS.get(row.mark, ""),
+                escape(row.label),
+                f"**{escape(row.value)}**",
+                escape(row.default),
+                escape(row.remark),
+            )
+            for row in overload.rows(spike)
+        ]
+        parts += _table(title, ("", "figure", "measured", "default", ""), rows, left=2, last_left=2)
+        parts += [f"<sub>{escape(note)}</sub>" for note in spike.notes]
     return parts
 
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from loadtool.measure.result import Figures, Result, SloFigure
-from loadtool.report import digest, figures, slos
+from loadtool.report import digest, figures, overload, slos
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
 from loadtool.report.pictures import probe_pictures, timeline
 from loadtool.report.text import clean, defuse
@@ -48,6 +48,7 @@ def _parts(result: Result, width: int) -> Iterator[RenderableType]:
     inner = width - INDENT
     yield from _verdict(result, width)
     sections = (
+        ("Overload", _overload(result, inner)),
         ("SLOs", _slos(result, inner)),
         ("Over time", timeline(result, inner)),
         ("Phases", _phases(result, inner)),
@@ -78,6 +79,9 @@ def _verdict(result: Result, width: int) -> Iterator[RenderableType]:
         (clean(digest.name(result)), "bold"),
         f": {clean(digest.headline(result))}",
     )
+    for spike, sentence in overload.sentences(result):
+        word = (spike.verdict, STYLES.get(overload.LIKE.get(spike.verdict, ""), "bold"))
+        yield Padding(Text.assemble(clean(sentence), word), (0, 0, 0, 2))
     for reason in digest.reasons(result):
         yield Padding(Text.assemble(("· ", style), clean(reason)), (0, 0, 0, 2))
     yield Text("━" * width, style=style)
@@ -89,6 +93,38 @@ def _verdict(result: Result, width: int) -> Iterator[RenderableType]:
         ),
         style="dim",
     )
+
+
+def _overload(result: Result, width: int) -> list[RenderableType]:
+    if result.overload is None:
+        why = result.no_overload
+        return [Text(f"not judged: {clean(why)}", style="dim")] if why else []
+    columns = (
+        Column(""),
+        Column("", text=True),
+        Column("measured"),
+        Column("default", left=True, drop=1),
+        Column("", text=True),
+    )
+    parts: list[RenderableType] = []
+    for spike in result.overload.spikes:
+        rows = []
+        for row in overload.rows(spike):
+            style = "" if row.met is None else STYLES["pass" if row.met else "fail"]
+            rows.append(
+                (
+                    Text(row.mark, style=style),
+                    row.label,
+                    Text(row.value, style=style or "bold"),
+                    row.default,
+                    Text(clean(row.remark), style="dim"),
+                )
+            )
+        if len(result.overload.spikes) > 1:
+            parts += [Text()] * bool(parts) + [Text(clean(spike.name), style="bold")]
+        parts.append(table(columns, rows, width))
+        parts += [Text(clean(note), style="dim") for note in spike.notes]
+    return parts
 
 
 def status(slo: SloFigure) -> Text:

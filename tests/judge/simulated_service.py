@@ -16,7 +16,7 @@ from typing import Final
 from overload_runs import GOOD_WITHIN_US, Run
 
 from loadtool.measure.frame import Sparse
-from loadtool.measure.outcome import H_OK, H_SHED, OK, SHED, TIMEOUT
+from loadtool.measure.outcome import H_OK, H_SHED, OK, SHED, STATUS, TIMEOUT
 
 SECOND: Final = 1_000_000
 TIMEOUT_US: Final = 2 * SECOND
@@ -124,6 +124,8 @@ def count(run: Run, dues_ns: Sequence[int], segments: Sequence[int], outcomes: O
         cell = run.cell(segment)
         cell.scheduled += end - start
         cell.attempts += end - start
+        if run.timeline.spans[run.timeline.segments[segment].phase].role == "baseline":
+            these = [STATUS if code == SHED else code for code in these]  # nobody may turn away normal load
         for code, n in Counter(these).items():
             cell.counts[code] += n
         if OK in these:

@@ -142,8 +142,8 @@ def test_the_simulated_service_serves_its_capacity(service: Service) -> None:
 @pytest.mark.parametrize(
     ("share", "verdicts"),
     [
-        # What is offered is this share of what the service can do. A known limit of the rules: about 5 % below
-        # it, chance decides between absorbed and its neighbours.
+        # What is offered is this share of what the service can do. A known limit of the rules: about 5 %
+        # below it, chance decides between absorbed and its neighbours.
         (0.90, {"absorbed"}),
         (0.95, {"absorbed", "shed"}),
         (1.00, {"shed"}),
