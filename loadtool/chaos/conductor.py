@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +13,15 @@ import trio
 
 from loadtool.chaos.control import Control
 from loadtool.chaos.fault import PlannedFault, ProxySpec
+from loadtool.chaos.fault_state import FaultState
 from loadtool.chaos.journal import Change, Journal
-from loadtool.chaos.placement import CommandPlacement, DownPlacement, Placement, ToxicPlacement
+from loadtool.chaos.placement import CommandPlacement, DownPlacement, ToxicPlacement
 from loadtool.chaos.rollback import by_hand, in_order, recover, undo_surely
 from loadtool.errors import FaultError
 from loadtool.measure.result import FaultFigure
 
 SECOND: Final = 1_000_000_000
 TEARDOWN_S: Final = 20.0
-_LATE_S: Final = 0.1  # a fault that is placed or removed this much after its time says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,8 @@ class FaultEvent:
     text: str
 
 
-@dataclass(slots=True)
-class _State:
-    """What has become of one planned fault."""
-
-    plan: PlannedFault
-    change: Change
-    placement: Placement
-    started_s: float | None = None
-    ended_s: float | None = None
-    gone: bool = False  # read back
-    problems: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-
 class Conductor:
-    """Call `open_proxies`, `run` and, on every way out, `teardown`.
+    """Call `open_proxies`, `run`, `end` and, on every way out, `teardown`.
 
     `control` may be None if there are no proxies, only commands. `journal` gets what is done to a server
     that is not the run's own (`Control.owned`), and commands that have an `undo`. `on_event` is told of each
@@ -79,6 +65,8 @@ class Conductor:
         self._made: list[Change] = []  # what may have to be taken back, in the order in which it was begun
         self._left: list[str] = []  # what the teardown could not take back
         self._problems: list[str] = []
+        # What acts on the same thing takes turns: a proxy that two faults put down, a command and its undo.
+        self._turns = defaultdict[str, trio.Lock](trio.Lock)
         times = Counter[str]()
         self._states = []
         for plan in faults:
@@ -86,17 +74,17 @@ class Conductor:
             again = f"-{times[plan.name]}" if times[plan.name] > 1 else ""
             self._states.append(self._planned(plan, f"loadtool-{run_id}-{plan.name}{again}"))
 
-    def _planned(self, plan: PlannedFault, name: str) -> _State:
+    def _planned(self, plan: PlannedFault, name: str) -> FaultState:
         if plan.run:
             change = Change("run", toxic=name, undo=plan.undo, directory=plan.directory)
-            return _State(plan, change, CommandPlacement(plan, change, self._environment))
+            return FaultState(plan, change, CommandPlacement(plan, change, self._environment))
         if self._control is None:
             raise FaultError(f"fault {plan.name}: there is no Toxiproxy to place it with")
         if plan.down:
             change = Change("down", self._names[plan.proxy])
-            return _State(plan, change, DownPlacement(plan, change, self._control))
+            return FaultState(plan, change, DownPlacement(plan, change, self._control))
         change = Change("toxic", self._names[plan.proxy], name)
-        return _State(plan, change, ToxicPlacement(plan, change, self._control))
+        return FaultState(plan, change, ToxicPlacement(plan, change, self._control))
 
     # Before the run
 
@@ -175,34 +163,42 @@ class Conductor:
             for state in self._states:
                 nursery.start_soon(self._play, state)
 
-    async def _play(self, state: _State) -> None:
+    async def _play(self, state: FaultState) -> None:
         assert self._origin is not None
         start = self._origin + state.plan.start_ns / SECOND
         end = self._origin + state.plan.end_ns / SECOND
         await trio.sleep_until(start)
-        try:
-            # Not to be cancelled half-way: a change that may or may not arrive can't be taken back for sure.
-            with trio.CancelScope(shield=True):
-                await self._place(state)
-        except FaultError as e:
-            self._fail(state, f"could not be placed: {e}")
+        async with self._turn(state):
+            try:
+                if trio.current_time() >= end:
+                    raise FaultError("its time was over when its turn came")
+                # Not to be cancelled half-way: what may or may not arrive can't be taken back for sure.
+                with trio.CancelScope(shield=True):
+                    await self._place(state)
+            except FaultError as e:
+                self._fail(state, f"could not be placed: {e}")
         if state.started_s is not None:
             late = state.started_s - state.plan.start_ns / SECOND
             if trio.current_time() < end:
-                self._remark_if_late(state, "placed", late)
+                state.remark_if_late("placed", late)
             else:
                 self._fail(state, f"was placed {late:.1f} s late, after its end")
             self._tell(state, "placed", state.plan.text)
             await self._hold(state, end)
-        if state.change in self._made:
-            await self._remove(state)
+        async with self._turn(state):
+            if state.change in self._made:
+                await self._remove(state)
 
-    async def _place(self, state: _State) -> None:
+    def _turn(self, state: FaultState) -> trio.Lock:
+        what = state.change.proxy if state.plan.down else state.change.toxic
+        return self._turns[f"{state.plan.kind} {state.plan.name if state.plan.run else what}"]
+
+    async def _place(self, state: FaultState) -> None:
         self._begin(state.change)
         await state.placement.place()
         state.started_s = self._now()
 
-    async def _hold(self, state: _State, end: float) -> None:
+    async def _hold(self, state: FaultState, end: float) -> None:
         try:
             with trio.move_on_at(end):
                 await state.placement.hold(trio.current_time())
@@ -210,7 +206,7 @@ class Conductor:
             self._fail(state, f"did not take effect: {e}")
         await trio.sleep_until(end)
 
-    async def _remove(self, state: _State) -> None:
+    async def _remove(self, state: FaultState) -> None:
         """The planned end: the toxic goes and nothing else, so that no connection drops."""
         placed = state.started_s is not None
         if any(self._holds_down(s, state.change) for s in self._states if s is not state):
@@ -219,15 +215,15 @@ class Conductor:
         try:
             await state.placement.take_out()
         except FaultError as e:
-            self._fail(state, f"could not be removed: {e}; {self._remedy(state.change)}")
+            self._fail(state, f"could not be {_gone(state.change)}: {e}; {self._remedy(state.change)}")
             return
         self._out(state)
         self._settle(state.change)
         if placed:
-            self._remark_if_late(state, "removed", self._now() - state.plan.end_ns / SECOND)
+            state.remark_if_late("removed", self._now() - state.plan.end_ns / SECOND)
             self._tell(state, "removed", state.plan.text)
 
-    def _holds_down(self, state: _State, change: Change) -> bool:
+    def _holds_down(self, state: FaultState, change: Change) -> bool:
         """Whether another `down` of the same proxy still lasts."""
         return (
             change.kind == "down"
@@ -236,7 +232,7 @@ class Conductor:
             and not state.gone
         )
 
-    def _out(self, state: _State) -> None:
+    def _out(self, state: FaultState) -> None:
         state.gone = True
         if state.started_s is not None:
             state.ended_s = self._now()
@@ -256,24 +252,33 @@ class Conductor:
         assert self._origin is not None
         return trio.current_time() - self._origin
 
-    def _remark_if_late(self, state: _State, what: str, late_s: float) -> None:
-        if late_s > _LATE_S:
-            state.remarks.append(f"{what} {late_s:.1f} s late")
-
-    def _fail(self, state: _State, problem: str) -> None:
+    def _fail(self, state: FaultState, problem: str) -> None:
         state.problems.append(problem)
         self._tell(state, "failed", problem)
 
-    def _tell(self, state: _State, what: str, text: str) -> None:
+    def _tell(self, state: FaultState, what: str, text: str) -> None:
         self._on_event(FaultEvent(self._now(), state.plan.name, what, text))
 
     def _remedy(self, change: Change) -> str:
         if change.kind != "run" and self._is_owned:
             return "the server belongs to this run and ends with it"
         url = self._control.url if self._control is not None else ""
-        return f"to take it out by hand: {by_hand(url, change)}"
+        return f"to {'undo it' if change.kind == 'run' else 'take it out'} by hand: {by_hand(url, change)}"
 
     # After the run
+
+    async def end(self, within_s: float = TEARDOWN_S) -> None:
+        """Take out the faults that are still in place, in `within_s` at most; the proxies stay.
+
+        It cannot be cancelled. What fails here is tried again, and told of, by `teardown`.
+        """
+        with trio.CancelScope(shield=True), trio.move_on_after(within_s):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._take_back_all, ("run",), {}, list)
+                nursery.start_soon(self._take_back_all, ("toxic", "down"), {}, list)
+        for state in self._states:
+            if not state.gone and state.change not in self._made:
+                self._gone_at_last(state)
 
     async def teardown(self, within_s: float = TEARDOWN_S) -> None:
         """Take everything back and read back that it is gone, in `within_s` at most.
@@ -289,19 +294,24 @@ class Conductor:
                     # Others' proxies only come up again once their toxics are out, so not all at once.
                     nursery.start_soon(self._take_back_all, ("proxy", "toxic", "down"), failed)
             own = {c.proxy for c in self._made if c.kind == "proxy"}
+            late = f"no end of it within {within_s:g} s"
             self._left = [
-                f"{change} was not removed: {failed.get(change, f'no end of it within {within_s:g} s')};"
-                f" {self._remedy(change)}"
+                f"{change} was not {_gone(change)}: {failed.get(change, late)}; {self._remedy(change)}"
                 for change in in_order(self._made)
             ]
             for state in self._states:
                 if not state.gone and state.change not in self._made and state.change.proxy not in own:
                     self._gone_at_last(state)
 
-    async def _take_back_all(self, kinds: Sequence[str], failed: dict[Change, str]) -> None:
+    async def _take_back_all(
+        self,
+        kinds: Sequence[str],
+        failed: dict[Change, str],
+        order: Callable[[Sequence[Change]], list[Change]] = in_order,
+    ) -> None:
         for kind in kinds:
             async with trio.open_nursery() as nursery:
-                for change in in_order(self._made):
+                for change in order(self._made):
                     if change.kind == kind:
                         nursery.start_soon(self._take_back, change, failed)
 
@@ -320,7 +330,7 @@ class Conductor:
             for inner in [c for c in self._made if c.proxy == change.proxy]:
                 self._settle(inner)
 
-    def _gone_at_last(self, state: _State) -> None:
+    def _gone_at_last(self, state: FaultState) -> None:
         state.gone = True
         if state.started_s is not None and self._origin is not None:
             state.ended_s = self._now()
@@ -334,21 +344,7 @@ class Conductor:
 
     def figures(self) -> list[FaultFigure]:
         """What became of each fault, in the order of the plan; times in s since the run's start."""
-        return [
-            FaultFigure(
-                name=s.plan.name,
-                text=s.plan.text,
-                proxy=s.plan.proxy,
-                toxic=s.plan.kind,
-                planned_s=[s.plan.start_ns / SECOND, s.plan.end_ns / SECOND],
-                started_s=s.started_s,
-                ended_s=s.ended_s,
-                removed=s.gone,
-                problem="; ".join(s.problems + s.remarks),
-                output=s.placement.output,
-            )
-            for s in self._states
-        ]
+        return [state.figure() for state in self._states]
 
     def problems(self) -> list[str]:
         """What makes the run invalid: faults that were not placed or not removed, in words."""
@@ -357,3 +353,7 @@ class Conductor:
             + self._problems
             + self._left
         )
+
+
+def _gone(change: Change) -> str:
+    return "undone" if change.kind == "run" else "removed"

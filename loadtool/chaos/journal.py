@@ -1,4 +1,6 @@
-"""Journal: what a run has done to a Toxiproxy that is not its own, written before it does it.
+"""Journal: what a run has done that outlives it if it is killed, written before it does it.
+
+That is whatever it does to a Toxiproxy that is not its own, and commands that have an `undo`.
 
 One file a run, in `$XDG_STATE_HOME/loadtool` or `~/.local/state/loadtool`: a line of JSON that says whose it
 is, then one for each change and one for each change taken back. The run holds a lock on the file for as long
@@ -78,7 +80,10 @@ def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 @dataclass(slots=True)
 class Journal:
-    """The journal of a run that is going on. The file is made at the first change."""
+    """The journal of a run that is going on. The file is made at the first change.
+
+    `url`: of the Toxiproxy; "" if that is the run's own, or none.
+    """
 
     url: str
     run: str
@@ -150,9 +155,10 @@ class Journal:
             raise self._unwritable(e) from e
 
     def _unwritable(self, error: OSError) -> FaultError:
+        where = f"in {self.url}" if self.url else "behind"
         return FaultError(
             f"cannot write the journal {self.path}: {error.strerror}; without one, a killed run would leave"
-            f" its faults in {self.url} (set XDG_STATE_HOME to a directory that can be written)"
+            f" its faults {where} (set XDG_STATE_HOME to a directory that can be written)"
         )
 
 

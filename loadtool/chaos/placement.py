@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from loadtool.chaos.command import Command
+from loadtool.chaos.command import Command, run_to_end, shown
 from loadtool.chaos.control import Control
 from loadtool.chaos.fault import PlannedFault
 from loadtool.chaos.journal import Change
@@ -107,10 +107,16 @@ class CommandPlacement(Placement):
         super().__init__(plan, change)
         self._environment = environment
         self._command: Command | None = None
+        self._undone = ""  # what its undo wrote
 
     @property
     def output(self) -> str:
-        return self._command.output if self._command is not None else ""
+        """The end of what the command wrote, and of what its undo did."""
+        wrote = self._command.output if self._command is not None else ""
+        if not self._undone:
+            return wrote
+        newline = "\n" if wrote and not wrote.endswith("\n") else ""
+        return f"{wrote}{newline}$ {shown(self.change.undo)}\n{self._undone}"
 
     async def place(self) -> None:
         self._command = Command(self.plan.run, self.plan.directory, self._environment)
@@ -122,4 +128,7 @@ class CommandPlacement(Placement):
     async def take_out(self) -> None:
         if self._command is not None:
             await self._command.stop()
-        await undo_surely(None, self.change, self._environment)
+        if self.change.undo:
+            # Not to be cancelled: what was half undone could not be undone again for sure.
+            with trio.CancelScope(shield=True):
+                self._undone = await run_to_end(self.change.undo, self.change.directory, self._environment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +48,14 @@ async def is_undone(control: Control, change: Change) -> bool:
     return state.enabled if change.kind == "down" else False
 
 
-async def undo_surely(
-    control: Control | None, change: Change, environment: Mapping[str, str] | None = None
-) -> None:
+async def undo_surely(control: Control | None, change: Change) -> None:
     """Take one change back and see that it is gone. Raises FaultError.
 
     A server is asked more than once. A command is undone by its own `undo`, once; success is its exit code 0.
     """
     if change.kind == "run":
         if change.undo:
-            await run_to_end(change.undo, change.directory, environment)
+            await run_to_end(change.undo, change.directory)
         return
     assert control is not None
     for attempt in range(1, _TRIES + 1):

@@ -77,6 +77,20 @@ async def test_overlapping_downs_bring_the_proxy_up_once_the_last_is_over(
     assert world.server.state == world.before
 
 
+@pytest.mark.parametrize("call", ["enable", "disable"])
+async def test_a_down_that_begins_when_another_ends_keeps_the_proxy_down(
+    autojump_clock: MockClock, nursery: trio.Nursery, call: str
+) -> None:
+    world = World(down("a", 1, 2), down("b", 2, 4), existing=True)
+    world.server.delay_s[call] = 0.3
+    nursery.start_soon(world.run)
+    await trio.sleep(3)
+    assert world.conductor.active() == ["b"]
+    assert not world.server.state["postgres"].enabled
+    await trio.sleep(2)
+    assert world.server.state == world.before
+
+
 async def test_the_same_fault_twice_has_two_names(autojump_clock: MockClock) -> None:
     world = World(latency("again", 1, 2), latency("again", 3, 4))
     await world.run()
@@ -108,6 +122,40 @@ async def test_a_run_that_is_cut_short_leaves_nothing(autojump_clock: MockClock,
     ]  # fmt: skip
     assert world.conductor.problems() == []
     assert world.conductor.active() == []
+
+
+@pytest.mark.parametrize("existing", [False, True])
+async def test_at_the_end_faults_go_and_the_proxies_stay(autojump_clock: MockClock, existing: bool) -> None:
+    world = World(latency("slow", 1, 9), down("cut", 2, 9), existing=existing)
+    name = "postgres" if existing else STORE
+    await world.conductor.open_proxies()
+    world.server.refuse["remove"] = 1
+    with trio.move_on_after(5):
+        await world.conductor.run(trio.current_time())
+    with trio.CancelScope() as scope:
+        scope.cancel()  # it cannot be cancelled
+        await world.conductor.end()
+    proxy = world.server.state[name]
+    assert (proxy.enabled, proxy.toxics) == (True, ())
+    assert [(f.ended_s, f.removed) for f in world.conductor.figures()] == [(5.2, True), (5.2, True)]
+    assert world.conductor.active() == []
+    await world.teardown()
+    assert world.server.state == world.before
+    assert world.conductor.problems() == []
+
+
+async def test_what_the_end_cannot_take_out_is_left_to_the_teardown(autojump_clock: MockClock) -> None:
+    world = World(latency("slow", 1, 9), existing=True)
+    await world.conductor.open_proxies()
+    with trio.move_on_after(5):
+        await world.conductor.run(trio.current_time())
+    world.server.refuse["remove"] = 3
+    await world.conductor.end()
+    assert world.conductor.active() == ["slow"]
+    await world.teardown()
+    assert world.server.state == world.before
+    assert world.conductor.problems() == []
+    assert [f.removed for f in world.conductor.figures()] == [True]
 
 
 async def test_own_proxies_are_disabled_then_emptied_then_deleted(

@@ -13,10 +13,10 @@ from chaos_world import STORE, S, World, files, text_of
 from trio.testing import MockClock
 
 from loadtool.chaos.conductor import Conductor
-from loadtool.chaos.fault import RAMPED, PlannedFault
+from loadtool.chaos.fault import PlannedFault
 from loadtool.chaos.journal import Change, Journal, entries
 from loadtool.chaos.rollback import recover
-from loadtool.profile.toxics import TOXICS
+from loadtool.profile.toxics import RAMPED, TOXICS
 
 # Ramps
 
@@ -129,6 +129,59 @@ async def test_a_command_is_run_and_undone_and_its_output_kept(tmp_path: Path) -
     assert text_of(tmp_path / "was") == "on\n"
 
 
+async def test_what_its_undo_wrote_is_kept_too(tmp_path: Path) -> None:
+    conductor = await play_command(has_said("said"), tmp_path, run="printf said", undo="echo undone")
+    assert conductor.figures()[0].output == "said\n$ echo undone\nundone\n"
+    conductor = await play_command(has_said("said"), tmp_path, run="echo said", undo=("echo", "undone"))
+    assert conductor.figures()[0].output == "said\n$ echo undone\nundone\n"
+
+
+async def test_an_undo_is_not_cut_short_by_the_end_of_the_run(tmp_path: Path) -> None:
+    fault = PlannedFault(
+        "c", "…", "", None, 0, S // 100, run="true", undo="touch begun; sleep 0.3; echo x >> undone",
+        directory=str(tmp_path),
+    )  # fmt: skip
+    conductor = Conductor(None, {}, [fault], None, lambda event: None, "r1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        while tmp_path / "begun" not in files(tmp_path):  # noqa: ASYNC110 - a file gives no event
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    await conductor.teardown()
+    assert text_of(tmp_path / "undone") == "x\n"
+    assert conductor.problems() == []
+
+
+async def test_a_command_that_comes_again_waits_for_the_undo_before(tmp_path: Path) -> None:
+    faults = [
+        PlannedFault(
+            "c", "…", "", None, start, end, run="echo run >> log", directory=str(tmp_path),
+            undo="echo undoing >> log; sleep 0.2; echo undone >> log",
+        )
+        for start, end in [(0, S // 100), (S // 50, 3600 * S)]
+    ]  # fmt: skip
+    conductor = Conductor(None, {}, faults, None, lambda event: None, "r1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        while len(conductor.active()) != 1 or conductor.figures()[1].started_s is None:  # noqa: ASYNC110
+            await trio.sleep(0.01)  # nothing tells of it
+        nursery.cancel_scope.cancel()
+    log = text_of(tmp_path / "log").removeprefix("run\n")  # the first may have ended before it wrote
+    assert log.startswith("undoing\nundone\n")
+    await conductor.teardown()
+
+
+async def test_a_command_whose_time_is_over_when_its_turn_comes_is_not_run(tmp_path: Path) -> None:
+    faults = [
+        PlannedFault("c", "…", "", None, start, end, run="true", undo="sleep 0.2", directory=str(tmp_path))
+        for start, end in [(0, S // 100), (S // 50, S // 25)]
+    ]
+    conductor = Conductor(None, {}, faults, None, lambda event: None, "r1")
+    await conductor.run(trio.current_time())
+    assert conductor.problems() == ["fault c could not be placed: its time was over when its turn came"]
+    assert [f.started_s is None for f in conductor.figures()] == [False, True]
+
+
 async def test_a_command_that_goes_on_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     script = "sleep 600 & echo $! > pid; echo ready; wait"
     conductor = await play_command(has_said("ready"), tmp_path, run=script, undo="touch undone")
@@ -174,8 +227,8 @@ async def test_an_undo_that_fails_says_what_to_do_and_stays_in_the_journal(tmp_p
             has_said("on"), tmp_path, journal, run="echo on", undo="echo stuck; exit 1"
         )
     assert conductor.problems() == [
-        "the command of fault loadtool-r1-cmd was not removed: the command 'echo stuck; exit 1' failed"
-        f" (exit code 1: stuck); to take it out by hand: (cd {tmp_path} && echo stuck; exit 1)"
+        "the command of fault loadtool-r1-cmd was not undone: the command 'echo stuck; exit 1' failed"
+        f" (exit code 1: stuck); to undo it by hand: (cd {tmp_path} && echo stuck; exit 1)"
     ]
     (entry,) = entries(tmp_path / "j")
     assert entry.changes == (
