@@ -72,8 +72,7 @@ def _of(f: SpikeFigures) -> str:
     if f.reference_per_s is None:
         return ""
     source = "the baseline's goodput" if f.reference == "baseline" else "the stated capacity"
-    blocks = "" if f.block_s is None else f", by blocks of {figures.number(f.block_s)} s"
-    return f"of {figures.rate(f.reference_per_s)}, {source}{blocks}"
+    return f"of {figures.rate(f.reference_per_s)}, {source}"
 
 
 def _least(label: str, value: float | None, bound: float, f: SpikeFigures, field: str, remark: str) -> Row:

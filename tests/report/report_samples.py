@@ -19,6 +19,7 @@ from loadtool.measure.result import (
     Slice,
     SloFigure,
 )
+from loadtool.measure.spike import Overload, SpikeFigures
 
 HOSTILE = (
     "\x1b[31mred\x1b[0m [bold]b[/bold] | <script>alert(1)</script> & \r\n::error::x \x00\x07\u202e \udcff"
@@ -32,7 +33,6 @@ PHASES = (
     ("recovery", "recovery", 44, 74, 50),
 )
 FAULT = (34.0, 39.0)
-
 
 T = TypeVar("T", bound=Figures)
 
@@ -223,6 +223,103 @@ def failed() -> Result:
     return r
 
 
+def spike_figures(verdict: str, **more: Any) -> SpikeFigures:
+    """A spike that was shed well, but for what is said otherwise."""
+    f = SpikeFigures(
+        name="spike",
+        phases=["spike"],
+        baseline="baseline",
+        recovery=["recovery"],
+        verdict=verdict,
+        sentence=(
+            "Served 94 of the 95 requests/s it can serve, turned 81 % away in under 4 ms, "
+            f"back to normal at once: {verdict}"
+        ),
+        reference="capacity",
+        reference_per_s=95.0,
+        offered_per_s=500.0,
+        goodput_per_s=94.4,
+        served_per_s=94.1,
+        demanded_per_s=95.0,
+        baseline_ratio=1.0,
+        ratio=0.19,
+        goodput_retention=0.9905,
+        end_retention=0.988,
+        block_s=1.0,
+        shed_ratio=0.81,
+        shed_ratio_attempts=0.81,
+        shed_p99_ms=3.9,
+        shed_p99_bound_ms=50.0,
+        honest_rejection=0.998,
+        recovery_s=0.0,
+        recovered=True,
+        watched_s=30.0,
+        watched=1500,
+        hysteresis=0.002,
+        hysteresis_bound=0.02,
+        retry_amplification=1.0,
+        retry_amplification_after=1.0,
+        latency_growth=1.04,
+        time_to_first_shed_s=0.184,
+        implied_buffer=74.6,
+        arrivals=7500,
+        shed=6075,
+        errors=15,
+        late=10,
+        hard=5,
+    )
+    return replace(f, **more)
+
+
+def overloaded() -> Result:
+    """Two spikes: one shed well, one without some figures from which the service did not come back."""
+    r = passed()
+    r.verdict, r.reasons = "fail", ["recovery < 10s: again: not recovered in the 30 s watched"]
+    down = spike_figures(
+        "stayed-down",
+        name="again",
+        sentence="Served 3 of 500 requests/s in time (48/s before the spike), left 99 % waiting too long, "
+        "not back to normal in the 30 s watched: stayed-down",
+        reference="baseline",
+        reference_per_s=48.0,
+        goodput_retention=0.06,
+        end_retention=None,
+        shed_ratio=0.0,
+        shed_ratio_attempts=0.0,
+        shed_p99_ms=None,
+        honest_rejection=0.0,
+        recovery_s=None,
+        recovered=False,
+        hysteresis=None,
+        hysteresis_bound=None,
+        retry_amplification=2.5,
+        retry_amplification_after=2.75,
+        latency_growth=3.0,
+        time_to_first_shed_s=None,
+        implied_buffer=None,
+        shed=0,
+        errors=7440,
+        late=7400,
+        hard=40,
+        unknown={
+            "end_retention": "the run ended before the spike did",
+            "recovery_s": "not recovered in the 30 s watched",
+            "hysteresis": "no arrival was due in the last third of the recovery",
+            "time_to_first_shed_s": "no sheds",
+        },
+        notes=["slow-store began while recovery was watched, and what came of that counts"],
+    )
+    r.overload = Overload([spike_figures("shed"), down], "stayed-down")
+    r.slos.append(
+        SloFigure(
+            "recovery < 10s", 46, "recovery", None, None, None, 10_000.0, "fail", 1500, None,
+            "again: not recovered in the 30 s watched",
+        )
+    )  # fmt: skip
+    r.slo_lines.append(46)
+    return r
+
+
 def invalid() -> Result:
     """The generator was late and ran out of files; the SLOs would have passed."""
     r = passed()
@@ -311,12 +408,25 @@ def hostile() -> Result:
     r.examples = [{"kind": "timeout", "request": HOSTILE, "due_s": 1.0, "detail": HOSTILE}]
     r.engine.toxiproxy = HOSTILE
     r.generator.local = {HOSTILE: 3}
+    r.overload = overloaded().overload
+    assert r.overload is not None
+    r.overload.spikes = [
+        replace(
+            f,
+            name=HOSTILE,
+            sentence=f"{HOSTILE}: {f.verdict}",
+            notes=[HOSTILE],
+            unknown=dict.fromkeys(f.unknown, HOSTILE),
+        )
+        for f in r.overload.spikes
+    ]
     return r
 
 
 SAMPLES = {
     "passed": passed,
     "failed": failed,
+    "overloaded": overloaded,
     "invalid": invalid,
     "interrupted": interrupted,
     "empty": empty,
