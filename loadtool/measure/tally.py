@@ -184,16 +184,13 @@ class Tally:
 
     @property
     def cpu_share(self) -> float:
-        """CPU time of the busiest worker ÷ the time that its frames cover."""
+        """CPU time of the busiest worker ÷ the time from its first frame to its last, so that starting the
+        process is not counted; 0 if none has sent two."""
         shares = [0.0]
         for worker in self.by_worker.values():
             first, last = worker.first, worker.last
-            if first is None or last is None:
-                continue
-            # From first to last frame, so that starting the process is not counted; else all there is.
-            since_ns, since_cpu = (first.elapsed_ns, first.cpu_ns) if last is not first else (0, 0)
-            if last.elapsed_ns > since_ns:
-                shares.append((last.cpu_ns - since_cpu) / (last.elapsed_ns - since_ns))
+            if first is not None and last is not None and last.elapsed_ns > first.elapsed_ns:
+                shares.append((last.cpu_ns - first.cpu_ns) / (last.elapsed_ns - first.elapsed_ns))
         return max(shares)
 
     def conservation(self, planned: int | None = None) -> list[str]:

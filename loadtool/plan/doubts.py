@@ -46,6 +46,7 @@ def doubts(job: Job, loaded: Loaded, timeline: Timeline, cells: Cells) -> Iterat
 def _undecidable_slos(plan: _Plan) -> Iterator[Doubt]:
     for i, slo in enumerate(plan.loaded.slos):
         arrivals = _covered(plan, slo)
+        counted, leave = ("1 arrival", "leaves") if arrivals == 1 else (f"{arrivals:,} arrivals", "leave")
         if arrivals == 0:
             yield ("slos", i), f"{slo.text}: covers no arrivals, so nothing decides it; raise the rate there"
         elif slo.quantile is not None and slo.metric != "shed quantile":  # how many sheds, nobody knows yet
@@ -53,13 +54,13 @@ def _undecidable_slos(plan: _Plan) -> Iterator[Doubt]:
             if beyond < SAMPLES_BEYOND - 1e-6:
                 quantile = f"p{format_share(slo.quantile).removesuffix('%')}"
                 message = (
-                    f"{slo.text}: {arrivals:,} arrivals leave {beyond:.1f} beyond {quantile}, too few to "
+                    f"{slo.text}: {counted} {leave} {beyond:.1f} beyond {quantile}, too few to "
                     f"decide it if it is close; want {needed:,} arrivals, or a lower quantile"
                 )
                 yield ("slos", i), message
         elif slo.metric == "error rate" and slo.op in ("<", "<=") and 0 < slo.threshold * arrivals < 1:
             message = (
-                f"{slo.text}: among {arrivals:,} arrivals a single error fails it; "
+                f"{slo.text}: among {counted} a single error fails it; "
                 f"want more than {1 / slo.threshold:,.0f} arrivals, or a laxer threshold"
             )
             yield ("slos", i), message

@@ -14,6 +14,7 @@ from loadtool.measure.result import FaultFigure, Figures, Probe, Result
 from loadtool.report import figures, slos
 
 SYMBOLS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!", "interrupted": "■"}
+MOST_REASONS: Final = 12  # told under the verdict
 DISTRUSTED: Final = ("invalid", "interrupted")  # verdicts under which a passed SLO proves nothing
 
 
@@ -52,10 +53,14 @@ def _be(n: int) -> str:
 def reasons(result: Result) -> list[str]:
     """Why the verdict is what it is; problems that the judge has not already named come last.
 
-    That every SLO was met is said by the headline.
+    That every SLO was met is said by the headline. Of very many the first are told, since the tables have
+    them all.
     """
     judged = [] if result.verdict == "pass" else result.reasons
-    return [*judged, *(p for p in result.problems if p not in judged)]
+    every = [*judged, *(p for p in result.problems if p not in judged)]
+    if len(every) <= MOST_REASONS:
+        return every
+    return [*every[: MOST_REASONS - 1], f"and {figures.count(len(every) - MOST_REASONS + 1)} more"]
 
 
 def conservation(result: Result) -> str:
@@ -179,7 +184,8 @@ def health(result: Result) -> list[tuple[str, str]]:
     workers = (
         f"{figures.plural(e.workers, 'process', 'processes')} on {figures.plural(e.cores, 'usable core')}"
     )
-    rows.append(("workers", f"{workers}{lost}; busiest at {figures.share(g.cpu_share)} of a core"))
+    busiest = f"; busiest at {figures.share(g.cpu_share)} of a core" if g.cpu_share else ""
+    rows.append(("workers", f"{workers}{lost}{busiest}"))
     build = "compiled" if e.compiled else "plain Python"
     rows.append(("engine", f"transport {e.transport}, {build}, loadtool {result.loadtool}"))
     if e.toxiproxy:

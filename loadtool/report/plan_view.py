@@ -18,6 +18,7 @@ from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
 from loadtool.report.pictures import FAULT_STYLE, RATE_HEIGHT, edges
 from loadtool.report.stage import Bar
 from loadtool.report.text import clean, defuse
+from loadtool.units import format_duration
 
 LEAST_WIDTH: Final = 60
 _SECOND: Final = 1_000_000_000
@@ -50,7 +51,7 @@ def _parts(o: Overview, around: Surroundings, width: int) -> Iterator[Renderable
     yield Text("━" * width, style="bold cyan")
     yield Text.assemble(
         ("▷ PLAN", "bold cyan"), "  ", (clean(o.name), "bold"),
-        f": {about}{figures.plural(o.arrivals, 'arrival')} in {figures.clock(o.duration_ns / _SECOND)},"
+        f": {about}{figures.plural(o.arrivals, 'arrival')} in {format_duration(o.duration_ns)},"
         f" at most {figures.rate(o.peak_rate)}",
     )  # fmt: skip
     yield Text("━" * width, style="bold cyan")

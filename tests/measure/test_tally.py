@@ -200,11 +200,18 @@ def test_the_books_of_the_generator() -> None:
         frame(1, 0, 1.0, cpu_ns=SECOND // 2, in_flight=4, examples=[Example("status", "browse", 1, "x")])
     )
     tally.add(frame(0, 1, 2.0, cpu_ns=2 * SECOND + SECOND // 4, local={"EMFILE": 1}, examples=[early]))
-    assert tally.cpu_share == 0.5  # worker 1; worker 0 took most of its time before its first frame
+    assert tally.cpu_share == 0.25  # worker 0 between its frames; most of its time it took before the first
     assert tally.local == {"EMFILE": 3}
     assert tally.retried == 1
     assert [e.detail for e in tally.examples] == ["x", "earlier"]
     assert tally.in_flight_by_slice == {0: {0: 3, 1: 4}, 1: {0: 0}}
+
+
+def test_one_frame_does_not_tell_how_busy_a_worker_was() -> None:
+    """It holds the time that starting the process took, which is no share of a run of milliseconds."""
+    tally = Tally(TWO_PHASES, ["browse"])
+    tally.add(frame(0, 0, 0.005, cpu_ns=SECOND // 6, final=True))
+    assert tally.cpu_share == 0
 
 
 def test_old_slices_rest_until_something_late_touches_them() -> None:

@@ -113,6 +113,7 @@ def phases(*lines: str) -> str:
 
 BASELINE = "name: baseline, rate: 50/s, for: 20s"
 SPIKE = "name: spike, rate: 500/s, for: 10s"
+LONE = phases("name: baseline, rate: 1/s, for: 1s")
 CALM = phases(BASELINE, SPIKE, "name: recovery, rate: 50/s, for: 30s")
 TOXIC = """\
 faults:
@@ -128,6 +129,12 @@ ROLL = (
     ("text", "want"),
     [
         (CALM, []),
+        (LONE + "slos: [p99 < 1s, error rate < 1%]\n", [
+            "10: slos[0]: p99 < 1s: 1 arrival leaves 0.0 beyond p99, too few to decide it if it is close; want "
+            "1,000 arrivals, or a lower quantile",
+            "10: slos[1]: error rate < 1%: among 1 arrival a single error fails it; want more than 100 "
+            "arrivals, or a laxer threshold",
+        ]),
         # Objectives: 1000 in the baseline, 5000 in the spike, 1500 in recovery; a quarter of them buy.
         (CALM + "slos: [p99 < 1s during baseline, p99.9 < 1s, max < 1s during spike, error rate < 0.1%]\n", [
             "12: slos[1]: p99.9 < 1s: 7,500 arrivals leave 7.5 beyond p99.9, too few to decide it if it "

@@ -58,6 +58,22 @@ def test_a_passed_run_needs_no_reasons() -> None:
     assert digest.reasons(r) == ["teardown: it failed"]
 
 
+def test_very_many_reasons_are_counted() -> None:
+    r = failed()
+    r.reasons, r.problems = [f"p99 < {n}ms: 900 ms" for n in range(12)], []
+    assert digest.reasons(r) == r.reasons
+    r.problems = ["teardown: it failed"]
+    assert digest.reasons(r) == [*r.reasons[:11], "and 2 more"]
+
+
+def test_how_busy_is_told_where_it_is_known() -> None:
+    r = passed()
+    r.generator.cpu_share = 0.42
+    assert dict(digest.health(r))["workers"].endswith("; busiest at 42% of a core")
+    r.generator.cpu_share = 0.0
+    assert "busiest" not in dict(digest.health(r))["workers"]
+
+
 def test_errors_come_by_number_with_their_first_example() -> None:
     r = passed()
     r.examples.append({"kind": "timeout", "request": "later", "due_s": 40.0, "detail": "another one"})

@@ -65,6 +65,7 @@ def test_the_plan_in_one_sentence() -> None:
     assert render(OVERVIEW, AROUND, width=100).splitlines()[1] == (
         "▷ PLAN  checkout-10x: 10,300 arrivals in 1m14s, at most 500/s"
     )
+    assert " arrivals in 3.5s, at" in render(replace(OVERVIEW, duration_ns=3_500_000_000), AROUND)
     assert ": about 10,300 arrivals in" in render(replace(OVERVIEW, exact=False), AROUND)
 
 
