@@ -102,8 +102,8 @@ def _ramps(plan: _Plan) -> Iterator[Doubt]:
     for i, fault in enumerate(plan.loaded.profile.faults):
         if fault.ramp is not None and fault.toxicity < 1:
             message = (
-                "a ramp updates the toxic again and again, and each time a Toxiproxy that is not the embedded "
-                f"one rolls anew which {format_share(fault.toxicity)} of the connections are hit"
+                "a ramp updates the toxic again and again, and each time a Toxiproxy that is not the "
+                f"embedded one rolls anew which {format_share(fault.toxicity)} of the connections are hit"
             )
             yield ("faults", i, "ramp"), f"{message}; leave out the ramp or the toxicity"
 

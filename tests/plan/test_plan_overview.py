@@ -130,8 +130,8 @@ ROLL = (
     [
         (CALM, []),
         (LONE + "slos: [p99 < 1s, error rate < 1%]\n", [
-            "10: slos[0]: p99 < 1s: 1 arrival leaves 0.0 beyond p99, too few to decide it if it is close; want "
-            "1,000 arrivals, or a lower quantile",
+            "10: slos[0]: p99 < 1s: 1 arrival leaves 0.0 beyond p99, too few to decide it if it is close; "
+            "want 1,000 arrivals, or a lower quantile",
             "10: slos[1]: error rate < 1%: among 1 arrival a single error fails it; want more than 100 "
             "arrivals, or a laxer threshold",
         ]),

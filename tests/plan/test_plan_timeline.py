@@ -93,7 +93,9 @@ def test_no_timeline(phases: tuple[object, ...], message: str) -> None:
         ((fault(25, 99),), [(0, 10, 0, ()), (10, 25, 1, ()), (25, 30, 1, (0,))]),
     ],
 )
-def test_stretches(faults: tuple[FaultWindow, ...], want: list[tuple[int, int, int, tuple[int, ...]]]) -> None:
+def test_stretches(
+    faults: tuple[FaultWindow, ...], want: list[tuple[int, int, int, tuple[int, ...]]]
+) -> None:
     line = timeline(phase(1, 10), phase(2, 20), faults=faults)
     assert line.stretches == tuple(
         Stretch(i, start * SECOND, end * SECOND, at, active)
