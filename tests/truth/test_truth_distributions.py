@@ -49,7 +49,6 @@ def shown(q: Quantiles) -> dict[str, float]:
         ["fixed", 12.0],
         ["bimodal", 4.0, 90.0, 0.05],
         ["pareto", 5.0, 1.3, 800.0],
-        ["lognormal", 15.0, 1.0],
     ],
     ids=lambda service: service[0],
 )

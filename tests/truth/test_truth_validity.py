@@ -52,35 +52,43 @@ async def test_a_short_spike_s_lag_is_not_diluted_by_a_long_baseline(validity: s
     await tried(attempt)
 
 
+# Looking at an answer takes longer than giving it: the target has time to spare, the worker has none.
 SATURATED = """\
 name: saturated
 target: http://127.0.0.1:{port}
-requests: [{{name: get, get: /}}]
+requests: [{{name: get, get: "/{{{{ row.n }}}}", expect: {{contains: [{words}]}}}}]
 arrivals: constant
-phases: [{{name: spike, rate: 2_000_000/s, for: 150ms}}]
-client: {{timeout: 1s, connections: {connections}}}
+phases: [{{name: spike, rate: 12000/s, for: 400ms}}]
+client: {{timeout: 4s, connections: {connections}}}
 """
 
 
-@pytest.mark.parametrize("connections", [2, 400])
+@pytest.mark.parametrize("connections", [4, 400])
 async def test_a_generator_out_of_cpu_is_invalid_with_its_lag_shown(connections: int) -> None:
-    """Many times what one core can send, so that it has not a moment's rest while arrivals are due."""
-    async with truth_server(["fixed", 0.0]) as server:
-        measured = await run_profile(
-            SATURATED.format(port=server.port, connections=connections), preferred=False
-        )
-    (phase,) = measured.result.phases
-    assert phase.scheduled == 300_000
-    assert measured.result.verdict == "invalid"
-    assert any(r.startswith("the generator was late in spike: ") for r in measured.result.reasons)
-    lag, queued = phase.lag_ms, phase.queued_ms
-    assert lag.p50 is not None
-    assert queued.p50 is not None
-    assert lag.p50 > 20
-    if connections > 2:
-        # It is the generator that they waited for. Two connections are no match for as many arrivals even
-        # once all of them have been got round to: the rest of the wait is theirs.
-        assert lag.p50 > queued.p50
+    """Arrivals wait for a connection, and the connections for the worker: lag, and not the target's fault."""
+
+    async def attempt() -> list[str]:
+        async with truth_server(["fixed", 0.0]) as server:
+            text = SATURATED.format(
+                port=server.port, connections=connections, words=", ".join(["o"] * 1500)
+            )  # fmt: skip
+            measured = await run_profile(text, preferred=False)
+            log = await server.log()
+        (phase,) = measured.result.phases
+        lag, queued = phase.lag_ms, phase.queued_ms
+        assert phase.scheduled == 4800
+        assert lag.p50 is not None
+        assert lag.p99 is not None
+        assert queued.p50 is not None
+        late = [r for r in measured.result.reasons if r.startswith("the generator was late in spike: ")]
+        if measured.result.verdict == "invalid" and late and lag.p99 > 100 and lag.p50 > queued.p50:
+            return []
+        away = sorted(a.sent - a.received for a in log)[len(log) * 99 // 100]
+        if away > MS:
+            raise Busy(f"the server took {away / MS:.1f} ms at p99 to answer at once")
+        return [f"{measured.result.verdict} {measured.result.reasons}: {lag}, queued {queued}"]
+
+    await tried(attempt)
 
 
 async def test_a_stall_of_a_busy_target_is_not_lag() -> None:

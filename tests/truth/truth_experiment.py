@@ -26,7 +26,7 @@ RESOLUTION = 2**-10  # of HdrHistogram with 3 digits: no bucket is wider than th
 MOST_MS = 1.0
 PACE_MS = 0.04
 ROUNDING_MS = 0.002  # times are counted in whole µs
-WARMUP_S = 1
+WARMUP_S = 0.5
 
 PROFILE = """\
 name: truth
@@ -34,7 +34,7 @@ target: http://127.0.0.1:{port}
 requests: [{{name: numbered, get: "/{{{{ row.n }}}}"}}]
 arrivals: constant
 phases:
-  - {{name: warmup, rate: {warm}/s, for: {warmup}s}}
+  - {{name: warmup, rate: {warm_rate:g}/s, for: {warmup:g}s}}
   - {{name: steady, rate: {rate:g}/s, for: {length:g}s, role: baseline}}
 client: {{timeout: {timeout:g}s, connections: {connections}}}
 """
@@ -82,7 +82,7 @@ class Experiment:
 
     def profile(self, port: int) -> str:
         return PROFILE.format(
-            port=port, warm=self.warm, warmup=WARMUP_S, rate=self.rate, length=self.length_s,
+            port=port, warm_rate=self.warm / WARMUP_S, warmup=WARMUP_S, rate=self.rate, length=self.length_s,
             timeout=10 + self.stall_s, connections=2 * self.warm,
         )  # fmt: skip
 
@@ -116,7 +116,7 @@ class Comparison:
         began, ended = sum(measured.stopped) / 2, sum(measured.continued) / 2
         self.stall_ms = (ended - began) / MS
         self.signal_ms = (measured.stopped[1] - measured.stopped[0]) / MS
-        first = measured.start_ns + WARMUP_S * SECOND
+        first = measured.start_ns + round(WARMUP_S * SECOND)
         stalled = (began - first) / MS, (ended - first) / MS
         self.analytic = figures(
             response_times(experiment.rate / 1000, experiment.number, experiment.service_ms, stalled)

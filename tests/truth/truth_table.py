@@ -144,7 +144,7 @@ def row(name: str, comparison: Comparison) -> str:
 
 def table(comparison: Comparison) -> str:
     """One experiment, in Markdown."""
-    e = comparison.experiment
+    e, way = comparison.experiment, comparison.overhead_ms("p50")
     lines = [
         f"{TITLES[e.who]} {e.service_ms:g} ms of service, {e.rate:g}/s for {e.length_s:g} s, "
         f"{comparison.stall_ms / 1000:.3f} s of stall",
@@ -153,8 +153,7 @@ def table(comparison: Comparison) -> str:
         "|---|---:|---:|---:|---:|---:|",
         *(row(name, comparison) for name in FIGURES),
         "",
-        f"The ways there and back, which the arithmetic leaves out, took {comparison.overhead_ms('p50'):.2f} ms "
-        "at p50.",
+        f"The ways there and back, which the arithmetic leaves out, took {way:.2f} ms at p50.",
     ]
     lag = comparison.phase.lag_ms.p99 or 0.0
     if comparison.result.verdict == "invalid":
