@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from time import monotonic_ns as clock
 from typing import Any, Final
 
-import h2.events
 import httpx
 
 from loadtool.engine.connection import Arrival
@@ -27,8 +26,8 @@ class Exchange:
     """One try at an arrival on a link. `later` takes what is to be done once this is over."""
 
     __slots__ = (
-        "_begun", "_connected", "_dialled", "_granted", "_later", "_ledger", "_left", "_proxied", "_url",
-        "answer", "arrival", "done", "heard", "link", "over", "sent",
+        "_begun", "_connected", "_counted", "_dialled", "_granted", "_later", "_ledger", "_left", "_proxied",
+        "_url", "answer", "arrival", "done", "heard", "link", "over", "second", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -41,8 +40,12 @@ class Exchange:
         url: httpx.URL,
         proxied: bool,
         later: Callable[[Link], None],
+        before: Exchange | None = None,
     ) -> None:
-        """`granted`: when the arrival got the link. `url`: of the target; only its origin counts."""
+        """`granted`: when the arrival got the link. `url`: of the target; only its origin counts.
+
+        `before`: the try that failed because its connection had just been closed, if this is the second one.
+        """
         self.arrival = arrival
         self.link = link
         self.answer = Answer()
@@ -50,6 +53,8 @@ class Exchange:
         self.heard = 0  # when the answer's head was complete
         self.done = 0  # when the last byte had come
         self.over = False  # it is in the books
+        self.second = before is not None
+        self._counted = before is not None and before.sent > 0  # as an attempt, and its waiting
         self._granted = granted
         self._dialled = 0  # when it began to open a connection
         self._connected = 0  # when that was open
@@ -63,7 +68,7 @@ class Exchange:
     async def run(self, *, no_body: bool, keep_body: bool) -> None:
         """Send the request and read the answer. Raises what httpx and the network raise."""
         method, target, headers, body = parts_of(self.arrival.data)
-        if self.link.multiplexes:
+        if self.link.http2:
             headers = [(name, value) for name, value in headers if name.lower() != b"connection"]
         request = httpx.Request(
             method,
@@ -96,7 +101,7 @@ class Exchange:
     def first(self) -> int:
         """When the answer's first byte came, as well as it is known: a connection of HTTP/2 has many."""
         stream = self.link.stream
-        if stream is None or self.link.multiplexes:
+        if stream is None or self.link.http2:
             return self.heard
         return stream.first or self.heard
 
@@ -109,21 +114,16 @@ class Exchange:
     def scene(self) -> Scene:
         stream = self.link.stream
         started = self.heard > 0 or (
-            self.sent > 0 and stream is not None and not self.link.multiplexes and stream.first > 0
+            self.sent > 0 and stream is not None and not self.link.http2 and stream.first > 0
         )
         return Scene(self._proxied, self.sent > 0, started, self.heard > 0, stream)
 
     # What httpcore tells
 
     async def _trace(self, name: str, info: Mapping[str, Any]) -> None:
-        event = name.partition(".")[2]
-        note = _NOTES.get(event)
+        note = _NOTES.get(name.partition(".")[2])
         if note is not None:
             note(self, info)
-        elif event == "receive_remote_settings.complete":
-            settings = info["return_value"]
-            assert isinstance(settings, h2.events.RemoteSettingsChanged)
-            await self.link.settle(settings)
 
     def _connecting(self, info: Mapping[str, Any]) -> None:
         self._dialled = self._begun = self.arrival.dialled = clock()
@@ -156,9 +156,9 @@ class Exchange:
             self._stage_over(H_CONNECT)  # plain HTTP needs no consent
         now = self.sent = clock()
         stream = self.link.stream
-        if stream is not None and not self.link.multiplexes:
+        if stream is not None and not self.link.http2:
             stream.expect()
-        if not self.arrival.resent:
+        if not self._counted:
             cell = self.arrival.cell
             cell.touched = True
             cell.attempts += 1
@@ -196,7 +196,7 @@ class Exchange:
             lag += self._dialled - granted + now - max(self._connected, self._dialled)
         elif idle < granted:
             lag += now - granted
-        else:  # for somebody else's dial, or for its turn on a connection of HTTP/2
+        else:  # for the server's permission, as HTTP/2 has it
             queued += now - granted
         cell.record(H_LAG, lag)
         cell.record(H_QUEUED, queued)

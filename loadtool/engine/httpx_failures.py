@@ -171,7 +171,7 @@ def began(error: BaseException, stream: Stream | None) -> bytes:
     """What came in place of an answer, if that is how it went wrong."""
     if stream is None or isinstance(error, Unreachable) or row_of(_source(error)) != PROTOCOL:
         return b""
-    return b"" if stream.began.startswith(b"HTTP/1.") else stream.began
+    return b"" if stream.began.startswith(b"HTTP/1.") and not stream.http2 else stream.began
 
 
 def gone_gracefully(error: BaseException) -> bool:

@@ -1,7 +1,9 @@
 """Link of the transport `httpx`: one connection, as a transport of httpx by itself.
 
-What goes over it is httpcore's, which is httpx's own engine. An `httpx.AsyncClient` may use a link like any
-other transport.
+What goes over it is httpcore's, which is httpx's own engine; an `httpx.AsyncClient` may use a link like any
+other transport. One request at a time, with HTTP/2 too: on a shared connection httpcore gives an answer that
+has come to its request only when it is that request's turn to read, and such waits would be measured as the
+target's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from typing import Final
 
 import h2.events
 import h2.exceptions
-import h2.settings
 import httpcore
 import httpx
 import trio
@@ -20,26 +21,19 @@ from h2.errors import ErrorCodes
 
 from loadtool.engine.httpx_network import Stream
 
-STREAMS: Final = 100  # at a time on a connection of HTTP/2: httpcore's bound; the server may set a lower one
 FLUSH_S: Final = 1.0
-_MAX_STREAMS: Final = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
 _NOBODY: Final = httpcore.Request("GET", "http://localhost/")  # in whose name a link writes by itself
 
 
 class Link(httpx.AsyncBaseTransport):
-    """One connection, opened by its first request; many requests at a time with HTTP/2."""
+    """One connection, opened by its first request."""
 
-    def __init__(
-        self, connection: httpcore.AsyncConnectionInterface, room: int, *, multiplexes: bool = False
-    ) -> None:
+    def __init__(self, connection: httpcore.AsyncConnectionInterface, *, http2: bool) -> None:
         self.stream: Stream | None = None  # once it is open
-        self.room = room  # requests at a time
-        self.multiplexes = multiplexes  # speaks HTTP/2
-        self.busy = 0  # requests under way
+        self.http2 = http2
         self.served = 0  # answers that have come over it
         self.spent = False  # takes no more requests
         self.retired = False  # ... as its turn to be opened anew has come
-        self.listed = False  # among those that have room
         self._connection = connection
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -78,13 +72,10 @@ class Link(httpx.AsyncBaseTransport):
             self.stream.close()
 
     def usable(self) -> bool:
-        """Whether a request may be sent over it: the server may have closed it, or said too much."""
-        if self.spent or self._connection.is_closed():
+        """Whether the next request may be sent over it: the server may have closed it, or said too much."""
+        if self.spent or self.stream is None or self.stream.stale():
             return False
-        if self.busy:
-            return True
-        stale = self.stream is None or self.stream.stale() or self._surplus()
-        return not stale and self._connection.is_idle()
+        return self._connection.is_idle() and not self._surplus()
 
     def silent_since(self, moment: int) -> bool:
         """Whether nothing at all has come since: the peer, or the way to it, may be gone without a word."""
@@ -112,7 +103,7 @@ class Link(httpx.AsyncBaseTransport):
         """Tell the server that nobody waits for this answer any more; True if there is that to `flush`.
 
         httpcore forgets the request, but neither tells the server nor gives back the window that unread data
-        has taken: streams and window would run out one timeout after another.
+        has taken: one timeout after another, both would run out of it.
         """
         protocol = self._protocol()
         if not isinstance(protocol, httpcore.AsyncHTTP2Connection):
@@ -138,20 +129,6 @@ class Link(httpx.AsyncBaseTransport):
                 self.spent = True
         if scope.cancelled_caught:
             self.spent = True
-
-    async def settle(self, event: h2.events.RemoteSettingsChanged) -> None:
-        """The server's settings have come: how many requests at a time it takes.
-
-        One that does not say sets no bound (RFC 9113, 6.5.2); httpcore would send it one at a time.
-        """
-        change = event.changed_settings.get(_MAX_STREAMS)
-        if change is not None:
-            self.room = max(1, min(STREAMS, change.new_value))
-        elif not self.served:
-            protocol = self._protocol()
-            assert isinstance(protocol, httpcore.AsyncHTTP2Connection)
-            event.changed_settings[_MAX_STREAMS] = h2.settings.ChangedSetting(_MAX_STREAMS, None, STREAMS)
-            await protocol._receive_remote_settings_change(event)
 
 
 class _Body(httpx.AsyncByteStream):

@@ -1,8 +1,8 @@
 """Links of the transport `httpx`: its connections, and which of them a request is sent over.
 
 httpx's own pool is made for clients that wait their turn: it looks at every connection for every request,
-puts all of HTTP/2 on one connection however many requests are under way, and decides by itself what a request
-is sent over. Here the worker decides, as it does for the reactor.
+puts all of HTTP/2 on one connection however many requests are under way, and never opens one that it was not
+asked for. Here the worker decides, as it does for the reactor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from loadtool.engine.feed import FAR
-from loadtool.engine.httpx_link import STREAMS, Link
+from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_network import Network
 from loadtool.engine.pool import SLACK_NS
 from loadtool.plan.job import Job, ProxySpec
@@ -33,9 +33,9 @@ class Links:
         dials_per_s: float | None = None,
         reconnect_at: Sequence[int] = (),
     ) -> None:
-        """`limit`: of requests under way, and so of connections. The others as in `Pool`."""
+        """`limit`: of connections, each for one request at a time. The others as in `Pool`."""
         client, endpoint = job.client, job.endpoint
-        self.busy = 0
+        self.busy = 0  # with a request under way
         self._network = network
         self._limit = limit
         self._every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
@@ -43,9 +43,8 @@ class Links:
         self._reconnect_at = sorted(reconnect_at, reverse=True)
         self._to_reopen = 0
         self._keepalive = client.keepalive
-        self._room = STREAMS if client.http2 and client.keepalive else 1
         self._all: set[Link] = set()
-        self._free: list[Link] = []  # those that have room, the one that was used last on top
+        self._idle: list[Link] = []  # a stack
         # Only a proxy is told where connections go; else neither is dialled nor sent what this says.
         place = f"{_bracketed(endpoint.host)}:{endpoint.port}" if client.proxy is not None else "localhost"
         self.url = httpx.URL(f"{endpoint.scheme}://{place}")
@@ -57,54 +56,44 @@ class Links:
         return len(self._all) + len(self._network.spares)
 
     def take(self, now: int) -> Link | None:
-        """A link for one more request, a new one if need be; None: the request must wait."""
+        """A link for a request, a new one if need be; None: the request must wait."""
         if self.busy >= self._limit:
             return None
-        free = self._free
-        while free:
-            link = free[-1]
+        while self._idle:
+            link = self._idle.pop()
             if link.usable():
-                break
-            free.pop()
-            link.listed = False
+                self.busy += 1
+                return link
             self._drop(link)
-        else:
-            if not self._network.spares and not self._may_dial(now):
-                return None
-            link = self._open()
-            self._list(link)
-        return self._occupied(link)
+        if not self._network.spares and not self._may_dial(now):
+            return None
+        return self.fresh()
 
     def fresh(self) -> Link:
-        """A new link that nobody else shares, for a request that another one failed."""
-        link = self._open()
-        link.room = 1
-        return self._occupied(link)
+        """A new link, whatever the bounds, for a request that another one failed."""
+        link = Link(self._pool.create_connection(self._origin), http2=self._network.http2)
+        self._all.add(link)
+        self.busy += 1
+        return link
 
     def put_back(self, link: Link) -> None:
-        """A request is over."""
-        link.busy -= 1
+        """Its request is over."""
         self.busy -= 1
-        if not self._keepalive:
-            link.spent = True
-        if not link.usable():
+        if self._keepalive and link.usable():
+            self._idle.append(link)
+        else:
             self._drop(link)
-        elif not link.listed:
-            self._list(link)
 
     def reconnect(self, now: int) -> int:
         """At its moment, close every link; how many connections are to be opened in their place now.
 
-        One with requests under way first gets its answers.
+        A busy one first gets its answer.
         """
         while self._reconnect_at and self._reconnect_at[-1] <= now:
             self._reconnect_at.pop()
-            for link in list(self._all):
-                link.retired = True
-                if link.listed:
-                    self._free.remove(link)
-                    link.listed = False
-                self._drop(link)
+            for link in self._all:
+                link.spent = link.retired = True
+            self.sweep()
         count = 0
         while self._to_reopen and self._may_dial(now):
             self._to_reopen -= 1
@@ -119,13 +108,12 @@ class Links:
         return min(wake, self._reconnect_at[-1]) if self._reconnect_at else wake
 
     def sweep(self) -> None:
-        """Close idle links that the server has closed."""
-        free, self._free = self._free, []
-        for link in free:
+        """Close idle links that are of no use any more."""
+        idle, self._idle = self._idle, []
+        for link in idle:
             if link.usable():
-                self._free.append(link)
+                self._idle.append(link)
             else:
-                link.listed = False
                 self._drop(link)
 
     def close(self) -> None:
@@ -134,7 +122,7 @@ class Links:
         for stream in self._network.spares:
             stream.close()
         self._all.clear()
-        self._free.clear()
+        self._idle.clear()
         self._network.spares.clear()
 
     def _may_dial(self, now: int) -> bool:
@@ -146,30 +134,10 @@ class Links:
             self._next_dial = max(self._next_dial, now - SLACK_NS) + self._every
         return True
 
-    def _occupied(self, link: Link) -> Link:
-        link.busy += 1
-        self.busy += 1
-        if link.listed and link.busy >= link.room:
-            self._free.remove(link)
-            link.listed = False
-        return link
-
-    def _open(self) -> Link:
-        link = Link(self._pool.create_connection(self._origin), self._room, multiplexes=self._network.http2)
-        self._all.add(link)
-        return link
-
-    def _list(self, link: Link) -> None:
-        self._free.append(link)
-        link.listed = True
-
     def _drop(self, link: Link) -> None:
-        """It takes no more requests; those under way go on."""
-        link.spent = True
-        if not link.busy and link in self._all:
-            link.close()
-            self._all.discard(link)
-            self._to_reopen += link.retired
+        link.close()
+        self._all.discard(link)
+        self._to_reopen += link.retired
 
 
 def _pool(

@@ -27,6 +27,8 @@ AT_ONCE: Final = 16 * 1024  # bytes that the kernel takes without an answer from
 RECEIVE: Final = 64 * 1024
 BEGAN: Final = 64  # bytes of an answer's beginning that are kept, for an example
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)  # Linux's; an error shows without it
+_FRAME_HEAD: Final = 9  # bytes: length, type, flags, stream
+_SETTINGS: Final = 4
 _HTTP1: Final = b"HTTP/1."
 GRACE_S: Final = 0.1  # for a write under way when its time is up
 
@@ -44,11 +46,14 @@ class Unreachable(Exception):
 class Network(httpcore.AsyncNetworkBackend):
     """Opens the connections of a worker. Where they go is known here, whatever httpcore asks for."""
 
-    def __init__(self, addresses: Addresses, dialler: Dialler, *, server_name: str, http2: bool) -> None:
-        """`http2`: nothing else may be spoken over TLS."""
+    def __init__(
+        self, addresses: Addresses, dialler: Dialler, *, server_name: str, http2: bool, proxied: bool
+    ) -> None:
+        """`http2`: nothing else is spoken with the target; `proxied`: a proxy of HTTP/1.1 is before it."""
         self.dialler = dialler
         self.server_name = server_name
         self.http2 = http2
+        self.proxied = proxied
         self.spares: list[Stream] = []  # open, and not yet asked for
         self._addresses = addresses
 
@@ -106,14 +111,21 @@ class Network(httpcore.AsyncNetworkBackend):
                 raise
             else:
                 self.dialler.lacking = ""
-                return Stream(self, sock, trio.SocketStream(sock), address)
+                http2 = self.http2 and not self.proxied
+                return Stream(self, sock, trio.SocketStream(sock), address, http2=http2)
 
 
 class Stream(httpcore.AsyncNetworkStream):
     """A connection to the target, or to the proxy before it. Times are ns of the monotonic clock."""
 
     def __init__(
-        self, network: Network, sock: trio.socket.SocketType, transport: _Transport, address: Address
+        self,
+        network: Network,
+        sock: trio.socket.SocketType,
+        transport: _Transport,
+        address: Address,
+        *,
+        http2: bool,
     ) -> None:
         self.address = address
         self.first = 0  # when the first byte came since this was set to 0
@@ -125,6 +137,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self.in_head = True  # of an answer
         self.spare = False  # was opened before anybody asked for it
         self._head_length = 0
+        self.http2 = http2  # is what is spoken over it
         self._network = network
         self._sock = sock
         self._transport = transport
@@ -147,7 +160,7 @@ class Stream(httpcore.AsyncNetworkStream):
             except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
                 raise httpcore.ReadError(self._break(e)) from None
             self._came(data)
-        if self.in_head and not self._network.http2:
+        if self.in_head:
             self._look_at_head(data)
         return data
 
@@ -155,7 +168,7 @@ class Stream(httpcore.AsyncNetworkStream):
         if not buffer:
             return
         try:
-            if self._network.http2:
+            if self.http2:
                 await self._send_whole(buffer)
             elif len(buffer) > AT_ONCE:
                 await self._send_and_listen(buffer)
@@ -194,7 +207,7 @@ class Stream(httpcore.AsyncNetworkStream):
         except BaseException:
             self.close()
             raise
-        stream = Stream(network, self._sock, secured, self.address)
+        stream = Stream(network, self._sock, secured, self.address, http2=network.http2)
         if network.http2 and secured.selected_alpn_protocol() != "h2":
             self.close()
             raise Unreachable(Failure(PROTOCOL, f"{self.address}: the server does not offer HTTP/2 (ALPN)"))
@@ -225,11 +238,16 @@ class Stream(httpcore.AsyncNetworkStream):
         if fd < 0 or self.ended or self.broken:
             return True
         poll = select.poll()
-        poll.register(fd, _HUNG_UP if self._network.http2 else select.POLLIN)
+        poll.register(fd, _HUNG_UP if self.http2 else select.POLLIN)
         return bool(poll.poll(0))
 
     def _look_at_head(self, data: bytes) -> None:
-        """Refuse what h11 would wait for, or take, for ever."""
+        """Refuse what h11 and h2 would wait for, or take, for ever."""
+        if self.http2:
+            if not _may_be_http2(self.began):
+                raise httpcore.RemoteProtocolError("not HTTP/2")
+            self.in_head = len(self.began) < _FRAME_HEAD
+            return
         if not _may_be_http1(self.began):
             raise httpcore.RemoteProtocolError("not HTTP/1.x")
         self._head_length += len(data)
@@ -255,7 +273,7 @@ class Stream(httpcore.AsyncNetworkStream):
         return self.broken
 
     async def _send_whole(self, data: bytes) -> None:
-        """Send frames of HTTP/2, which many requests share: half a frame would ruin it for all of them.
+        """Send frames of HTTP/2: half a frame would ruin the connection for the requests that follow.
 
         So a request whose time is up does not cut this short, unless the peer does not read: then the
         connection is of no use to anybody.
@@ -309,6 +327,11 @@ def _may_be_http1(began: bytes) -> bool:
     """Whether what begins like this may be an answer of HTTP/1.x; some servers send empty lines before it."""
     began = began.lstrip(b"\r\n")[: len(_HTTP1)]
     return _HTTP1.startswith(began)
+
+
+def _may_be_http2(began: bytes) -> bool:
+    """Whether what begins like this may be a server of HTTP/2: with its settings (RFC 9113, 3.4)."""
+    return len(began) < _FRAME_HEAD or (began[3] == _SETTINGS and began[5:_FRAME_HEAD] == bytes(4))
 
 
 def _has_final_answer(data: bytes | bytearray) -> bool:

@@ -40,11 +40,13 @@ class HttpxTransport:
         self._ledger = parts.ledger
         self._poller = parts.poller
         self._dialler = Dialler(parts.addresses, parts.poller, source=job.client.source)
+        self._proxied = job.client.proxy is not None
         self._network = Network(
             parts.addresses,
             self._dialler,
             server_name=job.endpoint.server_name,
             http2=job.client.http2,
+            proxied=self._proxied,
         )
         self._links = Links(
             self._network,
@@ -55,8 +57,7 @@ class HttpxTransport:
             reconnect_at=parts.reconnect_at,
         )
         self._timeout_s = job.client.timeout_ns / 1e9
-        self._spare_tls = parts.tls if job.client.proxy is None else None  # a proxy is asked in plain
-        self._proxied = job.client.proxy is not None
+        self._spare_tls = parts.tls if not self._proxied else None  # a proxy is asked in plain
         self._heads = [r.method == "HEAD" for r in job.requests]
         self._keep_bodies = [e.needs_body for e in parts.expectations]
         self._pending: deque[Arrival] = deque()  # in the order of their due times; nobody overtakes
@@ -207,7 +208,7 @@ class HttpxTransport:
 
     # One arrival
 
-    def _exchange(self, arrival: Arrival, link: Link, now: int) -> Exchange:
+    def _exchange(self, arrival: Arrival, link: Link, now: int, before: Exchange | None = None) -> Exchange:
         return Exchange(
             arrival,
             link,
@@ -216,6 +217,7 @@ class HttpxTransport:
             url=self._links.url,
             proxied=self._proxied,
             later=self._flush,
+            before=before,
         )
 
     def _flush(self, link: Link) -> None:
@@ -267,7 +269,7 @@ class HttpxTransport:
                 link.stream.remember_session()
             return
         now = clock()
-        if not link.multiplexes or link.silent_since(exchange.sent):
+        if not link.http2 or link.silent_since(exchange.sent):
             link.spent = True
         if not exchange.sent:
             self._ledger.unsent(arrival, now, self._why_unsent(arrival))
@@ -284,17 +286,17 @@ class HttpxTransport:
         failure = blame(error, scene)
         if isinstance(error, MemoryError):
             self._dialler.ran_out(error)
-        if not concerns_one_stream(error):
-            link.spent = True
+        one_stream = concerns_one_stream(error)
+        link.spent = link.spent or not one_stream
         now = clock()
         if exchange.done or (arrival.give_up <= now and not isinstance(error, Unreachable)):
             return None  # it has had its answer, or its time: that is how it ended
         # The server closed it just as we wrote: once more on a fresh one, as browsers do.
-        in_vain = (link.served > 0 and not scene.started) or gone_gracefully(error)
-        if failure.outcome == RESET and in_vain and not arrival.resent and arrival.give_up > now:
-            arrival.resent = True
+        in_vain = link.served > 0 and not scene.started and not one_stream
+        if failure.outcome == RESET and (in_vain or gone_gracefully(error)) and not exchange.second:
+            arrival.resent = scene.sent
             self._retried += 1
-            return self._exchange(arrival, self._links.fresh(), now)
+            return self._exchange(arrival, self._links.fresh(), now, exchange)
         exchange.over = True
         if failure.outcome in (LOCAL, NOT_NOW):
             arrival.dialled = 0
