@@ -59,8 +59,7 @@ class Reactor:
                 if wake - now >= SHORT_WAIT_NS:
                     poller.arm(wake)
                     await trio.lowlevel.wait_readable(poller.fileno())
-                    # Read before anything is sent: what has come on an idle connection answers nobody.
-                    traffic.dispatch(poller.poll())
+                    traffic.drop_spoilt(poller.poll())  # before anything is sent; the others come up again
                     yielded = clock()
                     continue
                 traffic.dispatch(poller.wait_until(wake))

@@ -99,6 +99,13 @@ class Traffic:
             elif state == HANDSHAKING:
                 self._handshake(connection)
 
+    def drop_spoilt(self, events: Events) -> None:
+        """Close the idle connections among those that are ready: the next request would get what has come."""
+        for fd, _ in events:
+            connection = self.pool.connections.get(fd)
+            if connection is not None and connection.state == IDLE:
+                self._read_idle(connection)
+
     def upkeep(self, now: int) -> None:
         """Expire what has waited too long, and open connections that are missing."""
         pending = self.pending

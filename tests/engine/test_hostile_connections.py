@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import trustme
@@ -24,6 +24,9 @@ from hostile_servers import (
     says_and_resets,
 )
 
+from loadtool.engine.http1_transport import Http1Transport
+from loadtool.engine.poller import Poller
+from loadtool.engine.transports import Parts
 from loadtool.plan.job import PhaseSpec
 from loadtool.plan.schedule import Schedule
 
@@ -248,3 +251,45 @@ async def test_connections_that_nobody_answers_leave_slots_for_others() -> None:
     with serving(handler) as server:
         done = await run_job(job_for(server.port, count=40, connections=4, timeout_ns=SHORT_MS * MS))
     assert done.outcomes == {"ok": 38, "timeout": 2}
+
+
+async def test_an_answer_that_comes_as_the_next_request_is_due_is_not_its_answer() -> None:
+    """Both are there when the worker wakes up: what nobody asked for, and the time to send."""
+    due, said = threading.Event(), threading.Event()
+
+    def handler(sock: socket.socket) -> None:
+        read_head(sock)
+        sock.sendall(OK_ANSWER)
+        if due.wait(30) and not said.is_set():
+            sock.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+            said.set()
+        hold(sock)
+
+    made: list[Http1Transport] = []
+
+    class Waking:
+        """A poller that goes to sleep only when it is too late."""
+
+        def __init__(self, poller: Poller) -> None:
+            self.poll, self.wait_until, self.fileno = poller.poll, poller.wait_until, poller.fileno
+            self.register, self.modify = poller.register, poller.modify
+            self.unregister, self.forget, self.close = poller.unregister, poller.forget, poller.close
+            self._poller = poller
+
+        def arm(self, when_ns: int) -> None:
+            gauges = made[0].gauges()
+            if gauges.connections and not gauges.in_flight and not due.is_set():
+                due.set()
+                assert said.wait(30)
+                time.sleep(max(0.0, (when_ns - time.monotonic_ns()) / 1e9))
+            self._poller.arm(when_ns)
+
+    def transport(parts: Parts) -> Http1Transport:
+        made.append(Http1Transport(replace(parts, poller=Waking(parts.poller))))
+        return made[0]
+
+    with serving(handler) as server:
+        done = await run_job(job_for(server.port, count=2, rate=10, timeout_ns=300 * MS), transport=transport)
+    assert said.is_set()
+    assert done.outcomes == {"ok": 2}
+    assert server.connections == 2
