@@ -108,7 +108,10 @@ def _told(error: BaseException) -> int:
         _bug(error, bugs[0])
         return BUG
     known = [e for e in leaves if isinstance(e, LoadtoolError)]
-    for line in dict.fromkeys(line for e in known for line in str(e).splitlines()):
+    said = (
+        line for e in known for text in (str(e), *getattr(e, "__notes__", ())) for line in text.splitlines()
+    )
+    for line in dict.fromkeys(said):
         note(f"loadtool: {line}")
     if any(isinstance(e, KeyboardInterrupt) for e in leaves):
         note("loadtool: interrupted")

@@ -17,25 +17,27 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from loadtool.chaos.conductor import Conductor
+from loadtool.chaos.conductor import Conductor, FaultEvent
+from loadtool.chaos.control import Control
 from loadtool.chaos.fault import planned_faults, proxy_specs
 from loadtool.chaos.journal import Journal
-from loadtool.chaos.probe import HttpProbe, Prober
+from loadtool.chaos.probe import HttpProbe, Prober, Transport
 from loadtool.chaos.source import open_toxiproxy
+from loadtool.chaos.steady import hosts_of, page_url, probes_of, reach
 from loadtool.engine.failures import describe
 from loadtool.engine.hosts import check_host
 from loadtool.engine.sources import source_for, source_problems
-from loadtool.engine.tls import client_context
 from loadtool.errors import ProfileError, SetupError
 from loadtool.judge.remedies import remedy_for
 from loadtool.plan.build import build_job, endpoint_of
-from loadtool.plan.job import Endpoint, Job, TlsSpec
+from loadtool.plan.job import Endpoint, Job
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import Timeline
 from loadtool.processes import Child
 from loadtool.profile.addresses import socket_path, without_userinfo
 from loadtool.profile.load import Loaded
 from loadtool.profile.model import WaitFor
+from loadtool.profile.secrets import environment_secrets
 from loadtool.units import SECOND, format_duration
 
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)")
@@ -60,6 +62,7 @@ class Prepared:
     conductor: Conductor | None = None
     prober: Prober | None = None
     toxiproxy: str | None = None  # where it came from, in words
+    mask: Callable[[str], str] = str  # for what commands and probes said
 
 
 class Preparation:
@@ -90,49 +93,74 @@ class Preparation:
             loaded = self._load(self._environment)
         profile = loaded.profile
         demo: DemoService | None = None
-        prober: Prober | None = None
         if profile.target == "demo":
             demo = await stack.enter_async_context(demo_service(profile.seed))
-            prober = Prober([HttpProbe("store", f"{demo.url}/health/store")])
         url = demo.url if demo is not None else profile.target
         endpoint = endpoint_of(url)
-        addresses = await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *self._allow_hosts))
+        allowed = (*profile.allow_hosts, *self._allow_hosts)
+        addresses = await check_host(endpoint.host, endpoint.port, allowed)
+        for host, port in hosts_of(profile.steady_state):
+            await check_host(host, port, allowed, what="steady_state:")
         check_sources(loaded, addresses)
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
-        prepared = Prepared(loaded, job, prober=prober)
-        if profile.proxies:
-            await self._open_proxies(stack, prepared, demo)
+        prepared = Prepared(loaded, job, mask=self._mask(loaded))
+        if profile.proxies or profile.faults:
+            await self._open_chaos(stack, prepared, demo)
+        way = reach(url, job.client.tls, source_for(job.client.source, addresses))
         if profile.wait_for is not None:
             self._notice(f"waiting for {profile.wait_for.get} to answer")
-            source = source_for(job.client.source, addresses)
-            await wait_until_it_answers(url, profile.wait_for, job.client.tls, source)
+            await wait_until_it_answers(url, profile.wait_for, way)
+        probes = probes_of(profile.steady_state, url)
+        if probes:
+            self._notice("asking whether the service is steady")
+            await Prober(probes, way).require_steady()
+        if demo is not None and not any(probe.name == "store" for probe in probes):
+            probes.append(HttpProbe("store", f"{demo.url}/health/store"))
+        if probes:
+            prepared.prober = Prober(probes, way)
         return prepared
 
-    async def _open_proxies(
-        self, stack: AsyncExitStack, prepared: Prepared, demo: DemoService | None
-    ) -> None:
-        """Open the profile's proxies, and send the load or the demo's store calls through them."""
+    def _mask(self, loaded: Loaded) -> Callable[[str], str]:
+        """Masks the profile's secrets, and those that commands get from the environment."""
+        known, inherited = loaded.secrets, environment_secrets(self._environment)
+        return lambda text: known.mask(inherited.mask(text))
+
+    async def _open_chaos(self, stack: AsyncExitStack, prepared: Prepared, demo: DemoService | None) -> None:
+        """Open the proxies, send the load or the demo's store calls through them, plan the faults."""
         profile, endpoint = prepared.loaded.profile, prepared.job.endpoint
-        url = self._toxiproxy or profile.toxiproxy
-        control = await stack.enter_async_context(open_toxiproxy(url, seed=profile.seed))
-        prepared.toxiproxy = control.origin
+        control: Control | None = None
+        if profile.proxies:
+            url = self._toxiproxy or profile.toxiproxy
+            control = await stack.enter_async_context(open_toxiproxy(url, seed=profile.seed))
+            prepared.toxiproxy = control.origin
         places = {"target": join_address(endpoint.host, endpoint.port)}
         if demo is not None:
             places[_DEMO_STORE] = demo.store
-        faults = planned_faults(profile, Timeline.of(prepared.job))
-        run_id = secrets.token_hex(4)
-        journal = None if control.owned else stack.enter_context(Journal(control.url, run_id))
-        specs = proxy_specs(profile, places)
-        conductor = Conductor(control, specs, faults, journal, lambda event: None, run_id)
-        stack.push_async_callback(conductor.teardown)
+        directory = str(prepared.loaded.directory.absolute())
+        faults = planned_faults(profile, Timeline.of(prepared.job), directory)
+        journal = stack.enter_context(Journal(_foreign(control), secrets.token_hex(4)))
+
+        def heard(event: FaultEvent) -> None:
+            if event.what == "failed":
+                self._notice(prepared.mask(f"fault {event.fault} {event.text}"))
+
+        conductor = Conductor(
+            control, proxy_specs(profile, places), faults, journal, heard, environment=self._environment
+        )
+        stack.push_async_callback(self._close, conductor, prepared.mask)
         prepared.conductor = conductor
         listens = await conductor.open_proxies()
         for name, proxy in profile.proxies.items():
             if proxy.upstream == _DEMO_STORE and demo is not None:
                 await demo.reach_store_at(listens[name])
-            elif proxy.upstream == "target":
+            elif proxy.upstream == "target" and control is not None:
                 moved = _behind(endpoint, listens[name], urlsplit(control.url).hostname or "")
                 prepared.job = replace(prepared.job, endpoint=moved)
+
+    async def _close(self, conductor: Conductor, mask: Callable[[str], str]) -> None:
+        """Take the faults and proxies out, whatever came of the run."""
+        await conductor.teardown()
+        self.problems += map(mask, conductor.problems())
 
     async def _tear_down(self, loaded: Loaded) -> None:
         with trio.CancelScope(shield=True):
@@ -146,6 +174,11 @@ class Preparation:
 def join_address(host: str, port: int) -> str:
     """HOST:PORT, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _foreign(control: Control | None) -> str:
+    """The URL of a Toxiproxy that outlives the run, "" if that is not so."""
+    return "" if control is None or control.owned else control.url
 
 
 def _behind(endpoint: Endpoint, listen: str, server: str) -> Endpoint:
@@ -243,15 +276,15 @@ def _words(error: BaseException) -> str:
     return describe(error)
 
 
-async def wait_until_it_answers(target: str, wait: WaitFor, tls: TlsSpec, source: str | None) -> None:
-    """Ask the target for the path, over TLS and from where the load leaves, until it answers with 2xx.
+async def wait_until_it_answers(target: str, wait: WaitFor, way: Transport) -> None:
+    """Ask the target for the path, the way that the load reaches it, until it answers with 2xx.
 
     Raises SetupError when it has not within `up_to`.
     """
-    path, socket = f"/{wait.get.lstrip('/')}", socket_path(target)
-    url = f"{target.rstrip('/')}{path}" if socket is None else f"http://localhost{path}"
-    shown = without_userinfo(url) if socket is None else f"{path} of {target}"
-    transport = httpx.AsyncHTTPTransport(verify=client_context(tls), uds=socket, local_address=source)
+    path = f"/{wait.get.lstrip('/')}"
+    url = page_url(target, path)
+    shown = without_userinfo(url) if socket_path(target) is None else f"{path} of {target}"
+    transport = way()
     last = "no answer"
     with trio.move_on_after(wait.up_to / SECOND):
         async with httpx.AsyncClient(trust_env=False, timeout=_ASK_TIMEOUT_S, transport=transport) as client:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -25,7 +25,7 @@ from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, usab
 from loadtool.errors import Interrupted, OutputError, UsageError, lone
 from loadtool.judge.slo import judge_cells
 from loadtool.judge.verdict import judge
-from loadtool.measure.result import Engine, Result, SloFigure
+from loadtool.measure.result import Engine, FaultFigure, Result, SloFigure
 from loadtool.measure.snapshot import Snapshot
 from loadtool.measure.summary import result_parts
 from loadtool.measure.tally import Tally
@@ -90,10 +90,14 @@ def spike(load: Load, options: RunOptions, view: View) -> Finished:
     Raises UsageError before anything is sent, Interrupted if a signal came before the load began, and other
     LoadtoolErrors if the run could not begin.
     """
+    run = _Run(load, options, view)
     try:
-        return trio.run(_Run(load, options, view).go)
+        return trio.run(run.go)
     except BaseExceptionGroup as group:
-        raise lone(group) from group
+        error = lone(group)
+        for problem in run.left:
+            error.add_note(problem)
+        raise error from group
 
 
 @dataclass(slots=True)
@@ -101,6 +105,7 @@ class _Measured:
     """What is left of a run when its load has ended."""
 
     tally: Tally
+    origin: float  # the run's zero on trio's clock
     end_ns: int
     problems: list[str] = field(default_factory=list)
 
@@ -158,9 +163,7 @@ class _Run:
                 if self._fleet is None or self._signal is not None:
                     raise Interrupted(self._signal or signal.SIGINT)
                 measured = await self._measure(fleet, prepared, workers)
-                if prepared.conductor is not None:
-                    self._view.notice("taking the faults out")
-                    await prepared.conductor.teardown()
+                await self._calm_down(prepared, measured)
         except BaseException:
             if measured is None:
                 _remove_if_empty(directory)
@@ -168,6 +171,21 @@ class _Run:
         finally:
             self._view.end()
         return self._finish(started, prepared, workers, directory, measured)
+
+    @property
+    def left(self) -> list[str]:
+        """What could not be taken back, for a run that has no report to say it in."""
+        return self._preparation.problems
+
+    async def _calm_down(self, prepared: Prepared, measured: _Measured) -> None:
+        """See whether the service came back: without its faults, and before its proxies go."""
+        if prepared.conductor is not None:
+            self._view.notice("taking the faults out")
+        if prepared.prober is None or self._signal is not None:
+            return
+        if prepared.conductor is not None:
+            await prepared.conductor.end()
+        await prepared.prober.finish(measured.origin)
 
     def _directory(self, started: datetime, loaded: Loaded) -> Path:
         if self._options.out is None:
@@ -211,7 +229,7 @@ class _Run:
         if fleet.stop_ns is not None:
             reached = [w.last.elapsed_ns for w in tally.by_worker.values() if w.last is not None]
             end_ns = min(end_ns, max([fleet.stop_ns - start_ns, *reached]))
-        measured = _Measured(tally, max(end_ns, 0))
+        measured = _Measured(tally, origin, max(end_ns, 0))
         schedule = Schedule(job)
         for worker, how in sorted(lost.items()):
             due = schedule.counts_by_segment_and_request(end_ns, worker, workers)
@@ -252,6 +270,7 @@ class _Run:
         measured: _Measured,
     ) -> Finished:
         loaded, conductor = prepared.loaded, prepared.conductor
+        answers = prepared.prober.answers if prepared.prober is not None else []
         profile = loaded.profile
         engine = Engine(
             workers=workers,
@@ -272,11 +291,10 @@ class _Run:
             interrupted=self._signal.name if self._signal is not None else None,
             problems=[
                 *measured.problems,
-                *(conductor.problems() if conductor is not None else []),
                 *self._preparation.problems,
             ],
-            faults=conductor.figures() if conductor is not None else [],
-            probes=prepared.prober.answers if prepared.prober is not None else [],
+            faults=[_masked(f, prepared.mask) for f in conductor.figures()] if conductor is not None else [],
+            probes=[replace(p, detail=prepared.mask(p.detail)) for p in answers],
             slo_lines=[slo.line for slo in loaded.slos],
         )
         parts = result_parts(measured.tally, measured.end_ns, profile.validity.lag / 1e6)
@@ -294,6 +312,11 @@ def _endings() -> list[signal.Signals]:
     """Signals that end a run; a closed terminal does not where it was told not to (nohup)."""
     hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGINT, signal.SIGTERM, *hangup]
+
+
+def _masked(fault: FaultFigure, mask: Callable[[str], str]) -> FaultFigure:
+    text, problem, output = mask(fault.text), mask(fault.problem), mask(fault.output)
+    return replace(fault, text=text, problem=problem, output=output)
 
 
 def _stage(loaded: Loaded, timeline: Timeline) -> Stage:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,9 +13,42 @@ import trio
 
 from loadtool.errors import SetupError
 from loadtool.measure.result import Probe
+from loadtool.units import MILLISECOND, SECOND, format_duration
 
 EVERY_S: Final = 0.5
 TIMEOUT_S: Final = 5.0
+
+Transport = Callable[[], httpx.AsyncBaseTransport]
+
+
+# A connection for each question: one that the service closes while nobody asks would count against it.
+FRESH: Final = httpx.Limits(max_keepalive_connections=0)
+
+
+class Clients:
+    """The HTTP clients of one prober, each made when it is first needed.
+
+    `target` makes the transport by which the target is reached; without, it is like any other host.
+    """
+
+    def __init__(self, stack: AsyncExitStack, target: Transport | None = None) -> None:
+        self._stack = stack
+        self._target = target
+        self._made: dict[str, httpx.AsyncClient] = {}
+
+    def of(self, url: str, *, target: bool) -> httpx.AsyncClient:
+        kind = "target" if target and self._target else url.partition(":")[0].lower()
+        if kind not in self._made:
+            self._made[kind] = self._client(kind)
+            self._stack.push_async_callback(self._made[kind].aclose)
+        return self._made[kind]
+
+    def _client(self, kind: str) -> httpx.AsyncClient:
+        if kind == "target" and self._target is not None:
+            return httpx.AsyncClient(trust_env=False, timeout=None, transport=self._target())
+        # Loading the system's certificates takes 20 ms, and plain HTTP does without.
+        verify = True if kind == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return httpx.AsyncClient(trust_env=False, timeout=None, verify=verify, limits=FRESH)
 
 
 class Question(Protocol):
@@ -22,24 +57,33 @@ class Question(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def ask(self, client: httpx.AsyncClient) -> str:
+    @property
+    def within_ns(self) -> int | None:
+        """A later answer is a failure; None: any within `TIMEOUT_S` will do."""
+        ...
+
+    async def ask(self, clients: Clients) -> str:
         """What is wrong, "" if nothing is. May take as long as it takes: the prober has a deadline."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """GET `url`; ok is 2xx."""
+    """GET `url`; ok is one of `status`, or 2xx. `target`: it is the target's, and reached as the load is."""
 
     name: str
     url: str
+    status: tuple[int, ...] = ()
+    within_ns: int | None = None
+    target: bool = False
 
-    async def ask(self, client: httpx.AsyncClient) -> str:
+    async def ask(self, clients: Clients) -> str:
         try:
-            answer = await client.get(self.url)
+            answer = await clients.of(self.url, target=self.target).get(self.url)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             return str(e) or type(e).__name__
-        return "" if answer.is_success else f"status {answer.status_code}"
+        well = answer.status_code in self.status if self.status else answer.is_success
+        return "" if well else f"status {answer.status_code}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +93,9 @@ class TcpProbe:
     name: str
     host: str
     port: int
+    within_ns: int | None = None
 
-    async def ask(self, client: httpx.AsyncClient) -> str:
+    async def ask(self, clients: Clients) -> str:
         try:
             stream = await trio.open_tcp_stream(self.host, self.port)
         except OSError as e:
@@ -62,59 +107,66 @@ class TcpProbe:
 class Prober:
     """Asks each probe before the run, every `EVERY_S` of the run's clock, and after it."""
 
-    def __init__(self, probes: Sequence[Question]) -> None:
+    def __init__(self, probes: Sequence[Question], target: Transport | None = None) -> None:
+        """`target` makes the transport by which the target is reached."""
         self.answers: list[Probe] = []
         self._probes = probes
+        self._target = target
 
     async def require_steady(self) -> None:
         """Ask each once. Raises SetupError, with all that is wrong, if the service is not steady."""
-        async with _client() as client:
-            answers = await self._ask_all(client, trio.current_time())
+        async with self._clients() as clients:
+            answers = await self._ask_all(clients, trio.current_time())
         wrong = [f"{a.name} ({a.detail})" for a in answers if not a.ok]
         if wrong:
             raise SetupError(f"steady_state: the service is not steady before the load: {', '.join(wrong)}")
 
     async def run(self, origin: float) -> None:
         """Ask until cancelled. `origin`: trio's time of the run's start."""
-        async with _client() as client, trio.open_nursery() as nursery:
+        async with self._clients() as clients, trio.open_nursery() as nursery:
             for probe in self._probes:
-                nursery.start_soon(self._series, probe, client, origin)
+                nursery.start_soon(self._series, probe, clients, origin)
 
     async def finish(self, origin: float) -> list[Probe]:
         """Ask each once more, when load and faults are over: did it come back?"""
-        async with _client() as client:
-            answers = await self._ask_all(client, origin)
+        async with self._clients() as clients:
+            answers = await self._ask_all(clients, origin, after=True)
         self.answers += answers
         return answers
 
-    async def _ask_all(self, client: httpx.AsyncClient, origin: float) -> list[Probe]:
+    @asynccontextmanager
+    async def _clients(self) -> AsyncIterator[Clients]:
+        async with AsyncExitStack() as stack:
+            yield Clients(stack, self._target)
+
+    async def _ask_all(self, clients: Clients, origin: float, *, after: bool = False) -> list[Probe]:
         answers: dict[int, Probe] = {}
 
         async def ask(index: int, probe: Question) -> None:
-            answers[index] = await _ask(probe, client, origin)
+            answers[index] = await _ask(probe, clients, origin, after=after)
 
         async with trio.open_nursery() as nursery:
             for index, probe in enumerate(self._probes):
                 nursery.start_soon(ask, index, probe)
         return [answers[i] for i in sorted(answers)]
 
-    async def _series(self, probe: Question, client: httpx.AsyncClient, origin: float) -> None:
+    async def _series(self, probe: Question, clients: Clients, origin: float) -> None:
         """A slow answer lets the next questions wait; those that are overdue then are left out."""
         number = 0
         while True:
             await trio.sleep_until(origin + number * EVERY_S)
-            self.answers.append(await _ask(probe, client, origin))
+            self.answers.append(await _ask(probe, clients, origin))
             number = max(number + 1, int((trio.current_time() - origin) / EVERY_S) + 1)
 
 
-def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S)
-
-
-async def _ask(probe: Question, client: httpx.AsyncClient, origin: float) -> Probe:
+async def _ask(probe: Question, clients: Clients, origin: float, *, after: bool = False) -> Probe:
+    within = probe.within_ns
+    patience_s = max(TIMEOUT_S, (within or 0) / SECOND)
     asked = trio.current_time()
-    wrong = f"no answer within {TIMEOUT_S:g} s"
-    with trio.move_on_after(TIMEOUT_S):
-        wrong = await probe.ask(client)
+    wrong = f"no answer within {patience_s:g} s"
+    with trio.move_on_after(patience_s):
+        wrong = await probe.ask(clients)
     ms = (trio.current_time() - asked) * 1000
-    return Probe(probe.name, asked - origin, not wrong, ms, wrong)
+    if within is not None and not wrong and ms > within / MILLISECOND:
+        wrong = f"took {ms:.0f} ms, over {format_duration(within)}"
+    return Probe(probe.name, asked - origin, not wrong, ms, wrong, after)

@@ -86,7 +86,7 @@ def plan(
         source=" and ".join([*checked.client.source]) + " in turn" * (len(checked.client.source) > 1),
         tls=mask(_tls(checked.client.tls)) if endpoint.scheme == "https" else "",
         toxiproxy=mask(source.text) if source is not None else None,
-        faults={f.name: f.text for f in planned_faults(checked, Timeline.of(job))},
+        faults={f.name: mask(f.text) for f in planned_faults(checked, Timeline.of(job))},
         slos=[mask(slo.text) for slo in loaded.slos],
         setup=[mask(text) for text in _commands(checked.setup)],
         teardown=[mask(text) for text in _commands(checked.teardown)],

@@ -9,11 +9,11 @@ from loadtool.engine.addresses import resolve
 from loadtool.errors import UsageError
 
 
-async def check_host(host: str, port: int, allowed: Iterable[str]) -> Sequence[str]:
+async def check_host(host: str, port: int, allowed: Iterable[str], *, what: str = "target") -> Sequence[str]:
     """The IP addresses of `host` as text; a unix-domain socket has none, and lies on this machine.
 
     Raises UsageError if one of them is neither loopback nor private and the host is not in `allowed`, and
-    SetupError if the name does not resolve.
+    SetupError if the name does not resolve. `what` the host is to the run, for the message.
     """
     if host.startswith("/"):
         return []
@@ -26,7 +26,7 @@ async def check_host(host: str, port: int, allowed: Iterable[str]) -> Sequence[s
             address = address.ipv4_mapped
         if not (address.is_loopback or address.is_private or address.is_link_local) and text not in allowed:
             raise UsageError(
-                f"target {host} is the public address {text}: "
+                f"{what} {host} is the public address {text}: "
                 f"name it in allow_hosts: [{host}] or with --allow-host {host} if you may load it"
             )
     return addresses

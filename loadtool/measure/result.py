@@ -115,6 +115,7 @@ class Probe:
     ok: bool
     ms: float | None
     detail: str = ""
+    after: bool = False  # asked when load and faults were over: did it come back?
 
 
 @dataclass(slots=True)

@@ -121,3 +121,8 @@ class Secrets:
             case list() | tuple():
                 return [self.mask_all(v) for v in value]
         return value
+
+
+def environment_secrets(environment: Mapping[str, str]) -> Secrets:
+    """The values of variables whose names say that they are secrets, such as PGPASSWORD and GITHUB_TOKEN."""
+    return Secrets.of(value for name, value in environment.items() if is_secret_key(name) and len(value) >= 6)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,37 +13,84 @@ import trio
 from chaos_servers import NO_TLS, echo
 from trio.testing import MockClock
 
-from loadtool.chaos.probe import HttpProbe, Prober, TcpProbe
+from loadtool.chaos.probe import Clients, HttpProbe, Prober, Question, TcpProbe, Transport
 from loadtool.errors import SetupError
 
 Upstream = Callable[[Callable[[trio.SocketStream], Awaitable[None]]], Awaitable[str]]
 
 
-@pytest.mark.parametrize(
-    ("status", "wrong"),
-    [("200 OK", ""), ("204 No Content", ""), ("302 Found", "status 302"), ("503 X", "status 503")],
-)  # fmt: skip
-async def test_http(upstream: Upstream, status: str, wrong: str) -> None:
+async def ask(probe: Question, target: Transport | None = None) -> str:
+    async with AsyncExitStack() as stack:
+        return await probe.ask(Clients(stack, target))
+
+
+def answering(status: str) -> Callable[[trio.SocketStream], Awaitable[None]]:
     async def answer(stream: trio.SocketStream) -> None:
         await stream.receive_some(10_000)
         await stream.send_all(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        await stream.receive_some(1)  # until the probe goes
 
-    url = f"http://{await upstream(answer)}/health"
-    async with httpx.AsyncClient(verify=NO_TLS) as client:
-        assert await HttpProbe("p", url).ask(client) == wrong
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "wrong"),
+    [
+        ("200 OK", (), ""),
+        ("204 No Content", (), ""),
+        ("302 Found", (), "status 302"),
+        ("503 X", (), "status 503"),
+        ("302 Found", (200, 302), ""),
+        ("200 OK", (204,), "status 200"),
+    ],
+)
+async def test_http(upstream: Upstream, status: str, expected: tuple[int, ...], wrong: str) -> None:
+    url = f"http://{await upstream(answering(status))}/health"
+    assert await ask(HttpProbe("p", url, expected)) == wrong
 
 
 async def test_nobody_there() -> None:
-    async with httpx.AsyncClient(verify=NO_TLS) as client:
-        assert await HttpProbe("p", "http://127.0.0.1:1").ask(client) != ""
-        assert await TcpProbe("p", "127.0.0.1", 1).ask(client) != ""
-        assert await TcpProbe("p", "no.such.host.invalid", 1).ask(client) != ""
+    assert await ask(HttpProbe("p", "http://127.0.0.1:1")) != ""
+    assert await ask(TcpProbe("p", "127.0.0.1", 1)) != ""
+    assert await ask(TcpProbe("p", "no.such.host.invalid", 1)) != ""
 
 
 async def test_tcp(upstream: Upstream) -> None:
     host, _, port = (await upstream(echo)).rpartition(":")
-    async with httpx.AsyncClient(verify=NO_TLS) as client:
-        assert await TcpProbe("p", host, int(port)).ask(client) == ""
+    assert await ask(TcpProbe("p", host, int(port))) == ""
+
+
+async def test_the_target_is_reached_as_the_load_reaches_it(upstream: Upstream, tmp_path: Path) -> None:
+    path = str(tmp_path / "app.sock")
+    with trio.socket.socket(trio.socket.AF_UNIX) as listener:
+        await listener.bind(path)
+        listener.listen()
+
+        def reach() -> httpx.AsyncHTTPTransport:
+            return httpx.AsyncHTTPTransport(uds=path, verify=NO_TLS)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, answering("200 OK"), [trio.SocketListener(listener)])
+            assert await ask(HttpProbe("p", "http://localhost/health", target=True), reach) == ""
+            # What is not the target's goes where its URL says.
+            other = f"http://{await upstream(answering('418 Teapot'))}/"
+            assert await ask(HttpProbe("p", other), reach) == "status 418"
+            nursery.cancel_scope.cancel()
+
+
+async def test_each_question_has_a_connection_of_its_own(upstream: Upstream) -> None:
+    connections = 0
+
+    async def count(stream: trio.SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        await answering("200 OK")(stream)
+
+    probe = HttpProbe("p", f"http://{await upstream(count)}/")
+    async with AsyncExitStack() as stack:
+        clients = Clients(stack)
+        assert [await probe.ask(clients) for _ in range(3)] == ["", "", ""]
+    assert connections == 3
 
 
 @dataclass
@@ -51,8 +100,9 @@ class Scripted:
     name: str
     took_s: list[float]
     wrong: list[str] = field(default_factory=list)
+    within_ns: int | None = None
 
-    async def ask(self, client: httpx.AsyncClient) -> str:
+    async def ask(self, clients: Clients) -> str:
         await trio.sleep(self.took_s.pop(0) if self.took_s else 0)
         return self.wrong.pop(0) if self.wrong else ""
 
@@ -72,6 +122,24 @@ async def test_a_probe_without_an_answer_is_a_failed_one(autojump_clock: MockClo
     (answer,) = await prober.finish(trio.current_time())
     assert (answer.ok, answer.ms, answer.detail) == (False, 5000, "no answer within 5 s")
     assert prober.answers == [answer]
+
+
+@pytest.mark.parametrize(
+    ("took_s", "within_s", "ok", "detail"),
+    [
+        (0.5, 0.5, True, ""),
+        (0.612, 0.5, False, "took 612 ms, over 500ms"),
+        (6, 7, True, ""),
+        (8, 7, False, "no answer within 7 s"),
+    ],
+)
+async def test_an_answer_that_comes_late_is_a_failure(
+    autojump_clock: MockClock, took_s: float, within_s: float, ok: bool, detail: str
+) -> None:
+    prober = Prober([Scripted("p", [took_s], within_ns=int(within_s * 1e9))])
+    (answer,) = await prober.finish(trio.current_time())
+    assert (answer.ok, answer.detail) == (ok, detail)
+    assert answer.after
 
 
 async def test_a_service_that_is_not_steady_is_not_loaded(autojump_clock: MockClock) -> None:
