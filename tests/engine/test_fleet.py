@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import trio
-from engine_harness import OK_ANSWER, SECOND, answering, job_for, read_request, serving
+from engine_harness import OK_ANSWER, SECOND, Server, answering, job_for, read_request, serving
 
 from loadtool.engine import fleet as fleet_module
 from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, usable_cores
@@ -98,6 +99,37 @@ async def test_what_a_killed_worker_owed_is_lost_and_the_others_go_on() -> None:
     # Worker 1 had reported its first second, 50 arrivals, or all but the last few of them.
     assert 95 <= found["lost"] <= 110
     assert tally.conservation() == []
+
+
+async def test_a_target_that_is_restarted_in_mid_run_loses_no_arrival() -> None:
+    """It is gone with all its connections after the first second, and back a little later."""
+    servers = [Server(answering(OK_ANSWER))]
+    port = servers[0].port
+
+    def restart() -> None:
+        servers[0].close()
+        time.sleep(0.2)
+        servers.append(Server(answering(OK_ANSWER), port=port))
+
+    restarter = threading.Thread(target=restart)
+
+    def kill_target(fleet: Fleet, item: Frame | Lost) -> None:
+        if isinstance(item, Frame) and item.sequence == 0 and restarter.ident is None:
+            restarter.start()
+
+    job = job_for(port, count=800, rate=200)
+    try:
+        tally, lost = await collect(job, 2, kill_target)
+    finally:
+        restarter.join()
+        servers[-1].close()
+    assert lost == []
+    found = outcomes(tally)
+    assert found.keys() <= {"ok", "connect", "reset"}
+    assert found["connect"] >= 1
+    assert sum(found.values()) == 800
+    assert tally.conservation(800) == []
+    assert tally.by_slice[3].counts[0] == tally.by_slice[3].scheduled == 200
 
 
 async def test_a_stop_ends_all_workers_at_once() -> None:
