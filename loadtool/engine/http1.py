@@ -182,7 +182,7 @@ class Answer:
         return self.complete and self.keep_alive and not self.extra
 
     def body_bytes(self) -> bytes:
-        return b"".join(self.body)
+        return bytes(self.body)
 
     def decoded_body(self) -> bytes:
         """The body without its Content-Encoding. Raises ValueError if that can't be undone."""
@@ -192,7 +192,7 @@ class Answer:
 
     def snippet(self, limit: int = 200) -> str:
         """The beginning of the answer's body as far as it is at hand, for an example."""
-        text = b"".join(self.body[:2]) if self.body else self._final().partition(b"\r\n\r\n")[2]
+        text = self.body or self._final().partition(b"\r\n\r\n")[2]
         return " ".join(text[:limit].decode("utf-8", "replace").split())
 
     def head_text(self) -> str:
@@ -211,7 +211,7 @@ class Answer:
     def drop_body(self) -> None:
         """Forget the body that was kept: it has been looked at."""
         KEPT.bytes -= self.body_length
-        self.body: list[bytes] = []
+        self.body = bytearray()  # not a list of parts: a server chooses how small they are
         self.body_length = 0
         self.truncated = False  # the body goes on after what was kept of it
         self.starved = False  # ... because other answers took up the memory for that
@@ -228,7 +228,7 @@ class Answer:
         elif KEPT.bytes >= MAX_KEPT:
             self.truncated = self.starved = True
         else:
-            self.body.append(data)
+            self.body += data
             self.body_length += len(data)
             KEPT.bytes += len(data)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import httptools
 import pytest
 from hypothesis import given
@@ -198,6 +200,21 @@ def test_a_body_beyond_the_bound_is_read_and_not_kept() -> None:
     assert answer.body_length == len(answer.body_bytes()) == MAX_KEPT_BODY
     assert answer.truncated
     assert not answer.starved
+    answer.close()
+
+
+def test_a_body_in_the_smallest_parts_takes_no_more_room() -> None:
+    answer = Answer()
+    answer.expect(no_body=False, keep_body=True)
+    answer.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            answer.feed(b"1\r\nx\r\n" * 1000)
+        assert answer.body_length == 100_000
+        assert tracemalloc.get_traced_memory()[0] < 2 * answer.body_length
+    finally:
+        tracemalloc.stop()
     answer.close()
 
 
