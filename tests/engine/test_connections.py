@@ -18,7 +18,9 @@ from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_reque
 from loadtool.engine import addresses as addresses_module
 from loadtool.engine import tls as tls_module
 from loadtool.engine.addresses import Address, Addresses, is_name, keep_resolved, resolve
+from loadtool.engine.http1_transport import Http1Transport
 from loadtool.engine.tls import client_context
+from loadtool.engine.transports import Parts
 from loadtool.errors import SetupError, UsageError
 from loadtool.plan.job import Endpoint, Job, TlsSpec
 
@@ -135,6 +137,23 @@ async def test_all_connections_are_closed_and_opened_again_at_the_moment() -> No
     assert plain.outcomes == done.outcomes == {"ok": 100}
     assert before >= 5
     assert server.connections - before >= 2 * 5  # 50 ms at 100/s takes five at once, opened twice
+
+
+async def test_connections_that_are_closed_keep_nothing_until_their_timeout() -> None:
+    """A new connection for each of 500 requests within a second, and a timeout of a minute."""
+    made: list[Http1Transport] = []
+
+    def transport(parts: Parts) -> Http1Transport:
+        made.append(Http1Transport(parts))
+        return made[0]
+
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=500, rate=500, keepalive=False, timeout_ns=60 * SECOND)
+        done = await run_job(job, transport=transport)
+    assert done.outcomes == {"ok": 500}
+    watched = [connection for _, _, connection in made[0]._pool._expiry]
+    assert len(watched) <= 64 + 2
+    assert not any(c.arrival or c.rest or c.answer.head_text() for c in watched)
 
 
 def test_what_is_a_name() -> None:
