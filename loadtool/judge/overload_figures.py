@@ -85,7 +85,7 @@ def recovery(recovery: Recovery, baseline_ratio: float) -> Recovered:
         return Recovered(True, 0.0)
     if bad:
         return Recovered(False, None)
-    return Recovered(True, bounds[last_bad + 1] - bounds[0])
+    return Recovered(True, round(bounds[last_bad + 1] - bounds[0], 6))
 
 
 def _windows(recovery: Recovery) -> list[tuple[int, Counts]]:

@@ -50,7 +50,7 @@ class Recovery:
 
     @property
     def watched_s(self) -> float:
-        return self.bounds[-1] - self.bounds[0]
+        return round(self.bounds[-1] - self.bounds[0], 6)
 
     @property
     def last_third(self) -> tuple[Counts, ...]:

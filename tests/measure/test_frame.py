@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from measure_samples import delta, frame
 
-from loadtool.measure.frame import PREFIX_BYTES, Example, decode, encode, lengths
+from loadtool.measure.frame import PREFIX_BYTES, CellDelta, Example, decode, encode, lengths
 
 FRAME = frame(
     3,
     7,
     8.5,
     delta(7, 2, 1, ok=[5, 5, 2**40], shed=[9], errors={"dns": 4}, lag=[1]),
+    CellDelta(8, 2, 1, first_shed_ns=2**60),
     delta(8, 2, 0),
     in_flight=11,
     waiting=2,

@@ -14,6 +14,7 @@ from loadtool.measure.histogram import HIGHEST_US, quantise
 from loadtool.measure.outcome import H_LAG, H_OK, LOST, OK
 from loadtool.measure.population import CellKey, pool
 from loadtool.measure.recorder import Recorder
+from loadtool.measure.summary import result_parts
 from loadtool.measure.tally import Tally
 from loadtool.plan.schedule import Schedule
 
@@ -104,6 +105,59 @@ def test_a_worker_lost_before_its_first_frame_owes_its_whole_share_of_the_schedu
         assert sum(tally.by_stretch[segment, r].scheduled for r in (0, 1)) == owed
 
 
+SPIKE = timeline(("baseline", "baseline", 2), ("spike", "spike", 3), ("recovery", "recovery", 2))
+
+
+def test_a_spike_is_counted_by_its_steps() -> None:
+    """At 1/s a block would last 50 s, so that each third is one: segments 1, 2, 3; of recovery 4 and 5."""
+    tally = Tally(SPIKE, ["a", "b"], workers=1)
+    early, late = delta(2, 1, shed=[9]), delta(2, 1, 1, shed=[9])
+    early.first_shed_ns, late.first_shed_ns = 2_700_000_000, 2_400_000_000
+    tally.add(frame(0, 0, 3.0, delta(2, 1, ok=[10_000, 30_000, 30_000]), early, late))
+    tally.add(frame(0, 1, 4.0, delta(3, 2, 1, ok=[90_000])))
+    tally.add(
+        frame(
+            0, 2, 6.0, delta(4, 3, ok=[50_000], status=[1]), delta(4, 3, 1, ok=[70_000]), delta(5, 4, ok=[1])
+        )
+    )
+    tally.add(frame(0, 3, 7.0, final=True))
+    assert tally.conservation(10) == []
+    parts = result_parts(tally, int(6.5 * SECOND), 10.0)
+    assert [
+        (s.phase, s.start_s, s.end_s, s.scheduled, s.ok, s.shed, s.first_shed_s) for s in parts.steps
+    ] == [
+        ("baseline", 0.0, 2.0, 0, 0, 0, None),
+        ("spike", 2.0, 3.0, 5, 3, 2, 2.4),
+        ("spike", 3.0, 4.0, 1, 1, 0, None),
+        ("spike", 4.0, 5.0, 3, 2, 0, None),
+        ("recovery", 5.0, 6.0, 1, 1, 0, None),
+        ("recovery", 6.0, 6.5, 0, 0, 0, None),
+    ]
+    assert parts.steps[3].errors == {"status": 1}
+    (spike,) = parts.spikes
+    assert (spike.name, spike.baseline, spike.recovery) == ("spike", "baseline", ["recovery"])
+    assert (spike.start_s, spike.end_s, spike.blocks_s) == (2.0, 5.0, [2.0, 3.0, 4.0, 5.0])
+    # The median of 10, 30 and 30 ms; of 50 and 70 ms the first.
+    assert spike.first_third_ms == 30.0
+    assert spike.last_third_ms == pytest.approx(50.0, rel=0.001)
+    assert spike.watch is not None
+    assert (spike.watch.from_s, spike.watch.end_s, spike.watch.step_s) == (5.0, 7.0, 1.0)
+
+
+def test_a_step_that_was_not_reached_is_left_out() -> None:
+    parts = result_parts(Tally(SPIKE, ["a"]), 3 * SECOND, 10.0)
+    assert [(s.start_s, s.end_s) for s in parts.steps] == [(0.0, 2.0), (2.0, 3.0)]
+
+
+def test_when_the_first_shed_was_due_is_kept_by_cell_until_it_is_reported() -> None:
+    recorder = Recorder(frozenset({1}))
+    cell = recorder.cell(2, 1, 0)
+    cell.touched, cell.first_shed = True, 2_500_000_000
+    assert [d.first_shed_ns for d in recorder.deltas(0)] == [2_500_000_000]
+    cell.touched = True
+    assert [d.first_shed_ns for d in recorder.deltas(0)] == [None]
+
+
 def test_what_a_worker_records_arrives_unchanged() -> None:
     recorder = Recorder(frozenset({1}))
     cell = recorder.cell(2, 1, 0)
@@ -154,7 +208,7 @@ def test_sums_that_disagree_are_named() -> None:
     assert tally.conservation() == [
         "in total 2 scheduled, 2 ended; over workers 2 scheduled, 2 ended; "
         "over slices 2 scheduled, 1 ended; over phases 2 scheduled, 2 ended; "
-            "over steps 2 scheduled, 2 ended"
+        "over steps 2 scheduled, 2 ended"
     ]
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from plan_jobs import SECOND, SPIKE, make_job, phase
 
 from loadtool.plan.job import FaultWindow, PhaseSpec
-from loadtool.plan.spikes import spikes_of, watch_of
+from loadtool.plan.spikes import Watch, spikes_of, steps_of, watch_of
 from loadtool.plan.timeline import Timeline
 
 
@@ -91,3 +93,65 @@ def test_nothing_to_watch() -> None:
     for phases in ((s(9, 9), r(1, 9)), (b(1, 9), s(9, 9))):
         timeline = line(*phases)
         assert watch_of(timeline, spikes_of(timeline)[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "number"),
+    [
+        # A second each at 50/s and above; the time of 50 arrivals below.
+        (50, 15, 15),
+        (5000, 15, 15),
+        (20, 15, 6),  # 2.5 s
+        (10, 15, 3),  # 5 s
+        (7, 15, 3),  # 7.1 s each would make two: every third has one
+        (0, 15, 3),
+        (50, 3, 3),
+        (50, 2.9, 3),
+        (50, 0.001, 3),
+        (50, 16, 15),  # as many in each third: 1.07 s
+        (50, 899, 897),
+        (50, 900, 900),
+        (50, 7200, 900),
+    ],
+)
+def test_blocks(rate: float, seconds: float, number: int) -> None:
+    (spike,) = spikes_of(line(b(rate, 20.3), s(500, seconds)))
+    blocks = [ns - spike.start_ns for ns in spike.blocks]
+    length = round(seconds * SECOND)
+    assert blocks == [length * i // number for i in range(number + 1)]
+    thirds = [spike.third(i) for i in range(3)]
+    assert thirds[0][0] == spike.start_ns == round(20.3 * SECOND)
+    assert thirds[2][1] == spike.end_ns
+    assert [x[1] for x in thirds[:2]] == [x[0] for x in thirds[1:]]
+
+
+def test_no_baseline_no_blocks() -> None:
+    (spike,) = spikes_of(line(s(500, 15), r(50, 30)))
+    assert spike.blocks == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "step", "last"),
+    [
+        (30, 60, 1, 1),
+        (30, 60.25, 1, 0.25),
+        (30.5, 40, 1, 0.5),
+        (0, 900, 1, 1),
+        (0, 1000, 2, 2),
+        (0, 3601, 5, 1),
+    ],
+)
+def test_steps_of_a_recovery(start: float, end: float, step: float, last: float) -> None:
+    watch = Watch(round(start * SECOND), round(end * SECOND), 10 * SECOND)
+    assert watch.step_ns == step * SECOND
+    steps = watch.steps
+    assert (steps[0], steps[-1]) == (watch.from_ns, watch.end_ns)
+    lengths = [y - x for x, y in pairwise(steps)]
+    assert set(lengths[:-1]) == {watch.step_ns}
+    assert lengths[-1] == last * SECOND
+
+
+def test_steps_of_a_run() -> None:
+    assert steps_of(line(b(50, 20), r(50, 30))) == set()
+    cuts = steps_of(line(b(50, 20), s(500, 3), r(50, 4), s(500, 3)))
+    assert sorted(ns / SECOND for ns in cuts) == [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]

@@ -135,3 +135,29 @@ def test_a_due_time_never_rounds_into_the_next_phase() -> None:
     assert line.arrivals_by(10) == pytest.approx(30)
     assert max(line.dues(range(30))) == 9
     assert line.dues([30]) == [10]
+
+
+def test_segments_are_stretches_cut_into_the_steps_of_spikes() -> None:
+    phases = (
+        phase(50, 4.5, "baseline", "baseline"),
+        phase(500, 3, "spike", "spike"),
+        phase(50, 2.2, "recovery", "recovery"),
+    )
+    line = timeline(*phases, faults=(fault(5, 6),))
+    assert [(s.start_ns / SECOND, s.phase, s.faults) for s in line.stretches] == [
+        (0, 0, ()), (4.5, 1, ()), (5, 1, (0,)), (6, 1, ()), (7.5, 2, ()),
+    ]  # fmt: skip
+    assert [(s.start_ns / SECOND, s.phase, s.stretch) for s in line.segments] == [
+        (0, 0, 0),
+        (4.5, 1, 1), (5, 1, 2), (5.5, 1, 2), (6, 1, 3), (6.5, 1, 3),
+        (7.5, 2, 4), (8.5, 2, 4), (9.5, 2, 4),
+    ]  # fmt: skip
+    assert [s.index for s in line.segments] == list(range(9))
+    assert [s.end_ns for s in line.segments] == [*(s.start_ns for s in line.segments[1:]), line.duration_ns]
+
+
+def test_without_a_spike_segments_are_stretches() -> None:
+    line = timeline(phase(1, 10), phase(2, 20), faults=(fault(15, 20),))
+    assert [(s.start_ns, s.end_ns, s.phase) for s in line.segments] == [
+        (s.start_ns, s.end_ns, s.phase) for s in line.stretches
+    ]
