@@ -20,6 +20,7 @@ from loadtool.report.text import clean
 
 RATE_HEIGHT: Final = 8
 LATENCY_HEIGHT: Final = 6
+LEAST_SLICE: Final = 0.25  # of a slice, for a rate to be drawn
 FAULT_STYLE: Final = "red"
 
 
@@ -35,12 +36,15 @@ def timeline(result: Result, width: int) -> list[RenderableType]:
     marks = edges(axis, faults)
 
     def spread(value: Callable[[Slice], float | None], *, peak: bool) -> list[float | None]:
-        return axis.spread(((s.t, s.t + result.slice_s, value(s)) for s in result.series), peak=peak)
+        return axis.spread(((s.t, s.t + _seconds(s, result), value(s)) for s in result.series), peak=peak)
 
-    offered = spread(lambda s: s.scheduled / result.slice_s, peak=False)
-    ok = spread(lambda s: s.ok / result.slice_s, peak=False)
-    shed = spread(lambda s: s.shed / result.slice_s, peak=True)
-    errors = spread(lambda s: sum(s.errors.values()) / result.slice_s, peak=True)
+    def rate(count: Callable[[Slice], int], *, peak: bool = False) -> list[float | None]:
+        return spread(lambda s: _rate(count(s), s, result), peak=peak)
+
+    offered = rate(lambda s: s.scheduled)
+    ok = rate(lambda s: s.ok)
+    shed = rate(lambda s: s.shed, peak=True)
+    errors = rate(lambda s: sum(s.errors.values()), peak=True)
     parts: list[RenderableType] = [
         legend(
             ("─ offered", ""),
@@ -120,10 +124,22 @@ def _quantile(s: Slice, value: float | None) -> float | None:
     return math.inf if value is None and s.scheduled > s.shed else value
 
 
+def _seconds(s: Slice, result: Result) -> float:
+    """How much of a slice the run lasted: the last one is a whole one by chance only."""
+    left = result.elapsed_s - s.t
+    return min(left, result.slice_s) if left > 0 else result.slice_s
+
+
+def _rate(count: int, s: Slice, result: Result) -> float | None:
+    """Per second; None in a scrap of a last slice, where a single arrival would be a peak."""
+    seconds = _seconds(s, result)
+    scrap = seconds < result.slice_s * LEAST_SLICE and len(result.series) > 1
+    return None if scrap else count / seconds
+
+
 def _end_s(result: Result) -> float:
-    return max(
-        [*(p.end_s for p in result.phases), *(s.t + result.slice_s for s in result.series[-1:])], default=0.0
-    )
+    ends = (s.t + _seconds(s, result) for s in result.series[-1:])
+    return max([*(p.end_s for p in result.phases), *ends], default=0.0)
 
 
 def _fault_bars(result: Result) -> list[Bar]:
