@@ -54,6 +54,7 @@ def plan(
 
     from loadtool.chaos.fault import planned_faults
     from loadtool.chaos.source import describe_source
+    from loadtool.chaos.steady import describe_check, hosts_of
     from loadtool.plan.build import build_job, endpoint_of
     from loadtool.plan.overview import Overview
     from loadtool.plan.timeline import Timeline
@@ -72,21 +73,28 @@ def plan(
     overview = Overview.of(job, loaded)
     warnings = [*overview.warnings, *_pending(loaded)]
     hosts: list[str] = []
+    allowed = (*checked.allow_hosts, *(allow_host or ()))
     addresses: Sequence[str] = ()
     if not demo:
-        host, addresses, warning = trio.run(_look_up, endpoint, (*checked.allow_hosts, *(allow_host or ())))
+        host, addresses, warning = trio.run(_look_up, endpoint.host, endpoint.port, allowed, "target")
         hosts.append(host)
+        warnings += [warning] if warning else []
+    for name, number in hosts_of(checked.steady_state):
+        host, _, warning = trio.run(_look_up, name, number, allowed, "steady_state:")
+        hosts.append(f"{host} (steady_state)")
         warnings += [warning] if warning else []
     warnings += _unusable_sources(loaded, addresses) if checked.client.source else ()
     mask = loaded.secrets.mask
     source = describe_source(toxiproxy or checked.toxiproxy) if checked.proxies else None
     around = plan_view.Surroundings(
         target="demo (the embedded service)" if demo else mask(without_userinfo(checked.target)),
-        hosts=[*hosts, *(mask(text) for text in _upstreams(loaded))],
+        hosts=[*map(mask, hosts), *(mask(text) for text in _upstreams(loaded))],
         source=" and ".join([*checked.client.source]) + " in turn" * (len(checked.client.source) > 1),
         tls=mask(_tls(checked.client.tls)) if endpoint.scheme == "https" else "",
+        proxy=mask(without_userinfo(checked.client.proxy or "")),
         toxiproxy=mask(source.text) if source is not None else None,
         faults={f.name: mask(f.text) for f in planned_faults(checked, Timeline.of(job))},
+        steady=[(mask(check.name), mask(describe_check(check))) for check in checked.steady_state],
         slos=[mask(slo.text) for slo in loaded.slos],
         setup=[mask(text) for text in _commands(checked.setup)],
         teardown=[mask(text) for text in _commands(checked.teardown)],
@@ -120,25 +128,25 @@ def _tls(tls: Tls | None) -> str:
     return f"{checked}; shows {tls.cert}" if tls.cert is not None else checked
 
 
-async def _look_up(endpoint: Endpoint, allowed: Sequence[str]) -> tuple[str, Sequence[str], str]:
-    """The target's host with its addresses, those, and a warning if a run would refuse or not find it."""
+async def _look_up(name: str, port: int, allowed: Sequence[str], what: str) -> tuple[str, Sequence[str], str]:
+    """A host with its addresses, those, and a warning if a run would refuse or not find it."""
     import trio
 
     from loadtool.engine.hosts import check_host
     from loadtool.errors import LoadtoolError
 
-    if not endpoint.port:
-        return f"this machine ({endpoint.host})", (), ""
-    place, warning = f"{endpoint.host}:{endpoint.port}", ""
+    if not port:
+        return f"this machine ({name})", (), ""
+    place, warning = f"{name}:{port}", ""
     addresses: Sequence[str] = ()
     with trio.move_on_after(_LOOK_UP_S) as look_up:
         try:
-            addresses = await check_host(endpoint.host, endpoint.port, allowed)
+            addresses = await check_host(name, port, allowed, what=what)
         except LoadtoolError as e:
             warning = f"a run would stop at once: {e}"
     if look_up.cancelled_caught:
-        warning = f"no answer within {_LOOK_UP_S:g} s to what the address of {endpoint.host} is"
-    known = [a for a in addresses if a != endpoint.host]
+        warning = f"no answer within {_LOOK_UP_S:g} s to what the address of {name} is"
+    known = [a for a in addresses if a != name]
     return (f"{place} ({', '.join(known)})" if known else place), addresses, warning
 
 

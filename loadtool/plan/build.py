@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadtool.errors import Mistake, ProfileError, got
 from loadtool.plan.checks import feeder_problems, render_problems, too_many_arrivals
-from loadtool.plan.endpoint import endpoint_of
+from loadtool.plan.endpoint import endpoint_of, proxy_of
 from loadtool.plan.job import (
     ClientSpec,
     Endpoint,
@@ -76,6 +76,7 @@ class _Builder:
             client=_client(self._loaded),
             good_within_ns=good_within(profile, self._loaded.slos),
             slice_ns=slice_width(end),
+            transport=profile.transport,
             secrets=self._loaded.secrets.values,
             nonce=nonce,
         )
@@ -162,6 +163,8 @@ def _client(loaded: Loaded) -> ClientSpec:
         dials_per_s=client.connections.per_second,
         reconnect_ns=tuple(sorted(moments)),
         source=client.source,
+        http2=client.http2,
+        proxy=proxy_of(client.proxy) if client.proxy is not None else None,
         tls=TlsSpec(client.tls is None or client.tls.verify, files.ca, files.cert, files.key),
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from math import ceil
+from typing import TYPE_CHECKING, Final
 
 from loadtool.plan.expect import CODINGS
 from loadtool.plan.job import Job, RequestSpec
@@ -14,14 +15,29 @@ from loadtool.units import format_rate
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
 
+# Requests per second of one worker, measured on a core of its own (design §5); http1's is beyond most plans.
+CEILINGS: Final[Mapping[str, int]] = {"httpx": 1500}
+
 
 def client_doubts(job: Job, loaded: Loaded, peak_rate: float) -> Iterator[tuple[Place, str]]:
     """Each with its place. `peak_rate`: the highest of the plan, in arrivals/s."""
+    yield from _transport(job, peak_rate)
     yield from _tls(job)
     yield from _dials(job, peak_rate)
     yield from _reconnects(job, loaded)
     yield from _source(loaded)
     yield from _codings(job, loaded)
+
+
+def _transport(job: Job, peak_rate: float) -> Iterator[tuple[Place, str]]:
+    ceiling = CEILINGS.get(job.transport)
+    if ceiling is not None and peak_rate > ceiling:
+        message = (
+            f"{job.transport} sends at most about {ceiling:,}/s per worker, each on a core of its own, and "
+            f"{peak_rate:,.6g}/s are planned: past it arrivals leave late, and the run is invalid; want at "
+            f"least {ceil(peak_rate / ceiling)} workers (--workers), or transport: http1 if it will do"
+        )
+        yield ("transport",), message
 
 
 def _tls(job: Job) -> Iterator[tuple[Place, str]]:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 import idna
 
 from loadtool.errors import UsageError, got
-from loadtool.plan.job import Endpoint
+from loadtool.plan.job import Endpoint, ProxySpec
 from loadtool.profile.addresses import socket_path, without_userinfo
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -51,6 +51,17 @@ def endpoint_of(target_url: str) -> Endpoint:
         server_name=name.rstrip("."),
         base_path=quote(parts.path.rstrip("/"), safe=_PATH),
         authorization=_basic(parts.username, parts.password),
+    )
+
+
+def proxy_of(url: str) -> ProxySpec:
+    """The HTTP proxy of a checked URL."""
+    parts = urlsplit(url)
+    return ProxySpec(
+        host=_host(parts.hostname or ""),
+        port=parts.port or PORTS["http"],
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
     )
 
 

@@ -74,6 +74,8 @@ class Overview:
     warnings: tuple[str, ...]
     dials_per_s: float | None = None
     reconnect_ns: tuple[int, ...] = ()
+    transport: str = "http1"
+    http2: bool = False
 
     @property
     def capped(self) -> bool:
@@ -123,6 +125,8 @@ class Overview:
             warnings=tuple(doubts(job, loaded, timeline, cells)),
             dials_per_s=job.client.dials_per_s,
             reconnect_ns=job.client.reconnect_ns,
+            transport=job.transport,
+            http2=job.client.http2,
         )  # fmt: skip
 
 

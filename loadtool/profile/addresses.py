@@ -60,6 +60,20 @@ def http_url(value: object) -> str:
     return _url(value, "a URL such as http://127.0.0.1:8474")
 
 
+def proxy_url(value: object) -> str:
+    """URL of an HTTP proxy; plain HTTP is spoken with the proxy itself."""
+    want = "the URL of an HTTP proxy such as http://127.0.0.1:3128"
+    url = _url(value, want)
+    parts = urlsplit(url)
+    for problem, found in {
+        "the proxy itself is spoken to in plain HTTP": parts.scheme != "http",
+        "a proxy has no path": parts.path not in ("", "/"),
+    }.items():
+        if found:
+            raise ValueError(f"{got(without_userinfo(url), want)}: {problem}")
+    return url
+
+
 def _url(value: object, want: str) -> str:
     if not isinstance(value, str):
         raise ValueError(got(value, want))

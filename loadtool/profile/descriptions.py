@@ -54,6 +54,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "The schedule, phase after phase.", [{"name": "baseline", "rate": "50/s", "for": "30s"}]
         ),
         "arrivals": Help("poisson: independent users; constant: evenly spaced.", "poisson"),
+        "transport": Help(
+            "What sends: http1, loadtool's own, the fastest; or httpx, for HTTP/2 and HTTP proxies, at a "
+            "fraction of the rate.",
+            "httpx",
+        ),
         "client": Help("How requests are sent.", {"timeout": "2s"}),
         "proxies": Help(
             "Toxiproxy proxies that faults act on, by name.", {"store": {"upstream": "127.0.0.1:5432"}}
@@ -147,6 +152,15 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "10.0.0.5",
         ),
         "tls": Help("Certificates and their checks, for an https target.", {"ca": "ca.pem"}),
+        "http2": Help(
+            "Speak HTTP/2 and nothing else, one request at a time on each connection; without TLS, by prior "
+            "knowledge. Needs transport: httpx.",
+            True,
+        ),
+        "proxy": Help(
+            "URL of the HTTP proxy to go through, by CONNECT to an https target. Needs transport: httpx.",
+            "http://127.0.0.1:3128",
+        ),
         "shed": Help("Statuses with which the service says no politely.", [429, 503]),
     },
     "Connections": {

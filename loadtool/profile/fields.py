@@ -152,6 +152,9 @@ Slos = Annotated[
 HttpUrl = Annotated[
     str, BeforeValidator(addresses.http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
 ]
+ProxyUrl = Annotated[
+    str, BeforeValidator(addresses.proxy_url), WithJsonSchema({"type": "string", "pattern": "^http://"})
+]
 Target = Annotated[
     str,
     BeforeValidator(addresses.target),

@@ -38,10 +38,8 @@ NOT_BUILT: Final[frozenset[tuple[str, ...]]] = frozenset(
         ("flows",),
         ("jobs",),
         ("replay",),
-        ("transport",),
         ("client", "retries"),
         ("client", "trace"),
-        ("client", "transport"),
         ("faults", ANY, "abort"),
     }
 )
@@ -52,12 +50,14 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
         "url": "target", "base_url": "target", "host": "target", "stages": "phases", "thresholds": "slos",
         "slo": "slos", "scenarios": "requests", "request": "requests", "feeder": "data", "toxics": "faults",
         "timeout": "client.timeout", "connections": "client.connections", "tls": "client.tls",
-        "reconnect": "client.reconnect", "source": "client.source",
+        "reconnect": "client.reconnect", "source": "client.source", "http2": "client.http2",
+        "proxy": "client.proxy", "http_proxy": "client.proxy",
     },
     "Client": {
         "verify": "tls: {verify: …}", "insecure": "tls: {verify: false}", "ca": "tls: {ca: …}",
         "cert": "tls: {cert: …}", "ssl": "tls", "max_connections": "connections",
-        "source_address": "source", "bind": "source",
+        "source_address": "source", "bind": "source", "h2": "http2", "http_proxy": "proxy",
+        "transport": "transport beside client, not in it",
     },
     "Tls": {"insecure": "verify: false", "certificate": "cert", "cafile": "ca", "keyfile": "key"},
     "Request": {
@@ -110,7 +110,7 @@ COMMANDS: Final = (
     ("faults", ANY, "run"), ("faults", ANY, "run", REST), *UNDOS,
 )  # fmt: skip
 PAGES: Final = (("steady_state", ANY, "get"),)
-URLS: Final = (("target",), ("toxiproxy",), *PAGES)
+URLS: Final = (("target",), ("toxiproxy",), ("client", "proxy"), *PAGES)
 UPLOADS: Final = tuple(("requests", ANY, "multipart", ANY, key) for key in ("file", "type", "filename"))
 TEMPLATES: Final = (*PATHS, *QUERIES, *HEADERS, *BODIES)
 

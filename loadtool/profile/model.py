@@ -29,6 +29,8 @@ from loadtool.profile.readers import one_of
 
 Role = Literal["warmup", "baseline", "spike", "recovery"]
 ROLES: tuple[Role, ...] = ("warmup", "baseline", "spike", "recovery")
+Transport = Literal["http1", "httpx"]
+TRANSPORTS: tuple[Transport, ...] = ("http1", "httpx")
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 BODIES = ("json", "form", "raw", "multipart")
 
@@ -148,6 +150,8 @@ class Client(Model):
     reconnect: fields.Moments = ()  # when all connections are closed and opened again
     source: fields.Sources = ()  # local addresses that connections leave from, in turn
     tls: Tls | None = None
+    http2: fields.Flag = False  # this and the next one with transport httpx only
+    proxy: fields.ProxyUrl | None = None
     shed: fields.Sheds = (429, 503)
 
 
@@ -237,6 +241,7 @@ class Profile(Model):
     arrivals: Annotated[Literal["constant", "poisson"], BeforeValidator(one_of("constant", "poisson"))] = (
         "poisson"
     )
+    transport: Annotated[Transport, BeforeValidator(one_of(*TRANSPORTS))] = "http1"
     client: Client = Client()
     proxies: dict[str, Proxy] = {}
     faults: tuple[Fault, ...] = ()

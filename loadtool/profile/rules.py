@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from loadtool.errors import got
 from loadtool.profile import keys, toxics
+from loadtool.profile.addresses import UNIX
 from loadtool.profile.draft import Draft
 from loadtool.profile.model import BODIES, METHODS
 from loadtool.profile.readers import NAME_PATTERN, header_flaws
@@ -32,9 +33,31 @@ def check(draft: Draft, data: Mapping[str, Any]) -> None:
     for name in data["data"] if isinstance(data.get("data"), dict) else ():
         _data_name(draft, name)
     _headers(draft, ("headers",), data.get("headers"))
+    _client(draft, data)
     wait_for = data.get("wait_for")
     if isinstance(wait_for, dict) and "{{" in str(wait_for.get("get")):
         draft.report(("wait_for", "get"), got(wait_for["get"], "a plain path: this is no template"))
+
+
+def _client(draft: Draft, data: Mapping[str, Any]) -> None:
+    """What only one transport can do, and what does not go together."""
+    client, target = data.get("client"), str(data.get("target"))
+    if not isinstance(client, dict):
+        return
+    http2 = client.get("http2") in (True, "true")
+    wanted = [key for key, on in (("http2", http2), ("proxy", "proxy" in client)) if on]
+    if data.get("transport", "http1") == "http1":
+        for key in wanted:
+            draft.report(("client", key), f"needs transport: httpx; http1 knows no {_CLIENT[key]}")
+        return
+    if "proxy" in client and target.startswith(UNIX):
+        draft.report(("client", "proxy"), "a proxy can't reach a unix-domain socket; leave it out")
+    elif http2 and "proxy" in client and target.startswith("http:"):
+        message = "a proxy forwards plain HTTP as HTTP/1.1; want an https target, or no proxy"
+        draft.report(("client", "http2"), message)
+
+
+_CLIENT: Final = {"http2": "HTTP/2", "proxy": "HTTP proxies"}
 
 
 def _headers(draft: Draft, path: Path, headers: Any) -> None:

@@ -10,10 +10,12 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from loadtool.plan.job import FaultWindow
 from loadtool.plan.overview import Overview, PhaseOverview
 from loadtool.report import figures
-from loadtool.report.axis import TimeAxis, held, lane, moments, ruler, sections
+from loadtool.report.axis import TimeAxis, asked, held, lanes, moments, ruler, sections
 from loadtool.report.chart import Curve, panel
+from loadtool.report.faults import repeated
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
 from loadtool.report.pictures import FAULT_STYLE, RATE_HEIGHT, edges
 from loadtool.report.stage import Bar
@@ -37,6 +39,8 @@ class Surroundings:
     teardown: Sequence[str] = ()
     source: str = ""  # local addresses that the load leaves from
     tls: str = ""  # how the target's certificate is checked, and which one is shown to it
+    steady: Sequence[tuple[str, str]] = ()  # checks of the steady state: name, and what is asked
+    proxy: str = ""  # URL of the HTTP proxy that the load goes through
 
 
 def render(overview: Overview, around: Surroundings, *, width: int = 80, color: bool = False) -> str:
@@ -57,10 +61,11 @@ def _parts(o: Overview, around: Surroundings, width: int) -> Iterator[Renderable
     yield Text("━" * width, style="bold cyan")
     yield Text("Nothing has been sent.", style="dim")
     parts = (
-        ("Rate", _picture(o, inner)),
+        ("Rate", _picture(o, around, inner)),
         ("Phases", _phases(o, inner)),
         ("Requests", _requests(o, inner)),
         ("Faults", _faults(o, around, inner)),
+        ("Steady state", _steady(around, inner)),
         ("Load", [pairs(_load(o, around))]),
         ("SLOs", [Text(clean(text)) for text in around.slos]),
         ("Warnings", [_warning(text) for text in o.warnings]),
@@ -73,10 +78,12 @@ def _parts(o: Overview, around: Surroundings, width: int) -> Iterator[Renderable
 
 
 def _bars(o: Overview) -> list[Bar]:
-    return [Bar(clean(f.name), f.start_ns / _SECOND, f.end_ns / _SECOND) for f in o.faults]
+    return [
+        Bar(clean(f.name), f.start_ns / _SECOND, f.end_ns / _SECOND, f.ramp_ns / _SECOND) for f in o.faults
+    ]
 
 
-def _picture(o: Overview, width: int) -> list[RenderableType]:
+def _picture(o: Overview, around: Surroundings, width: int) -> list[RenderableType]:
     end_s = o.duration_ns / _SECOND
     axis = TimeAxis(end_s, width)
     faults = _bars(o)
@@ -92,7 +99,8 @@ def _picture(o: Overview, width: int) -> list[RenderableType]:
         ),
         ruler(axis),
         sections(axis, phases),
-        *(lane(axis, bar, style=FAULT_STYLE) for bar in faults),
+        *lanes(axis, faults, style=FAULT_STYLE),
+        *([asked(axis, "steady?")] if around.steady else []),
         *([moments(axis, "reconnect", [ns / _SECOND for ns in o.reconnect_ns])] if o.reconnect_ns else []),
     ]
 
@@ -151,11 +159,30 @@ def _requests(o: Overview, width: int) -> list[RenderableType]:
 def _faults(o: Overview, around: Surroundings, width: int) -> list[RenderableType]:
     if not o.faults:
         return []
+    times: dict[str, list[FaultWindow]] = {}
+    for f in o.faults:
+        times.setdefault(f.name, []).append(f)
     rows = [
-        (Text(clean(f.name), style="bold"), around.faults.get(f.name, ""), _span(f.start_ns, f.end_ns))
-        for f in o.faults
+        (Text(clean(name), style="bold"), around.faults.get(name, ""), _times(windows))
+        for name, windows in times.items()
     ]
     return [table((Column("", text=True), Column("what", text=True), Column("when")), rows, width)]
+
+
+def _times(windows: Sequence[FaultWindow]) -> str:
+    first, last = windows[0], windows[-1]
+    if len(windows) == 1:
+        return _span(first.start_ns, first.end_ns)
+    start, end, until = first.start_ns / _SECOND, first.end_ns / _SECOND, last.end_ns / _SECOND
+    return repeated(len(windows), start, end, until)
+
+
+def _steady(around: Surroundings, width: int) -> list[RenderableType]:
+    rows = [(Text(clean(name), style="bold"), Text(clean(what))) for name, what in around.steady]
+    if not rows:
+        return []
+    when = "asked before the run, which does not begin otherwise, during it, and after it"
+    return [table((Column("", text=True), Column("", text=True)), rows, width), Text(when, style="dim")]
 
 
 def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
@@ -163,6 +190,7 @@ def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
     rows = [
         ("target", around.target),
         ("hosts", ", ".join(around.hosts)),
+        ("transport", _transport(o, around)),
         ("source", around.source),
         ("tls", around.tls),
         ("arrivals", f"{kind}; {'counted' if o.exact else 'expected, too many to count'}"),
@@ -174,6 +202,11 @@ def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
         ("teardown", "; ".join(around.teardown)),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _transport(o: Overview, around: Surroundings) -> str:
+    spoken = "HTTP/2" if o.http2 else "HTTP/1.1"
+    return f"{o.transport}, {spoken}" + (f" through {around.proxy}" if around.proxy else "")
 
 
 def _connections(o: Overview) -> str:
