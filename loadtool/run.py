@@ -275,7 +275,7 @@ class _Run:
         engine = Engine(
             workers=workers,
             compiled=compiled(),
-            transport="http1",
+            transport=prepared.job.transport,
             cores=usable_cores(),
             toxiproxy=prepared.toxiproxy,
         )
