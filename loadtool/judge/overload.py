@@ -81,6 +81,8 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
             figures.unknown[name] = problem
     else:
         _goodput(figures, view, capacity_of(case.result))
+        if _close_to_capacity(figures):
+            figures.notes.append("it was offered within 5% of its capacity, where chance decides the verdict")
         _recovery(figures, view)
         figures.verdict = formulas.verdict_of(figures)
     figures.sentence = sentence_of(figures, problem)
@@ -120,6 +122,12 @@ def _goodput(figures: SpikeFigures, view: SpikeView, capacity: float | None) -> 
     if figures.end_retention is None:
         why = "the run ended before the spike did" if view.cut else "no arrival was due in its last third"
         figures.unknown["end_retention"] = why
+
+
+def _close_to_capacity(figures: SpikeFigures) -> bool:
+    """A known limit of the rules, of which only a stated capacity can tell."""
+    capacity = figures.reference_per_s if figures.reference == "capacity" else None
+    return capacity is not None and abs(figures.offered_per_s - capacity) <= formulas.CLOSE * capacity
 
 
 def _recovery(figures: SpikeFigures, view: SpikeView) -> None:

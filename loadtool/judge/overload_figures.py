@@ -17,6 +17,7 @@ LEAST_BASELINE: Final = 0.95  # good ÷ arrivals; with less there is nothing nor
 RECOVERY_MARGIN: Final = 0.05
 HYSTERESIS_MARGIN: Final = 0.02
 ABSORBED_MARGIN: Final = 0.02
+CLOSE: Final = 0.05  # offered load this close to capacity flips the verdict
 LEAST_CUT_WINDOW_S: Final = 3.0
 LEAST_CUT_WINDOW_ARRIVALS: Final = 30
 # The defaults. They colour the table; only SLOs gate.

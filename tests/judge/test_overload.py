@@ -111,6 +111,15 @@ def test_more_capacity_than_was_asked_for() -> None:
     assert f.sentence.startswith("Served 100 of 500 requests/s in time (it can serve 9,000/s), turned ")
 
 
+@pytest.mark.parametrize(
+    ("capacity", "noted"), [("520/s", True), ("480/s", True), ("530/s", False), ("470/s", False)]
+)
+def test_load_close_to_a_stated_capacity_is_noted(capacity: str, noted: bool) -> None:
+    why = "it was offered within 5% of its capacity, where chance decides the verdict"
+    assert figures(ran().result(capacity=capacity)).notes == [why] * noted
+    assert figures(ran().result()).notes == []
+
+
 def test_a_surplus_never_pays_and_the_end_counts_alone() -> None:
     # 100/s in the first ten seconds, nothing in the last five.
     f = figures(
