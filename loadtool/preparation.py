@@ -25,11 +25,12 @@ from loadtool.chaos.probe import HttpProbe, Prober, Transport
 from loadtool.chaos.source import open_toxiproxy
 from loadtool.chaos.steady import hosts_of, page_url, probes_of, reach
 from loadtool.engine.failures import describe
-from loadtool.engine.hosts import check_host
+from loadtool.engine.hosts import check_host, check_target
 from loadtool.engine.sources import source_for, source_problems
 from loadtool.errors import ProfileError, SetupError
 from loadtool.judge.remedies import remedy_for
 from loadtool.plan.build import build_job, endpoint_of
+from loadtool.plan.endpoint import proxy_of
 from loadtool.plan.job import Endpoint, Job
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import Timeline
@@ -98,7 +99,8 @@ class Preparation:
         url = demo.url if demo is not None else profile.target
         endpoint = endpoint_of(url)
         allowed = (*profile.allow_hosts, *self._allow_hosts)
-        addresses = await check_host(endpoint.host, endpoint.port, allowed)
+        proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
+        addresses = await check_target(endpoint, proxy, allowed)
         for host, port in hosts_of(profile.steady_state):
             await check_host(host, port, allowed, what="steady_state:")
         check_sources(loaded, addresses)
@@ -106,7 +108,7 @@ class Preparation:
         prepared = Prepared(loaded, job, mask=self._mask(loaded))
         if profile.proxies or profile.faults:
             await self._open_chaos(stack, prepared, demo)
-        way = reach(url, job.client.tls, source_for(job.client.source, addresses))
+        way = reach(url, job.client, source_for(job.client.source, addresses))
         if profile.wait_for is not None:
             self._notice(f"waiting for {profile.wait_for.get} to answer")
             await wait_until_it_answers(url, profile.wait_for, way)

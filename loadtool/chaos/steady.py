@@ -15,7 +15,7 @@ from loadtool.profile.addresses import socket_path, split_host_port
 from loadtool.units import format_duration
 
 if TYPE_CHECKING:
-    from loadtool.plan.job import TlsSpec
+    from loadtool.plan.job import ClientSpec, ProxySpec
     from loadtool.profile.model import Check
 
 
@@ -38,18 +38,30 @@ def page_url(target: str, path: str) -> str:
     return f"http://localhost{path}" if socket_path(target) is not None else f"{target.rstrip('/')}{path}"
 
 
-def reach(target: str, tls: TlsSpec, source: str | None) -> Transport:
-    """How the target is reached: over TLS and from where the load leaves, or by its unix-domain socket."""
+def reach(target: str, client: ClientSpec, source: str | None) -> Transport:
+    """How the target is reached, as the load reaches it: TLS, source, proxy, unix-domain socket, HTTP/2."""
 
     def transport() -> httpx.AsyncHTTPTransport:
         secure = target.lower().startswith("https:")
         # A context takes 20 ms to make, and plain HTTP does without.
-        verify = client_context(tls) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        verify = client_context(client.tls) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return httpx.AsyncHTTPTransport(
-            verify=verify, uds=socket_path(target), local_address=source, limits=FRESH
+            verify=verify,
+            uds=socket_path(target),
+            local_address=source,
+            limits=FRESH,
+            proxy=_proxy(client.proxy) if client.proxy is not None else None,
+            http1=secure or not client.http2,
+            http2=client.http2,
         )
 
     return transport
+
+
+def _proxy(proxy: ProxySpec) -> httpx.Proxy:
+    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    auth = (proxy.user, proxy.password) if proxy.user or proxy.password else None
+    return httpx.Proxy(f"http://{host}:{proxy.port}", auth=auth)
 
 
 def hosts_of(checks: Sequence[Check]) -> Iterator[tuple[str, int]]:

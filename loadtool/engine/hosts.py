@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from loadtool.engine.addresses import resolve
-from loadtool.errors import UsageError
+from loadtool.errors import SetupError, UsageError
+from loadtool.plan.job import Endpoint, ProxySpec
 
 
 async def check_host(host: str, port: int, allowed: Iterable[str], *, what: str = "target") -> Sequence[str]:
@@ -18,7 +19,7 @@ async def check_host(host: str, port: int, allowed: Iterable[str], *, what: str 
     if host.startswith("/"):
         return []
     addresses = [str(a.sockaddr[0]).partition("%")[0] for a in await resolve(host, port)]
-    if host.lower() in {name.lower() for name in allowed}:
+    if _named(host, allowed):
         return addresses
     for text in addresses:
         address = ipaddress.ip_address(text)
@@ -30,3 +31,28 @@ async def check_host(host: str, port: int, allowed: Iterable[str], *, what: str 
                 f"name it in allow_hosts: [{host}] or with --allow-host {host} if you may load it"
             )
     return addresses
+
+
+async def check_target(endpoint: Endpoint, proxy: ProxySpec | None, allowed: Sequence[str]) -> Sequence[str]:
+    """Check all that the load reaches; the addresses that its connections go to. Raises as `check_host`.
+
+    The name of a target behind an HTTP proxy may mean something to that proxy alone; what it means can't be
+    checked then, so it must be in `allowed`.
+    """
+    if proxy is None:
+        return await check_host(endpoint.host, endpoint.port, allowed)
+    near = await check_host(proxy.host, proxy.port, allowed, what="client.proxy")
+    try:
+        await check_host(endpoint.host, endpoint.port, allowed)
+    except SetupError as e:
+        if not _named(endpoint.host, allowed):
+            raise UsageError(
+                f"target {endpoint.host} has no address here, so only the proxy knows whether it is public: "
+                f"name it in allow_hosts: [{endpoint.host}] or with --allow-host {endpoint.host} "
+                "if you may load it"
+            ) from e
+    return near
+
+
+def _named(host: str, allowed: Iterable[str]) -> bool:
+    return host.lower() in {name.lower() for name in allowed}
