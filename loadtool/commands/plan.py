@@ -13,7 +13,6 @@ import typer
 from loadtool.commands import console, help_pages, options
 
 if TYPE_CHECKING:
-    from loadtool.plan.job import Endpoint
     from loadtool.profile.load import Loaded
     from loadtool.profile.model import Tls
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from rich.cells import cell_len
@@ -112,24 +113,66 @@ def sections(axis: TimeAxis, bars: Sequence[Bar], *, here: float | None = None) 
     return text
 
 
-def lane(axis: TimeAxis, bar: Bar, *, style: str) -> Text:
-    """One line with a bar where something was active, and its name in it or beside it."""
-    columns = axis.span(bar)
-    first, length = columns.start, min(columns.stop, axis.columns) - columns.start
-    name = clip(bar.name, axis.columns - 2)
-    inside = f" {name} "
-    text = Text(" " * GUTTER + " " * first)
-    if cell_len(inside) + 4 <= length:
-        rest = length - cell_len(inside)
-        text.append("█" * (rest // 2) + inside + "█" * (rest - rest // 2), style=style)
-        return text
-    text.append("█" * length, style=style)
-    if first + length + 1 + cell_len(name) <= axis.columns:
-        text.append(f" {name}", style=style)
-    elif cell_len(name) + 1 <= first:
-        text = Text(" " * (GUTTER + first - cell_len(name) - 1))
-        text.append(f"{name} {'█' * length}", style=style)
-    return text
+def by_name(bars: Iterable[Bar]) -> dict[str, list[Bar]]:
+    """The bars of each name, in order."""
+    found: dict[str, list[Bar]] = {}
+    for bar in bars:
+        found.setdefault(bar.name, []).append(bar)
+    return found
+
+
+def lanes(axis: TimeAxis, bars: Iterable[Bar], *, style: str) -> list[Text]:
+    """One line for each name among the bars."""
+    return [lane(axis, *same, style=style) for same in by_name(bars).values()]
+
+
+def lane(axis: TimeAxis, *bars: Bar, style: str) -> Text:
+    """One line with bars of one name where something was active, and its name in or beside them."""
+    line = [" "] * axis.columns
+    for bar in bars:
+        for column in axis.span(bar):
+            if column < axis.columns:
+                line[column] = _height(axis, bar, column)
+    name = clip(bars[0].name, axis.columns - 2)
+    _label(line, name)
+    return Text(" " * GUTTER).append("".join(line).rstrip(), style=style)
+
+
+def _height(axis: TimeAxis, bar: Bar, column: int) -> str:
+    """The block of a column: full, but where the bar still grows."""
+    grown = max((column + 0.5) * axis.column_s - bar.start_s, 0.0)
+    if grown >= bar.ramp_s:
+        return _SPARKS[-1]
+    return _SPARKS[max(math.ceil(grown / bar.ramp_s * (len(_SPARKS) - 1) - 1e-9), 1)]
+
+
+def _label(line: list[str], name: str) -> None:
+    """Write the name where there is room: in the only bar, after the last, before the first, in a gap."""
+    room = cell_len(name)
+    full = [i for i, c in enumerate(line) if c == _SPARKS[-1]]
+    taken = [i for i, c in enumerate(line) if c != " "]
+    first, last = taken[0], taken[-1]
+    if full and full[-1] - full[0] + 1 == len(full) == last + 1 - full[0] >= room + 6:
+        _write(line, full[0] + (len(full) - room - 2) // 2, f" {name} ")
+    elif last + 2 + room <= len(line):
+        _write(line, last + 2, name)
+    elif room + 1 <= first:
+        _write(line, first - room - 1, name)
+    else:
+        gap, at = max(((b - a - 1, a + 1) for a, b in pairwise(taken)), default=(0, 0))
+        if gap >= room + 2:
+            _write(line, at + (gap - room) // 2, name)
+
+
+def _write(line: list[str], at: int, text: str) -> None:
+    """Put text into cells; a wide character takes two of them, a combining one none."""
+    for char in text:
+        cells = cell_len(char)
+        if not cells:
+            line[at - 1] += char
+            continue
+        line[at : at + cells] = [char, *[""] * (cells - 1)]
+        at += cells
 
 
 def moments(axis: TimeAxis, name: str, times: Sequence[float], *, style: str = "cyan") -> Text:
@@ -139,6 +182,12 @@ def moments(axis: TimeAxis, name: str, times: Sequence[float], *, style: str = "
         line[axis.column(t)] = "▲"
     text = Text(clip(name, GUTTER - 1).rjust(GUTTER - 1) + " ")
     return text.append("".join(line).rstrip(), style=style)
+
+
+def asked(axis: TimeAxis, name: str, *, style: str = "cyan") -> Text:
+    """One line for what is asked before, during and after the run, its name in the gutter."""
+    text = Text(clip(name, GUTTER - 1).rjust(GUTTER - 1) + "▲")
+    return text.append("·" * (axis.columns - 1) + "▲", style=style)
 
 
 def spark(axis: TimeAxis, label: str, values: Sequence[float | None], *, top: float, style: str) -> Text:

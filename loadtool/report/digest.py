@@ -152,18 +152,24 @@ class ProbeRow:
 
 def probes(result: Result) -> list[ProbeRow]:
     """How the probes fared outside the faults, then during each: those that were under way in its window."""
-    windows = [(f.name, w) for f in result.faults if (w := window(f, result.elapsed_s)) is not None]
+    windows: dict[str, list[tuple[float, float]]] = {}  # a fault may come more than once
+    for fault in result.faults:
+        if (w := window(fault, result.elapsed_s)) is not None:
+            windows.setdefault(fault.name, []).append(w)
+    every = [w for times in windows.values() for w in times]
     rows = []
-    for probe in dict.fromkeys(p.name for p in result.probes):
-        mine = [p for p in result.probes if p.name == probe]
-        rows.append(_probe_row(probe, None, [p for p in mine if not any(_during(p, w) for _, w in windows)]))
-        rows += [_probe_row(probe, fault, [p for p in mine if _during(p, w)]) for fault, w in windows]
+    asked = [p for p in result.probes if not p.after]
+    for probe in dict.fromkeys(p.name for p in asked):
+        mine = [p for p in asked if p.name == probe]
+        rows.append(_probe_row(probe, None, [p for p in mine if not _during(p, every)]))
+        rows += [_probe_row(probe, name, [p for p in mine if _during(p, w)]) for name, w in windows.items()]
     return rows
 
 
-def _during(probe: Probe, window: tuple[float, float]) -> bool:
+def _during(probe: Probe, windows: Sequence[tuple[float, float]]) -> bool:
     """A probe that was asked before a fault and answered in it has felt it."""
-    return probe.t < window[1] and probe.t + (probe.ms or 0.0) / 1000 >= window[0]
+    answered = probe.t + (probe.ms or 0.0) / 1000
+    return any(probe.t < end and answered >= start for start, end in windows)
 
 
 def _probe_row(probe: str, fault: str | None, taken: Sequence[Probe]) -> ProbeRow:

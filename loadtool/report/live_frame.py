@@ -16,9 +16,10 @@ from rich.text import Text
 
 from loadtool.measure.result import SloFigure
 from loadtool.report import figures, slos
-from loadtool.report.axis import TimeAxis, lane, ruler, sections
+from loadtool.report.axis import TimeAxis, by_name, lane, ruler, sections
 from loadtool.report.live_picture import Pictures
 from loadtool.report.now import Now
+from loadtool.report.stage import Bar
 from loadtool.report.text import clean
 
 HINT: Final = "Ctrl-C ends the run early, with its full report"
@@ -112,8 +113,9 @@ def _progress(now: Now, width: int) -> Text:
 
 
 def _lanes(now: Now, axis: TimeAxis) -> list[Text]:
-    faults = now.stage.faults[:_MOST_LANES]
-    return [lane(axis, f, style="bold red" if f.name in now.active_faults else "dim red") for f in faults]
+    faults = list(by_name(now.stage.faults).items())[:_MOST_LANES]
+    styles = {True: "bold red", False: "dim red"}
+    return [lane(axis, *bars, style=styles[name in now.active_faults]) for name, bars in faults]
 
 
 def _column(width: int) -> int:
@@ -166,7 +168,7 @@ def _latency(now: Now, width: int) -> Text:
 def _faults(now: Now) -> Text:
     text = Text.assemble(("faults".ljust(_LABEL), "dim"))
     faults = now.stage.faults
-    active = [f for f in faults if f.name in now.active_faults]
+    active = [_latest(bars, now.t) for name, bars in by_name(faults).items() if name in now.active_faults]
     if active:
         told = (f"{clean(f.name)}, {figures.clock(f.end_s - now.t)} left" for f in active)
         return text.append(" · ".join(told), style="bold red")
@@ -174,6 +176,11 @@ def _faults(now: Now) -> Text:
     if following is not None:
         return text.append(f"{clean(following.name)} in {figures.clock(following.start_s - now.t)}")
     return text.append("none any more" if faults else "none planned", style="dim")
+
+
+def _latest(bars: Sequence[Bar], t: float) -> Bar:
+    """Of the times that a fault comes, the one that has begun last."""
+    return max((b for b in bars if b.start_s <= t), default=bars[0], key=lambda b: b.start_s)
 
 
 def _slos(now: Now, width: int) -> list[Text]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from loadtool.measure.result import Figures, Result
-from loadtool.report import digest, figures, overload, slos
+from loadtool.report import digest, faults, figures, overload, slos, steady
 from loadtool.report.text import clean
 
 MOST_ROWS: Final = 100  # of a table: GitHub takes 1 MiB of summary a step
@@ -36,7 +37,7 @@ def render(result: Result) -> str:
     parts += [*_figures("Phases", [(p.name, p) for p in result.phases])]
     if len(result.requests) > 1:
         parts += _figures("Requests", [(r.name, r) for r in result.requests])
-    parts += [*_errors(result), *_faults(result), *_probes(result), *_generator(result)]
+    parts += [*_errors(result), *_faults(result), *_steady(result), *_probes(result), *_generator(result)]
     if digest.unbounded(result):
         parts.append(f"<sub>{figures.FOOTNOTE}</sub>")
     return "\n\n".join(parts) + "\n"
@@ -138,13 +139,30 @@ def _faults(result: Result) -> list[str]:
         (
             escape(f.name),
             escape(f.text),
-            digest.planned(f),
-            escape(digest.actual(f)),
-            f"{escape(digest.removal(f))}{f'<br>{escape(f.problem)}' if f.problem else ''}",
+            escape(f.planned),
+            escape(f.actual),
+            "<br>".join(map(escape, (f.removal, *f.remarks))),
         )
-        for f in result.faults
+        for f in faults.rows(result)
     ]
-    return _table("Faults", ("", "what", "planned", "actual", "afterwards"), rows, left=5)
+    table = _table("Faults", ("", "what", "planned", "actual", "afterwards"), rows, left=5)
+    return [*table, *map(_output, faults.outputs(result))]
+
+
+def _output(output: faults.Output) -> str:
+    """What a command wrote, as it stands: nothing in it means anything to markdown."""
+    text = "\n".join(html.escape(clean(line)) or "&nbsp;" for line in output.lines)
+    title = html.escape(clean(f"{output.title}{output.more}"))
+    return f"<details><summary>{title}</summary>\n<pre>\n{text}\n</pre>\n</details>"
+
+
+def _steady(result: Result) -> list[str]:
+    marks = {True: "✅ ", False: "❌ ", None: ""}
+    rows = [
+        (escape(s.name), escape(s.during), f"{marks[s.well]}{escape(s.afterwards)}")
+        for s in steady.rows(result)
+    ]
+    return _table("Steady state", ("", "during the run", "afterwards"), rows, left=3)
 
 
 def _probes(result: Result) -> list[str]:

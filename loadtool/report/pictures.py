@@ -13,7 +13,7 @@ from rich.text import Text
 
 from loadtool.measure.result import Probe, Result, Slice
 from loadtool.report import digest, figures
-from loadtool.report.axis import GUTTER, TimeAxis, lane, ruler, sections, spark
+from loadtool.report.axis import GUTTER, TimeAxis, lanes, ruler, sections, spark
 from loadtool.report.chart import Curve, panel
 from loadtool.report.stage import Bar
 from loadtool.report.text import clean
@@ -78,20 +78,21 @@ def timeline(result: Result, width: int) -> list[RenderableType]:
         ruler(axis),
     ]
     parts.append(sections(axis, [Bar(p.name, p.start_s, p.end_s) for p in result.phases]))
-    return parts + [lane(axis, bar, style=FAULT_STYLE) for bar in faults]
+    return parts + lanes(axis, faults, style=FAULT_STYLE)
 
 
 def probe_pictures(result: Result, width: int) -> list[RenderableType]:
     """One line of blocks a probe, over lanes of the faults: what rose inside a window, and only there."""
-    if not result.probes:
+    probes = [p for p in result.probes if not p.after]
+    if not probes:
         return []
-    axis = TimeAxis(max(_end_s(result), max(p.t for p in result.probes)), width)
+    axis = TimeAxis(max(_end_s(result), max(p.t for p in probes)), width)
     parts: list[RenderableType] = []
-    for name in dict.fromkeys(p.name for p in result.probes):
-        mine = [p for p in result.probes if p.name == name]
+    for name in dict.fromkeys(p.name for p in probes):
+        mine = [p for p in probes if p.name == name]
         values = axis.spread(_stretches(mine), peak=True)
         parts.append(spark(axis, name, values, top=_top(values), style="cyan"))
-    return parts + [lane(axis, bar, style=FAULT_STYLE) for bar in _fault_bars(result)]
+    return parts + lanes(axis, _fault_bars(result), style=FAULT_STYLE)
 
 
 def edges(axis: TimeAxis, bars: Sequence[Bar]) -> list[int]:

@@ -65,7 +65,7 @@ def _parts(o: Overview, around: Surroundings, width: int) -> Iterator[Renderable
         ("Phases", _phases(o, inner)),
         ("Requests", _requests(o, inner)),
         ("Faults", _faults(o, around, inner)),
-        ("Steady state", _steady(around, inner)),
+        ("Steady state", _steady(around)),
         ("Load", [pairs(_load(o, around))]),
         ("SLOs", [Text(clean(text)) for text in around.slos]),
         ("Warnings", [_warning(text) for text in o.warnings]),
@@ -177,12 +177,11 @@ def _times(windows: Sequence[FaultWindow]) -> str:
     return repeated(len(windows), start, end, until)
 
 
-def _steady(around: Surroundings, width: int) -> list[RenderableType]:
-    rows = [(Text(clean(name), style="bold"), Text(clean(what))) for name, what in around.steady]
-    if not rows:
+def _steady(around: Surroundings) -> list[RenderableType]:
+    if not around.steady:
         return []
     when = "asked before the run, which does not begin otherwise, during it, and after it"
-    return [table((Column("", text=True), Column("", text=True)), rows, width), Text(when, style="dim")]
+    return [pairs(around.steady), Text(when, style="dim")]
 
 
 def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:

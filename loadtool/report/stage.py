@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Something that lasts from `start_s` to `end_s`, in s from the run's start: a phase, a fault."""
+    """Something that lasts from `start_s` to `end_s`, in s from the run's start: a phase, a fault.
+
+    It grows over its first `ramp_s`. A fault that comes again has a bar each time.
+    """
 
     name: str
     start_s: float
     end_s: float
+    ramp_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

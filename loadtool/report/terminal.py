@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from loadtool.measure.result import Figures, Result, SloFigure
-from loadtool.report import digest, figures, overload, slos
+from loadtool.report import digest, faults, figures, overload, slos, steady
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
 from loadtool.report.pictures import probe_pictures, timeline
 from loadtool.report.text import clean, defuse
@@ -55,6 +55,7 @@ def _parts(result: Result, width: int) -> Iterator[RenderableType]:
         ("Requests", _requests(result, inner)),
         ("Errors", _errors(result, inner)),
         ("Faults", _faults(result, inner)),
+        ("Steady state", _steady(result, inner)),
         ("Probes", _probes(result, inner)),
         ("Generator", [pairs(digest.health(result))]),
     )
@@ -203,19 +204,18 @@ def _errors(result: Result, width: int) -> list[RenderableType]:
 
 def _faults(result: Result, width: int) -> list[RenderableType]:
     rows = []
-    for f in result.faults:
+    for f in faults.rows(result):
         what = Text(clean(f.text))
-        if f.problem:
-            what.append(f"\n{clean(f.problem)}", style="red")
-        removal = digest.removal(f)
-        style = "green" if f.removed else "bold red" if removal.isupper() else "dim"
+        for remark in f.remarks:
+            what.append(f"\n{clean(remark)}", style="red")
+        style = "green" if f.removal == "removed" else "bold red" if f.removal.isupper() else "dim"
         rows.append(
             (
                 Text(clean(f.name), style="bold"),
                 what,
-                digest.planned(f),
-                digest.actual(f),
-                Text(removal, style=style),
+                f.planned,
+                f.actual,
+                Text(f.removal, style=style),
             )
         )
     if not rows:
@@ -227,7 +227,29 @@ def _faults(result: Result, width: int) -> list[RenderableType]:
         Column("actual"),
         Column("afterwards", left=True),
     )
-    return [table(columns, rows, width)]
+    return [table(columns, rows, width), *_outputs(result)]
+
+
+def _outputs(result: Result) -> Iterator[RenderableType]:
+    """What the commands among the faults wrote."""
+    for output in faults.outputs(result):
+        yield Text(f"\n{clean(output.title)}{output.more}:", style="dim")
+        for line in output.lines:
+            yield Padding(Text(clean(line)), (0, 0, 0, 2))
+
+
+def _steady(result: Result, width: int) -> list[RenderableType]:
+    marks = {True: ("✓ ", "green"), False: ("✗ ", "bold red"), None: ("", "dim")}
+    rows = [
+        (
+            Text(clean(s.name), style="bold"),
+            Text(clean(s.during)),
+            Text(f"{marks[s.well][0]}{clean(s.afterwards)}", style=marks[s.well][1]),
+        )
+        for s in steady.rows(result)
+    ]
+    columns = (Column("", text=True), Column("during the run", text=True), Column("afterwards", text=True))
+    return [table(columns, rows, width)] if rows else []
 
 
 def _probes(result: Result, width: int) -> list[RenderableType]:

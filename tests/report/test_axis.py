@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtool.report.axis import GUTTER, TimeAxis, lane, ruler, sections, spark
+from loadtool.report.axis import GUTTER, TimeAxis, asked, lane, lanes, ruler, sections, spark
 from loadtool.report.stage import Bar
 
 AXIS = TimeAxis(100.0, GUTTER + 50)  # a column is 2 s
@@ -61,6 +61,38 @@ def test_a_lane_is_named_where_there_is_room(bar: Bar, text: str) -> None:
     assert lane(AXIS, bar, style="").plain == text
 
 
+@pytest.mark.parametrize(
+    ("name", "starts", "text"),
+    [
+        ("cut", (0, 20, 40), "██        ██        ██ cut"),
+        ("blink", (60, 80, 96), "                        blink ██        ██      ██"),
+        ("cut", (0, 40, 96), "██                  ██           cut            ██"),
+        ("much-too-long", (0, 10, 20, 30, 40, 50, 60, 70, 80, 90), "██   " * 9 + "██"),
+    ],
+)
+def test_a_fault_that_comes_again_has_one_lane(name: str, starts: tuple[float, ...], text: str) -> None:
+    bars = [Bar(name, start, start + 4) for start in starts]
+    assert lane(AXIS, *bars, style="").plain == " " * GUTTER + text
+
+
+def test_each_name_has_its_lane() -> None:
+    bars = [Bar("b", 0, 4), Bar("a", 10, 14), Bar("b", 20, 24)]
+    assert [t.plain.strip() for t in lanes(AXIS, bars, style="")] == ["██        ██ b", "██ a"]
+
+
+def test_a_ramp_rises() -> None:
+    text = lane(AXIS, Bar("slow", 20, 60, ramp_s=16), style="").plain
+    assert text == " " * (GUTTER + 10) + "▁▂▃▄▅▆▇█" + "██ slow ██" + "██"
+    assert lane(AXIS, Bar("slow", 20, 36, ramp_s=16), style="").plain.endswith("▁▂▃▄▅▆▇█ slow")
+    # However short, it is there, and a ramp within one column is none.
+    assert lane(AXIS, Bar("slow", 20, 21, ramp_s=1), style="").plain.endswith(" █ slow")
+
+
+def test_what_is_asked_all_along_spans_the_axis() -> None:
+    text = asked(AXIS, "steady?").plain
+    assert text == "  steady?▲" + "·" * 49 + "▲"
+
+
 def test_sections_begin_at_their_columns_and_the_present_one_stands_out() -> None:
     bars = [Bar("warmup", 0, 4), Bar("spike", 4, 60), Bar("recovery", 60, 100)]
     text = sections(AXIS, bars, here=10.0)
@@ -85,6 +117,8 @@ def test_any_length_fits_any_width(end_s: float, width: int) -> None:
         *ruler(axis).split("\n"),
         sections(axis, [Bar("all", 0, end_s)]),
         lane(axis, Bar("f", 0, end_s), style=""),
+        lane(axis, Bar("漢字f", 0, end_s / 3), Bar("漢字f", end_s / 2, end_s, end_s / 5), style=""),
+        asked(axis, "f"),
     ):
         assert text.cell_len <= max(width, GUTTER + 1)
 

@@ -83,6 +83,16 @@ def test_eighty_by_twenty_four() -> None:
     ]
 
 
+def test_a_fault_that_comes_again_has_one_lane_and_its_present_end() -> None:
+    bars = tuple(Bar("slow-store", t, t + 5.0) for t in (10.0, 34.0, 60.0))
+    lines = at(36.0, stage=replace(STAGE, faults=bars))
+    assert [line for line in lines if "slow-store  " in line and "█" in line] == [lines[11]]
+    assert "faults   slow-store, 3s left" in [line.rstrip() for line in lines]
+    assert "faults   slow-store in 15s" in [
+        line.rstrip() for line in at(45.0, stage=replace(STAGE, faults=bars))
+    ]
+
+
 def places(lines: list[str]) -> list[tuple[int, str]]:
     """Where each row stands, by its label."""
     labels = ("now", "so far", "latency", "faults", "         └", "         │wa")

@@ -100,6 +100,30 @@ def test_faults_lie_on_the_curves_axis() -> None:
     assert axis.column(42.0) <= spike[-1] <= axis.column(44.0)
 
 
+def test_what_comes_again_and_what_is_asked_lie_on_the_axis_too() -> None:
+    windows = tuple(FaultWindow("blink", t * S, (t + 5) * S, 2 * S) for t in (10, 30, 50))
+    overview = replace(OVERVIEW, faults=(*windows, *OVERVIEW.faults))
+    around = replace(
+        AROUND,
+        faults={"blink": "latency 1s reached over 2s on store", **AROUND.faults},
+        steady=(("health", "GET /health: status 2xx"), ("db", "connect to db:5432")),
+    )
+    lines = render(overview, around).splitlines()
+    axis = TimeAxis(74.0, 79)
+    (lane,) = (line for line in lines if line.endswith(" blink"))
+    rises = [i - 1 - GUTTER for i, c in enumerate(lane) if c in "▁▂▃▄▅▆▇" and lane[i - 1] == " "]
+    assert rises == [axis.column(t) for t in (10, 30, 50)]
+    (asked,) = (line for line in lines if line.startswith("   steady?"))
+    assert asked.count("▲") == 2
+    assert " blink       latency 1s reached over 2s on store  3 × 5.0 s in 10.0 – 55.0 s" in lines
+    at = next(i for i, line in enumerate(lines) if line.startswith("Steady state"))
+    assert lines[at + 1 : at + 4] == [
+        " health      GET /health: status 2xx",
+        " db          connect to db:5432",
+        " asked before the run, which does not begin otherwise, during it, and after it",
+    ]
+
+
 def test_how_connections_are_made() -> None:
     overview = replace(OVERVIEW, dials_per_s=50.0, reconnect_ns=(29 * S, 34 * S))
     around = replace(
