@@ -96,11 +96,12 @@ async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -
 
 
 async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
-    from loadtool.engine.exchange import exchange
-    from loadtool.engine.hosts import check_host
+    from loadtool.engine.hosts import check_target
     from loadtool.engine.tls import client_context
+    from loadtool.engine.transports import ONCE
     from loadtool.judge.remedies import remedy_for
     from loadtool.plan.build import build_job, endpoint_of
+    from loadtool.plan.endpoint import proxy_of
     from loadtool.plan.expect import Expectation
     from loadtool.plan.mix import Mix
     from loadtool.preparation import check_sources, demo_service
@@ -112,12 +113,11 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
             console.note("starting the demo service")
             url = (await stack.enter_async_context(demo_service(profile.seed))).url
         endpoint = endpoint_of(url)
-        check_sources(
-            loaded, await check_host(endpoint.host, endpoint.port, (*profile.allow_hosts, *allow_hosts))
-        )
+        proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
+        check_sources(loaded, await check_target(endpoint, proxy, (*profile.allow_hosts, *allow_hosts)))
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
         tls = client_context(job.client.tls) if endpoint.scheme == "https" else None
-        mix = Mix(job)
+        mix, exchange = Mix(job), ONCE[job.transport]()
         color = console.colour(sys.stdout)
         tried: list[Exchange] = []
         for index, spec in enumerate(job.requests):

@@ -27,6 +27,7 @@ from loadtool.plan.job import ClientSpec, Endpoint
 from loadtool.plan.message import Message
 
 _CHUNK = 64 * 1024
+_IN = "in the middle of the answer"
 
 
 @dataclass(slots=True)
@@ -70,18 +71,18 @@ async def exchange(
     try:
         with trio.fail_after(client.timeout_ns / 1e9):
             await _talk(done, answer, endpoint, client, tls)
-        done.outcome, done.detail = _judged(answer, client, expectation)
+        done.outcome, done.detail = judged(answer, client, expectation)
     except trio.TooSlowError:
         done.outcome, done.detail = OUTCOMES[TIMEOUT], f"no whole answer within {client.timeout_ns / 1e9:g} s"
     except _Failed as e:
         done.outcome, done.detail = OUTCOMES[e.outcome], e.detail
     done.total_ms = _ms_since(began)
-    done.head, done.body = answer.head_text(), _readable(answer)
+    done.head, done.body = answer.head_text(), readable(answer)
     answer.close()
     return done
 
 
-def _readable(answer: Answer) -> bytes:
+def readable(answer: Answer) -> bytes:
     """The body without its codings, as far as they can be undone."""
     try:
         return answer.decoded_body()
@@ -89,7 +90,8 @@ def _readable(answer: Answer) -> bytes:
         return answer.body_bytes()
 
 
-def _judged(answer: Answer, client: ClientSpec, expectation: Expectation) -> tuple[str, str]:
+def judged(answer: Answer, client: ClientSpec, expectation: Expectation) -> tuple[str, str]:
+    """The outcome of a whole answer, and what was wrong with it, in words."""
     problem = problem_of(answer, expectation)
     if problem is None:
         return OUTCOMES[OK], ""
@@ -174,7 +176,7 @@ async def _read(done: Exchange, answer: Answer, stream: trio.abc.Stream, began: 
         if not data:
             if not (answer.started and answer.end_of_file()):
                 raise _Failed(
-                    RESET, f"the connection was closed {'amid' if answer.started else 'before'} the answer"
+                    RESET, f"the connection was closed {_IN if answer.started else 'before an answer came'}"
                 )
             return
         if done.first_byte_ms is None:

@@ -15,9 +15,7 @@ from loadtool.engine.transports import Gauges, Parts
 class Http1Transport:
     """See `Transport`."""
 
-    def __init__(
-        self, parts: Parts, new_socket: Callable[[int, int], socket.socket] = socket.socket
-    ) -> None:
+    def __init__(self, parts: Parts, new_socket: Callable[[int, int], socket.socket] = socket.socket) -> None:
         """`new_socket`: makes every socket, of this family and type."""
         job, poller = parts.job, parts.poller
         self._dialler = Dialler(

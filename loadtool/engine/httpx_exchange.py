@@ -84,7 +84,9 @@ class Exchange:
         answer = self.answer
         answer.expect(no_body=no_body, keep_body=keep_body)
         fields = b"".join(b"%b: %b\r\n" % pair for pair in response.headers.raw)
-        head = b"HTTP/1.1 %d\r\n%b\r\n" % (response.status_code, fields)
+        version = response.extensions["http_version"]
+        reason = response.extensions.get("reason_phrase", b"")
+        head = b"%b %d %b\r\n%b\r\n" % (version, response.status_code, reason, fields)
         answer.adopt(response.status_code, head)
         quoted = keep_body
         assert isinstance(response.stream, httpx.AsyncByteStream)

@@ -17,7 +17,7 @@ from loadtool.engine.feed import FAR
 from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_network import Network
 from loadtool.engine.pool import SLACK_NS
-from loadtool.plan.job import Job, ProxySpec
+from loadtool.plan.job import ClientSpec, Endpoint, ProxySpec
 
 
 class Links:
@@ -26,7 +26,8 @@ class Links:
     def __init__(
         self,
         network: Network,
-        job: Job,
+        endpoint: Endpoint,
+        client: ClientSpec,
         tls: ssl.SSLContext | None,
         *,
         limit: int,
@@ -34,7 +35,6 @@ class Links:
         reconnect_at: Sequence[int] = (),
     ) -> None:
         """`limit`: of connections, each for one request at a time. The others as in `Pool`."""
-        client, endpoint = job.client, job.endpoint
         self.busy = 0  # with a request under way
         self._network = network
         self._limit = limit

@@ -55,6 +55,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self.http2 = http2
         self.proxied = proxied
         self.spares: list[Stream] = []  # open, and not yet asked for
+        self.tried: Address | None = None  # the last one
         self._addresses = addresses
 
     async def connect_tcp(
@@ -91,6 +92,7 @@ class Network(httpcore.AsyncNetworkBackend):
             address = self._addresses.pick(clock(), tried)
             assert address is not None
             tried.append(address)
+            self.tried = address
             sock: trio.socket.SocketType | None = None
             try:
                 raw = self.dialler.new_socket(address)
@@ -228,6 +230,11 @@ class Stream(httpcore.AsyncNetworkStream):
             case "socket":
                 return self._sock
         return None
+
+    @property
+    def tls(self) -> str:
+        """The protocol that was agreed on, such as TLSv1.3; empty without."""
+        return str(self._transport.version()) if isinstance(self._transport, trio.SSLStream) else ""
 
     def stale(self) -> bool:
         """Whether it is of no use for another request: closed by the peer, or something came unasked.

@@ -50,7 +50,8 @@ class HttpxTransport:
         )
         self._links = Links(
             self._network,
-            job,
+            job.endpoint,
+            job.client,
             parts.tls,
             limit=parts.connections,
             dials_per_s=parts.dials_per_s,

@@ -9,14 +9,18 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from loadtool.engine.addresses import Addresses
 from loadtool.engine.feed import Feed
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.poller import Poller
 from loadtool.plan.expect import Expectation
-from loadtool.plan.job import Job
+from loadtool.plan.job import ClientSpec, Endpoint, Job
+from loadtool.plan.message import Message
+
+if TYPE_CHECKING:
+    from loadtool.engine.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +95,36 @@ def _httpx() -> Maker:
 TRANSPORTS: Final[Mapping[str, Callable[[], Maker]]] = {
     "http1": _http1,
     "httpx": _httpx,
+}
+
+
+class Once(Protocol):
+    """One message on a connection of its own, for a person to read; see `exchange.exchange`."""
+
+    async def __call__(
+        self,
+        message: Message,
+        endpoint: Endpoint,
+        client: ClientSpec,
+        expectation: Expectation,
+        tls: ssl.SSLContext | None = None,
+    ) -> Exchange: ...
+
+
+def _http1_once() -> Once:
+    from loadtool.engine.exchange import exchange
+
+    return exchange
+
+
+def _httpx_once() -> Once:
+    from loadtool.engine.httpx_once import exchange
+
+    return exchange
+
+
+# The same for `loadtool try`.
+ONCE: Final[Mapping[str, Callable[[], Once]]] = {
+    "http1": _http1_once,
+    "httpx": _httpx_once,
 }
