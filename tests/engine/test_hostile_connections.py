@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import select
 import socket
 import ssl
 import threading
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import trustme
@@ -293,3 +296,36 @@ async def test_an_answer_that_comes_as_the_next_request_is_due_is_not_its_answer
     assert said.is_set()
     assert done.outcomes == {"ok": 2}
     assert server.connections == 2
+
+
+async def test_a_last_second_try_is_waited_for(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """The schedule is over, and all that is under way is the handshake of a fresh connection."""
+    numbers = itertools.count()
+
+    def handler(sock: socket.socket) -> None:
+        first = next(numbers) == 0
+        if not first:
+            time.sleep(0.3)
+        with contexts[0].wrap_socket(sock, server_side=True) as secured:
+            read_head(secured)
+            secured.sendall(OK_ANSWER)
+            read_head(secured)
+
+    with serving(handler) as server:
+        job = job_for(server.port, count=2, rate=10, scheme="https", connections=1)
+        done = await run_job(job, tls=contexts[1])
+    assert done.outcomes == {"ok": 2}
+    assert sum(frame.retried for frame in done.frames) == 1
+
+
+async def test_a_refusal_is_read_though_the_request_could_not_be_sent() -> None:
+    """The server has said no and closed before the request leaves: the send fails, the answer is there."""
+
+    class Slow(socket.socket):
+        def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]  # bytes are all it gets
+            select.select([self], [], [])
+            raise BrokenPipeError(errno.EPIPE, "")
+
+    with serving(says_and_holds(BUSY)) as server:
+        done = await run_job(job_for(server.port), transport=partial(Http1Transport, new_socket=Slow))
+    assert done.outcomes == {"shed": 10}

@@ -163,6 +163,8 @@ def test_what_does_not_look_like_http_is_shown(data: bytes) -> None:
         (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", False),
         (b"Content-Length: 9\r\nConnection: close", False),
         (b"X-Content-Length: 9", True),
+        (b"Transfer-Encoding: gzip, Chunked\r\nConnection: close", False),
+        (b"Transfer-Encoding: chunked\r\nConnection: close", False),
     ],
 )
 def test_which_bodies_end_with_the_connection(head: bytes, ended: bool) -> None:
