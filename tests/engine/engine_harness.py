@@ -213,7 +213,7 @@ async def run_job(
         subject = Worker(worker, workers, job, Commands(commands_read), reports_write, tls=tls)
         if transport is not None:
             subject._new_transport = transport
-        addresses = await resolve(job.endpoint.host, job.endpoint.port)
+        addresses = await resolve(*job.peer)
         start_ns = time.monotonic_ns() + 50 * MS
         if stop_after_s is not None:
             stop_ns = start_ns + int(stop_after_s * SECOND)
