@@ -186,3 +186,12 @@ def of_case(case: Case) -> SpikeFigures:
     overload, why = judge_overload(case)
     assert overload is not None, why
     return replace(overload.spikes[0])
+
+
+def every(n: int, yes: Answer, no: Answer, per_s: float = 500) -> Callable[[float], Answer]:
+    """Every n-th arrival of the spike gets yes, the others no; outside all are ok."""
+    return lambda t: ok() if not 24 <= t < 39 else yes if round(t * per_s) % n == 0 else no
+
+
+def ran(service: Callable[[float], Answer] = lambda t: ok(), phases: tuple[Phase, ...] = SPIKE) -> Run:
+    return Run(schedule(phases)).serve(service)

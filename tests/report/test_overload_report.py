@@ -6,7 +6,8 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
-from report_samples import overloaded, passed, spike_figures
+from overload_samples import spike_figures
+from report_samples import overloaded, passed
 
 from loadtool.judge.overload_figures import SEVERITY
 from loadtool.measure.result import Result
