@@ -216,6 +216,8 @@ def _words(error: BaseException, stream: Stream | None) -> str:
             return f"the server ended the connection ({name})"
         case "StreamReset":
             return f"the server reset the stream ({name})"
+    if type(_source(error)).__name__ in ("StreamClosedError", "NoSuchStreamError"):
+        return "the stream was closed"  # h2 says its number
     if stream is not None and stream.ended:
         return "the connection was closed"
     if stream is not None and stream.broken:
