@@ -31,11 +31,20 @@ async def run(
     service: list[object], *, arrivals: str = "constant", rate: int = 300, length: float = 2, workers: int = 1
 ) -> tuple[Measured, list[Answer]]:
     async with truth_server(service, seed=11) as server:
-        text = PROFILE.format(port=server.port, seed=42, arrivals=arrivals, rate=rate, length=length)
+        text = PROFILE.format(port=server.port, seed=41, arrivals=arrivals, rate=rate, length=length)
         measured = await run_profile(text, workers=workers)
         log = await server.log()
     assert sorted(a.number for a in log) == list(range(len(measured.due)))
     return measured, log
+
+
+def excuse(measured: Measured, log: list[Answer]) -> None:
+    """Raise Busy if processes of this machine had to wait for it, by the server's log."""
+    rank = len(log) * 98 // 100
+    late = sorted((a.sent - a.due) / MS for a in log)[rank]
+    far = sorted((a.received - measured.due[a.number]) / MS for a in log)[rank]
+    if max(late, far) > MOST_MS:
+        raise Busy(f"at p98 the server was {late:.1f} ms late and the way there took {far:.1f} ms")
 
 
 def shown(q: Quantiles) -> dict[str, float]:
@@ -65,15 +74,13 @@ async def test_service_times_come_back_with_their_quantiles(service: list[object
             for name, true in figures(truth).items():
                 assert found[name] >= true - ROUNDING_MS, f"{what} {name} hides something"
                 # A service time has both ways in it, a response time's truth lacks only the one back.
+                # At the upper quantiles it may be the longest of all ways.
                 of = statistics.fmean if name == "mean" else statistics.median
-                usual = 2 * of(way) if name in ("p50", "mean") else MOST_MS
-                if found[name] > true * (1 + RESOLUTION) + min(usual, MOST_MS) + ROUNDING_MS:
+                usual = min(2 * of(way), MOST_MS) if name in ("p50", "mean") else MOST_MS + max(way)
+                if found[name] > true * (1 + RESOLUTION) + usual + ROUNDING_MS:
                     wrong.append(f"{what} {name}: {found[name]:.3f} ms, by the log {true:.3f} ms")
-        late = sorted((a.sent - a.due) / MS for a in log)[len(log) * 99 // 100]
-        if wrong and (late > MOST_MS / 2 or statistics.fmean(way) > MOST_MS):
-            raise Busy(
-                f"the server was {late:.1f} ms late at p99, the way took {statistics.fmean(way):.1f} ms"
-            )
+        if wrong:
+            excuse(measured, log)
         return wrong
 
     await tried(attempt)
@@ -81,13 +88,12 @@ async def test_service_times_come_back_with_their_quantiles(service: list[object
 
 async def test_poisson_arrivals_are_poisson_as_sent() -> None:
     """By the server's clock: exponential gaps (Kolmogorov-Smirnov), counts that vary like their mean."""
-    rate = 500
+    rate = 300
 
     async def attempt() -> list[str]:
-        measured, log = await run(["fixed", 3.0], arrivals="poisson", rate=rate, length=2.5, workers=2)
+        measured, log = await run(["fixed", 3.0], arrivals="poisson", rate=rate, length=3.5, workers=2)
         received = sorted(a.received for a in log)
         assert all(a.received >= measured.due[a.number] for a in log), "before it was due"
-        way = statistics.fmean((a.received - measured.due[a.number]) / MS for a in log)
         gaps = sorted((b - a) / SECOND for a, b in pairwise(received))
         n = len(gaps)
         distance = max(
@@ -96,14 +102,14 @@ async def test_poisson_arrivals_are_poisson_as_sent() -> None:
         wrong = []
         if distance * math.sqrt(n) > 1.63:  # 1 %
             wrong.append(f"the gaps are {distance:.3f} away from exponential ones")
-        counts = [0] * 80  # of 31.25 ms
+        counts = [0] * 80  # of 44 ms
         for ns in received:
-            counts[min((ns - measured.start_ns) * 80 // (2_500 * MS), 79)] += 1
+            counts[min((ns - measured.start_ns) * 80 // (3_500 * MS), 79)] += 1
         dispersion = statistics.variance(counts) / statistics.fmean(counts)
         if not 0.6 < dispersion < 1.5:  # 1 ± 3·√(2/79)
             wrong.append(f"the counts vary {dispersion:.2f} times as much as they should")
-        if wrong and way > MOST_MS:
-            raise Busy(f"the way to the server took {way:.1f} ms")
+        if wrong:
+            excuse(measured, log)
         return wrong
 
     await tried(attempt)
@@ -131,9 +137,8 @@ async def test_constant_arrivals_are_evenly_spaced_across_workers(workers: int) 
             wrong.append(f"requests came {shares} ms after they were due, by worker")
         if even < 0.9:
             wrong.append(f"only {even:.0%} of the gaps were within 1 ms of {1000 / rate:.2f} ms")
-        late = sorted((a.sent - a.due) / MS for a in log)[len(log) * 9 // 10]
-        if wrong and late > MOST_MS / 2:
-            raise Busy(f"the server was {late:.1f} ms late at p90")
+        if wrong:
+            excuse(measured, log)
         return wrong
 
     await tried(attempt)
