@@ -126,6 +126,20 @@ def test_not_a_share(value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "ratio"),
+    [("1.1", 1.1), (2, 2.0), ("2x", 2.0), ("2.5 x", 2.5), ("110%", 1.1), ("0", 0.0), ("1_000x", 1000.0)],
+)
+def test_ratio(text: object, ratio: float) -> None:
+    assert units.parse_ratio(text) == ratio
+
+
+@pytest.mark.parametrize("value", ["-1", -0.1, "2 times", "x", "2xx", "", True, None, math.nan, math.inf])
+def test_not_a_ratio(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^got .+, want a ratio such as 1\.1 or 2x$"):
+        units.parse_ratio(value)
+
+
+@pytest.mark.parametrize(
     ("shown", "value", "text"),
     [
         (units.format_duration, 90 * units.SECOND, "1m30s"),
@@ -146,6 +160,8 @@ def test_not_a_share(value: object) -> None:
         (units.format_share, 0.001, "0.1%"),
         (units.format_share, 1.0, "100%"),
         (units.format_byte_rate, 64_000, "64KB/s"),
+        (units.format_ratio, 2.0, "2x"),
+        (units.format_ratio, 1.1, "1.1x"),
     ],
 )
 def test_formats_read_well(shown: Callable[[float], str], value: float, text: str) -> None:
@@ -176,6 +192,11 @@ def test_shares_round_trip(share: float) -> None:
     assert units.parse_share(units.format_share(share)) == share
 
 
+@given(st.floats(0, allow_nan=False, allow_infinity=False))
+def test_ratios_round_trip(ratio: float) -> None:
+    assert units.parse_ratio(units.format_ratio(ratio)) == ratio
+
+
 @given(st.text() | st.integers() | st.floats() | st.none() | st.booleans() | st.lists(st.integers()))
 def test_anything_else_is_a_value_error(value: object) -> None:
     for parse in (
@@ -184,6 +205,7 @@ def test_anything_else_is_a_value_error(value: object) -> None:
         units.parse_size,
         units.parse_byte_rate,
         units.parse_share,
+        units.parse_ratio,
     ):
         message, number = "got ", 0.0
         try:

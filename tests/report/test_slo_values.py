@@ -26,6 +26,12 @@ def slo(
         (slo("shed rate", 0.0, 0.2, 100, None), "0%", "20%", ""),
         (slo("goodput", 465.04, 400.0, 7500, None), "465/s", "400/s", ""),
         (slo("goodput retention", 0.93, 0.9, 7500, None), "93%", "90%", ""),
+        (slo("hysteresis", -0.012, 0.02, 500, None), "-1.20%", "2%", ""),
+        (slo("latency growth", 1.456, 2.0, 7500, None), "1.46x", "2x", ""),
+        (slo("retry amplification", 1.0, 1.1, 7500, None), "1x", "1.1x", ""),
+        (slo("recovery", 8000.0, 10_000.0, 1500, None), "8 s", "10 s", ""),
+        (slo("recovery", None, 10_000.0, 1500, None), "∞", "10 s", ""),  # longer than was watched
+        (slo("recovery", None, 10_000.0, 0, None), "n/a", "10 s", ""),
         (slo("from a later version", 1.0, 2.0, 1, None), "1 ms", "2 ms", ""),
     ],
 )
