@@ -332,10 +332,12 @@ class Traffic:
         arrival = connection.arrival
         assert arrival is not None
         answer = connection.answer
-        self._ledger.answered(arrival, answer, connection.sent, now, connection.first)
-        if answer.body_length or answer.starved:
-            if answer.starved:
-                self._dialler.ran_out_of("ENOMEM")
+        if answer.starved:
+            self._dialler.ran_out_of("ENOMEM")
+            self._ledger.fail(arrival, TIMEOUT, "this machine had no room for the answer's body")
+        else:
+            self._ledger.answered(arrival, answer, connection.sent, now, connection.first)
+        if answer.body_length:
             answer.drop_body()
         connection.served += 1
         if connection.served == 1:

@@ -29,9 +29,11 @@ from engine_harness import (
 )
 
 from loadtool.engine.failures import LOCAL_ERRNOS
+from loadtool.engine.http1 import KEPT, MAX_KEPT
 from loadtool.engine.http1_transport import Http1Transport
 from loadtool.engine.poller import Events, Poller
 from loadtool.engine.transports import Parts, Transport
+from loadtool.plan.job import ExpectSpec
 
 NewSocket = Callable[[int, int], socket.socket]
 LOCAL = sorted(errno.errorcode[number] for number in LOCAL_ERRNOS)
@@ -214,6 +216,19 @@ async def test_an_answer_that_there_is_no_room_for(error: Exception) -> None:
     assert done.examples["timeout"].detail.startswith("this machine gave up in the middle of the answer: ")
 
 
+async def test_bodies_that_there_is_no_room_for() -> None:
+    before, KEPT.bytes = KEPT.bytes, MAX_KEPT  # as if others kept so much
+    try:
+        with serving(answering(OK_ANSWER)) as server:
+            done = await run_job(job_for(server.port, count=5, expect=ExpectSpec(contains=("ok",))))
+        assert KEPT.bytes == MAX_KEPT
+    finally:
+        KEPT.bytes = before
+    assert done.outcomes == {"timeout": 5}
+    assert local(done) == {"ENOMEM": 5}
+    assert done.examples["timeout"].detail == "this machine had no room for the answer's body"
+
+
 async def test_a_second_try_without_a_file_for_it_waits() -> None:
     """A reused connection turns out closed, and no fresh one can be opened at first."""
 
@@ -274,6 +289,7 @@ CHILD = """
 import json, os, resource, sys, threading
 import trio
 from engine_harness import SECOND, job_for, run_job
+from loadtool.engine.http1 import KEPT, MAX_KEPT
 from loadtool.engine.http1_transport import Http1Transport
 
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
