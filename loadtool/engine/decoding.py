@@ -6,6 +6,9 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
+MAX_CODINGS: Final = 3  # each may unfold to any size, and take its time for it
+_NAME_LENGTH: Final = 20  # characters of an unknown coding's name that are shown
+
 
 def decoded(body: bytes, coding: str, limit: int) -> bytes:
     """The body without its codings, which are listed in the order in which they were applied.
@@ -13,10 +16,14 @@ def decoded(body: bytes, coding: str, limit: int) -> bytes:
     At most about `limit` bytes of it: a small body can unfold to any size. Raises ValueError, with words for
     an example, if it can't be decoded.
     """
-    for name in reversed([part.strip().lower() for part in coding.split(",") if part.strip()]):
+    names = [part.strip().lower() for part in coding.split(",") if part.strip()]
+    if len(names) > MAX_CODINGS:
+        raise ValueError(f"the body is coded {len(names)} times over, which is not undone")
+    for name in reversed(names):
         decode = CODINGS.get(name)
         if decode is None:
             known = ", ".join(CODINGS)
+            name = name[:_NAME_LENGTH]
             raise ValueError(f"the body is coded as {name}, which is not decoded; accept one of {known}")
         try:
             body = decode(body, limit)

@@ -186,7 +186,7 @@ class Answer:
 
     def decoded_body(self) -> bytes:
         """The body without its Content-Encoding. Raises ValueError if that can't be undone."""
-        coding = next((value for name, value in self.headers() if name == "content-encoding"), "")
+        coding = ",".join(value for name, value in self.headers() if name == "content-encoding")
         body = self.body_bytes()
         return decoded(body, coding, MAX_KEPT_BODY) if coding else body
 

@@ -36,6 +36,8 @@ def test_codings(body: bytes, coding: str) -> None:
     [
         (TEXT, "gzip", "the body is said to be gzip and is not"),
         (TEXT, "br", "the body is coded as br, which is not decoded; accept one of gzip"),
+        (TEXT, "x" * 10_000, f"^the body is coded as {'x' * 20}, which is not decoded"),
+        (TEXT, "gzip, " * 40_000, "^the body is coded 40000 times over, which is not undone$"),
     ],
 )
 def test_what_cannot_be_decoded(body: bytes, coding: str, words: str) -> None:
@@ -59,6 +61,7 @@ def coded(body: bytes, coding: bytes) -> bytes:
     ("answer", "outcome"),
     [
         (coded(gzip.compress(TEXT), b"gzip"), "ok"),
+        (coded(gzip.compress(zlib.compress(TEXT)), b"deflate\r\nContent-Encoding: gzip"), "ok"),
         (coded(gzip.compress(b"broken"), b"gzip"), "check"),
         (coded(TEXT, b"br"), "check"),
         (coded(TEXT, b"gzip"), "check"),
