@@ -22,6 +22,14 @@ _ROWS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
         ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"),
         "it does not speak TLS there; see whether the target should begin with http://, or has another port",
     ),
+    (
+        ("the generator got round to it only",),
+        "fewer requests per core, more --workers, or a quieter machine",
+    ),
+    (
+        ("no connection was free",),
+        "see that it is up and answers, or give the load more of them with `client: {connections: …}`",
+    ),
 )
 
 

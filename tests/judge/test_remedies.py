@@ -29,6 +29,17 @@ def test_what_mends_a_tls_failure(detail: str, remedy: str) -> None:
     assert {part for part in known if part in remedy_for(detail)} == {remedy}
 
 
+@pytest.mark.parametrize(
+    ("detail", "remedy"),
+    [
+        ("the generator got round to it only after its timeout", "--workers"),
+        ("no connection was free before the timeout", "client: {connections: …}"),
+    ],
+)
+def test_what_mends_arrivals_that_never_left(detail: str, remedy: str) -> None:
+    assert remedy in remedy_for(detail)
+
+
 @pytest.mark.parametrize("detail", ["", "Connection refused (ECONNREFUSED)", "TLS: UNEXPECTED_MESSAGE"])
 def test_of_other_errors_nothing_is_known(detail: str) -> None:
     assert remedy_for(detail) == ""
