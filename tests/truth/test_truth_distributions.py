@@ -61,7 +61,7 @@ def shown(q: Quantiles) -> dict[str, float]:
     ],
     ids=lambda service: service[0],
 )
-async def test_service_times_come_back_with_their_quantiles(service: list[object]) -> None:
+def test_service_times_come_back_with_their_quantiles(service: list[object]) -> None:
     async def attempt() -> list[str]:
         measured, log = await run(service)
         phase = measured.phase("baseline")
@@ -83,10 +83,10 @@ async def test_service_times_come_back_with_their_quantiles(service: list[object
             excuse(measured, log)
         return wrong
 
-    await tried(attempt)
+    tried(attempt)
 
 
-async def test_poisson_arrivals_are_poisson_as_sent() -> None:
+def test_poisson_arrivals_are_poisson_as_sent() -> None:
     """By the server's clock: exponential gaps (Kolmogorov-Smirnov), counts that vary like their mean."""
     rate = 300
 
@@ -112,11 +112,11 @@ async def test_poisson_arrivals_are_poisson_as_sent() -> None:
             excuse(measured, log)
         return wrong
 
-    await tried(attempt)
+    tried(attempt)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-async def test_constant_arrivals_are_evenly_spaced_across_workers(workers: int) -> None:
+def test_constant_arrivals_are_evenly_spaced_across_workers(workers: int) -> None:
     rate = 300
 
     async def attempt() -> list[str]:
@@ -141,4 +141,4 @@ async def test_constant_arrivals_are_evenly_spaced_across_workers(workers: int) 
             excuse(measured, log)
         return wrong
 
-    await tried(attempt)
+    tried(attempt)

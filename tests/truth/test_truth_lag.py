@@ -57,7 +57,7 @@ def judged(found: list[float]) -> list[str]:
     return [f"the waits ended {median:.0f} µs late at p50, the machine's own {reference:.0f} µs"]
 
 
-async def test_a_wait_has_no_steps_of_a_millisecond() -> None:
+def test_a_wait_has_no_steps_of_a_millisecond() -> None:
     async def attempt() -> list[str]:
         poller = new_poller(1)
         try:
@@ -65,10 +65,10 @@ async def test_a_wait_has_no_steps_of_a_millisecond() -> None:
         finally:
             poller.close()
 
-    await tried(attempt)
+    tried(attempt)
 
 
-async def test_nor_has_one_through_trio() -> None:
+def test_nor_has_one_through_trio() -> None:
     """What the reactor does for waits of a millisecond and more."""
 
     async def attempt() -> list[str]:
@@ -86,7 +86,7 @@ async def test_nor_has_one_through_trio() -> None:
             poller.close()
         return judged(found)
 
-    await tried(attempt)
+    tried(attempt)
 
 
 def test_a_wait_ends_at_once_when_its_time_is_past() -> None:
@@ -99,7 +99,7 @@ def test_a_wait_ends_at_once_when_its_time_is_past() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc and no epoll")
-async def test_send_lag_has_no_steps_of_a_millisecond() -> None:
+def test_send_lag_has_no_steps_of_a_millisecond() -> None:
     """1,000/s of Poisson arrivals, due at any fraction of a millisecond."""
     text = """\
 name: lag
@@ -131,4 +131,4 @@ phases: [{{name: baseline, rate: 1000/s, for: 2s}}]
             raise Busy(f"this machine's timers are {reference:.0f} µs late by themselves")
         return wrong
 
-    await tried(attempt)
+    tried(attempt)

@@ -39,7 +39,7 @@ def judged(comparison: Comparison) -> list[str]:
 
 @pytest.mark.parametrize("numbers", SETS.values(), ids=SETS)
 @pytest.mark.parametrize("who", ["A", "B"])
-async def test_a_stall_comes_out_at_the_analytic_answer(
+def test_a_stall_comes_out_at_the_analytic_answer(
     who: Literal["A", "B"], numbers: tuple[float, float, float, float, int]
 ) -> None:
     """Of the server (A): the run is valid. Of the workers (B): the same figures, and the run is invalid."""
@@ -47,10 +47,10 @@ async def test_a_stall_comes_out_at_the_analytic_answer(
     async def attempt() -> list[str]:
         return judged(await Experiment(who, *numbers).run())
 
-    await tried(attempt)
+    tried(attempt)
 
 
-async def test_a_stall_on_the_way_shows_in_full() -> None:
+def test_a_stall_on_the_way_shows_in_full() -> None:
     """Frozen is a proxy between the two; the arithmetic is the server's."""
     experiment = Experiment("P", 100, 20, 2.5, 0.4)
 
@@ -71,7 +71,7 @@ async def test_a_stall_on_the_way_shows_in_full() -> None:
             finally:
                 await proxy.stop()
 
-    await tried(attempt)
+    tried(attempt)
 
 
 POOL = """\
@@ -84,7 +84,7 @@ client: {{timeout: 10s, connections: 1}}
 """
 
 
-async def test_a_wait_for_the_only_connection_is_part_of_the_response_time_and_no_lag() -> None:
+def test_a_wait_for_the_only_connection_is_part_of_the_response_time_and_no_lag() -> None:
     """100 arrivals 10 ms apart, 20 ms each on one connection: the k-th one waits at least 10·k ms for it."""
 
     async def attempt() -> list[str]:
@@ -114,7 +114,7 @@ async def test_a_wait_for_the_only_connection_is_part_of_the_response_time_and_n
             wrong.append(f"{measured.result.verdict}: {measured.result.reasons}")
         return wrong
 
-    await tried(attempt)
+    tried(attempt)
 
 
 def test_ci_truth_repeats_the_experiments() -> None:

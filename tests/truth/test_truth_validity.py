@@ -33,7 +33,7 @@ LATE = Freeze(at=1.2 + 0.2, length=0.06)
 
 
 @pytest.mark.parametrize(("validity", "verdict"), [("", "invalid"), ("validity: {lag: 100ms}", "pass")])
-async def test_a_short_spike_s_lag_is_not_diluted_by_a_long_baseline(validity: str, verdict: str) -> None:
+def test_a_short_spike_s_lag_is_not_diluted_by_a_long_baseline(validity: str, verdict: str) -> None:
     async def attempt() -> list[str]:
         async with truth_server(["fixed", 2.0]) as server:
             text = SHORT_SPIKE.format(port=server.port, validity=validity)
@@ -49,7 +49,7 @@ async def test_a_short_spike_s_lag_is_not_diluted_by_a_long_baseline(validity: s
         wrong = [] if measured.result.verdict == verdict else [f"the run is {measured.result.verdict}"]
         return [*wrong, *([] if late == wanted else [f"late: {late}"])]
 
-    await tried(attempt)
+    tried(attempt)
 
 
 # Looking at an answer takes longer than giving it: the target has time to spare, the worker has none.
@@ -64,7 +64,7 @@ client: {{timeout: 4s, connections: {connections}}}
 
 
 @pytest.mark.parametrize("connections", [4, 400])
-async def test_a_generator_out_of_cpu_is_invalid_with_its_lag_shown(connections: int) -> None:
+def test_a_generator_out_of_cpu_is_invalid_with_its_lag_shown(connections: int) -> None:
     """Arrivals wait for a connection, and the connections for the worker: lag, and not the target's fault."""
 
     async def attempt() -> list[str]:
@@ -88,10 +88,10 @@ async def test_a_generator_out_of_cpu_is_invalid_with_its_lag_shown(connections:
             raise Busy(f"the server took {away / MS:.1f} ms at p99 to answer at once")
         return [f"{measured.result.verdict} {measured.result.reasons}: {lag}, queued {queued}"]
 
-    await tried(attempt)
+    tried(attempt)
 
 
-async def test_a_stall_of_a_busy_target_is_not_lag() -> None:
+def test_a_stall_of_a_busy_target_is_not_lag() -> None:
     """A second's answers come at once when it goes on; while they are read, arrivals still leave in time."""
     text = """\
 name: busy
@@ -117,7 +117,7 @@ client: {{connections: 4000}}
             raise Busy(f"the server was {late / MS:.1f} ms late at p99 before the stall")
         return [] if measured.result.verdict == "pass" else measured.result.reasons
 
-    await tried(attempt)
+    tried(attempt)
 
 
 PLAIN = """\
@@ -155,7 +155,7 @@ def tell(pids: list[int], number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-async def test_for_a_user_a_stall_of_the_target_is_a_valid_result(tmp_path: Path) -> None:
+def test_for_a_user_a_stall_of_the_target_is_a_valid_result(tmp_path: Path) -> None:
     places = count()
 
     async def attempt() -> list[str]:
@@ -170,7 +170,7 @@ async def test_for_a_user_a_stall_of_the_target_is_a_valid_result(tmp_path: Path
             raise Busy(f"send lag was {lag['p99']} ms at p99")
         return [] if (done.code, result["verdict"]) == (0, "pass") else [done.out]
 
-    await tried(attempt)
+    tried(attempt)
 
 
 async def test_for_a_user_a_stall_of_the_workers_is_an_invalid_run(tmp_path: Path) -> None:

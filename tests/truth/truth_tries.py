@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
+import trio
 
 TRIES = 3
 
@@ -13,8 +14,8 @@ class Busy(Exception):
     """The machine, not loadtool, was too late: says how that is known."""
 
 
-async def tried(attempt: Callable[[], Awaitable[list[str]]]) -> None:
-    """Attempt it until it finds nothing wrong.
+def tried(attempt: Callable[[], Awaitable[list[str]]]) -> None:
+    """Attempt it, in trio, until it finds nothing wrong.
 
     An attempt returns what is wrong, or raises Busy if what is wrong proves nothing. Skips if the machine was
     too busy each time, and fails if it was not.
@@ -23,7 +24,7 @@ async def tried(attempt: Callable[[], Awaitable[list[str]]]) -> None:
     found: list[str] = []
     for _ in range(TRIES):
         try:
-            wrong = await attempt()
+            wrong = trio.run(attempt)
         except Busy as e:
             excuses.append(str(e))
             continue
