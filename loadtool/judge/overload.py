@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 from loadtool import units
 from loadtool.errors import UsageError
@@ -16,6 +17,11 @@ from loadtool.measure.outcome import H_SHED
 from loadtool.measure.result import Result
 from loadtool.measure.spike import Overload, SpikeFigures
 from loadtool.units import format_share
+
+# Figures that need a baseline that can serve as one.
+_AGAINST_BASELINE: Final = (
+    "goodput_retention", "end_retention", "recovery_s", "hysteresis", "retry_amplification_after",
+)  # fmt: skip
 
 
 def judge_overload(case: Case) -> tuple[Overload | None, str]:
@@ -77,7 +83,7 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
     problem = _baseline(figures, view)
     if problem:
         figures.verdict = "no-baseline"
-        for name in ("goodput_retention", "end_retention", "recovery_s", "hysteresis"):
+        for name in _AGAINST_BASELINE:
             figures.unknown[name] = problem
     else:
         _goodput(figures, view, capacity_of(case.result))
