@@ -12,7 +12,7 @@ from loadtool.plan.peak import peak_rate, peak_within
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.spikes import Spike, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
-from loadtool.units import SECOND, format_duration, format_share
+from loadtool.units import MILLISECOND, SECOND, format_duration, format_share
 
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SAMPLES_BEYOND: Final = 10
 # A recovery watched for fewer windows than this can't tell a slow drain from no recovery.
 WINDOWS: Final = 3
+# A call to Toxiproxy takes a few milliseconds, and tens of them on a busy machine.
+LEAST_FAULT_NS: Final = 100 * MILLISECOND
 
 Doubt = tuple[Place, str]
 Cells = Mapping[tuple[int, int], int]  # arrivals by stretch and request
@@ -108,6 +110,21 @@ def _ramps(plan: _Plan) -> Iterator[Doubt]:
             yield ("faults", i, "ramp"), f"{message}; leave out the ramp or the toxicity"
 
 
+def _short_faults(plan: _Plan) -> Iterator[Doubt]:
+    shortest: dict[str, int] = {}
+    for window in plan.job.faults:
+        length = window.end_ns - window.start_ns
+        shortest[window.name] = min(length, shortest.get(window.name, length))
+    for i, fault in enumerate(plan.loaded.profile.faults):
+        length = shortest.get(fault.name, LEAST_FAULT_NS)
+        if length < LEAST_FAULT_NS:
+            message = (
+                f"lasts {format_duration(length)}, hardly longer than it takes to put it in: it may come too "
+                f"late, and the run be invalid; want {format_duration(LEAST_FAULT_NS)} or more"
+            )
+            yield ("faults", i), f"{fault.name} {message}"
+
+
 def _commands(plan: _Plan) -> Iterator[Doubt]:
     for i, fault in enumerate(plan.loaded.profile.faults):
         if fault.run is not None and fault.undo is None:
@@ -183,4 +200,13 @@ def _client(plan: _Plan) -> Iterator[Doubt]:
     yield from client_doubts(plan.job, plan.loaded, peak_rate(plan.timeline)[0])
 
 
-DOUBTS: Final = (_undecidable_slos, _toxicity, _ramps, _commands, _spikes, _connections, _client)
+DOUBTS: Final = (
+    _undecidable_slos,
+    _toxicity,
+    _ramps,
+    _short_faults,
+    _commands,
+    _spikes,
+    _connections,
+    _client,
+)

@@ -162,6 +162,16 @@ ROLL = (
             "if it is close; "
             "want 1,000 arrivals, or a lower quantile",
         ]),
+        # Faults that are over before they are in, by their own length or by the run's end.
+        (CALM + STORE + "faults: [{name: cut, at: spike, for: 20ms, proxy: store, down: true}]\n", [
+            "13: faults[0]: cut lasts 20ms, hardly longer than it takes to put it in: it may come too late, "
+            "and the run be invalid; want 100ms or more",
+        ]),
+        (CALM + STORE + "faults: [{name: cut, at: recovery+29950ms, proxy: store, down: true}]\n", [
+            "13: faults[0]: cut lasts 50ms, hardly longer than it takes to put it in: it may come too late, "
+            "and the run be invalid; want 100ms or more",
+        ]),
+        (CALM + STORE + "faults: [{name: cut, at: spike, for: 100ms, proxy: store, down: true}]\n", []),
         # Toxicity.
         (CALM + STORE + TOXIC, [
             f"14: {ROLL}how many requests that is depends on how the service reuses its connections",
