@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 
 # Words of a skip's reason that no installation could change: what this machine is, or who runs the tests.
 EXCUSES = ("machine", "root")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start: a pytest in the background ignores it, and they inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
