@@ -138,7 +138,7 @@ async def test_what_its_undo_wrote_is_kept_too(tmp_path: Path) -> None:
 
 async def test_an_undo_is_not_cut_short_by_the_end_of_the_run(tmp_path: Path) -> None:
     fault = PlannedFault(
-        "c", "…", "", None, 0, S // 100, run="true", undo="touch begun; sleep 0.3; echo x >> undone",
+        "c", "…", "", None, 0, S, run="true", undo="touch begun; sleep 0.3; echo x >> undone",
         directory=str(tmp_path),
     )  # fmt: skip
     conductor = Conductor(None, {}, [fault], None, lambda event: None, "r1")
