@@ -148,11 +148,16 @@ class Live:
 
 
 @contextmanager
-def running(directory: Path, profile: str, *options: str) -> Iterator[Live]:
+def running(directory: Path, profile: str, *options: str, **environment: str) -> Iterator[Live]:
     """`loadtool spike` while it runs; whatever is left of it is killed and counts as a failure."""
     with open(directory / "out.txt", "w") as out, open(directory / "err.txt", "w") as err:
         process = subprocess.Popen(
-            command(directory, profile, *options), cwd=directory, stdout=out, stderr=err, text=True
+            command(directory, profile, *options),
+            cwd=directory,
+            env={**os.environ, **environment},
+            stdout=out,
+            stderr=err,
+            text=True,
         )
     try:
         yield Live(process, directory)

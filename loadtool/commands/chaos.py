@@ -12,7 +12,7 @@ from loadtool.commands.console import note, say
 from loadtool.errors import FaultError
 
 if TYPE_CHECKING:
-    from loadtool.chaos.journal import Entry
+    from loadtool.chaos.journal import Change, Entry
     from loadtool.chaos.rollback import Leftover, Recovery
 
 LEFT = 1
@@ -109,8 +109,15 @@ def _recovered(recovery: Recovery) -> str:
 
 def _run(entry: Entry) -> str:
     state = "going on" if entry.alive else "dead"
-    return f"{entry.url}: run {entry.run} of {entry.started} (process {entry.pid}, {state})"
+    return f"{entry.url or 'commands'}: run {entry.run} of {entry.started} (process {entry.pid}, {state})"
 
 
-def _listed(changes: Sequence[object]) -> str:
-    return ", ".join(map(str, changes)) or "nothing"
+def _listed(changes: Sequence[Change]) -> str:
+    return ", ".join(map(_change, changes)) or "nothing"
+
+
+def _change(change: Change) -> str:
+    """A change; of a command, what takes it back."""
+    from loadtool.chaos.command import shown
+
+    return f"{change} ({shown(change.undo, change.directory)})" if change.undo else str(change)
