@@ -30,7 +30,7 @@ Examples:
 
 \b
 Exit codes:
-  0  this is what a run would do; its warnings, if any, stop no run
+  0  this is what a run would do, and what is doubtful about it
   2  the command line or the profile is wrong: every mistake, with its line
 """,
     )(plan)
