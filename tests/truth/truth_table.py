@@ -45,6 +45,8 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--tries", type=int, default=3, metavar="N", help="if the machine is busy (3)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     found = parser.parse_args(words)
+    if sys.platform != "linux":
+        parser.error(f"needs Linux for its server (epoll) and its stalls (/proc), this is {sys.platform}")
     if found.stall > 0.5 * found.length:
         parser.error(f"--stall: got {found.stall:g}, want at most half of --length")
     if found.workers < 1 or found.tries < 1:
