@@ -222,6 +222,7 @@ async def run_command(
         raise
     await child.release()
     if code != 0:
+        await child.rest_of_output(_LAST_OUTPUT_S)
         lines = child.stderr_tail().strip().splitlines()  # stdout may hold what it was to keep secret
         said = f": {lines[-1].strip()}" if lines else ""
         raise SetupError(mask(f"the command {shown!r} failed with exit code {code}{said}"))

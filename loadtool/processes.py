@@ -134,6 +134,7 @@ class Child:
                 if not data:
                     with trio.move_on_after(1):
                         await self.wait()
+                        await self.rest_of_output()
                     raise SetupError(f"{self.name} ended before it was ready ({self.last_words()})")
                 self._buffer += data
             line = bytes(self._buffer[:end]).decode("utf-8", "replace")
