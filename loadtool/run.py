@@ -234,7 +234,10 @@ class _Run:
         for worker, how in sorted(lost.items()):
             due = schedule.counts_by_segment_and_request(end_ns, worker, workers)
             n = tally.lose(worker, due)
-            measured.problems.append(f"worker {worker + 1} was lost ({how}) and {n} arrivals with it")
+            measured.problems.append(
+                f"worker {worker + 1} of {workers} was lost ({how}), and {n:,} arrivals with it: look in the "
+                "system's log for what ended it (often too little memory), and run again"
+            )
         planned = schedule.count() if fleet.stop_ns is None else None
         measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation(planned)]
         return measured

@@ -69,7 +69,8 @@ def _faults(result: Result) -> Iterator[str]:
 
 def _generator(result: Result) -> Iterator[str]:
     generator = result.generator
-    if generator.workers_lost:
+    said = any(problem.startswith("worker ") for problem in result.problems)  # and how each ended
+    if generator.workers_lost and not said:
         lost = result.totals.errors.get("lost", 0)
         yield (
             f"{counted(generator.workers_lost, 'worker')} of {result.engine.workers} died, "

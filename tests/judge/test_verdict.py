@@ -211,6 +211,12 @@ def test_a_fault_that_problems_speak_of_is_not_named_twice() -> None:
     assert invalidities(Case.of(result)) == result.problems
 
 
+def test_a_lost_worker_that_problems_speak_of_is_not_told_twice() -> None:
+    result = with_generator(workers_lost=1)
+    result.problems = ["worker 2 of 2 was lost (killed by SIGKILL), and 12 arrivals with it"]
+    assert invalidities(Case.of(result)) == result.problems
+
+
 def test_lost_arrivals_are_counted() -> None:
     result = result_of(Part(ok=[1000] * 1000, errors={"lost": 1234}))
     result.generator.workers_lost = 2
