@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import resource
+import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -39,13 +40,15 @@ def raise_file_limit() -> None:
 async def listen(host: str, port: int, option: str) -> list[trio.SocketListener]:
     """Listeners for every address of the host; with port 0 for its first alone, so that there is one port.
 
-    Raises SetupError; `option` is what the user can change.
+    Raises SetupError; `option` is what the user can change about the port.
     """
     try:
         listeners = list(await trio.open_tcp_listeners(port, host=host))
     except OSError as e:
         where = format_address(host, port)
-        raise SetupError(f"cannot listen on {where}: {e.strerror or e}; choose another {option}") from e
+        of_the_host = isinstance(e, socket.gaierror) or e.errno == errno.EADDRNOTAVAIL
+        changed = "--host" if of_the_host else option
+        raise SetupError(f"cannot listen on {where}: {e.strerror or e}; choose another {changed}") from e
     if port == 0:
         for other in listeners[1:]:
             await other.aclose()
