@@ -44,6 +44,8 @@ async def listen(host: str, port: int, option: str) -> list[trio.SocketListener]
     """
     try:
         listeners = list(await trio.open_tcp_listeners(port, host=host))
+    except UnicodeError as e:  # a name that no name of a host can be
+        raise SetupError(f"cannot listen on {format_address(host, port)}: {e}; choose another --host") from e
     except OSError as e:
         where = format_address(host, port)
         of_the_host = isinstance(e, socket.gaierror) or e.errno == errno.EADDRNOTAVAIL
