@@ -22,7 +22,7 @@ from loadtool.processes import Child
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc and no epoll")
 
 SETS = {
-    "5 ms at 200/s, 0.6 s of 3": (200, 5, 3, 0.6, 1),
+    "5 ms at 200/s, 0.5 s of 2.5": (200, 5, 2.5, 0.5, 1),
     "20 ms at 100/s, 0.4 s of 2.5, two workers": (100, 20, 2.5, 0.4, 2),
     "50 ms at 50/s, 0.5 s of 2.5, three workers": (50, 50, 2.5, 0.5, 3),
 }
@@ -120,7 +120,7 @@ def test_a_wait_for_the_only_connection_is_part_of_the_response_time_and_no_lag(
 def test_ci_truth_repeats_the_experiments() -> None:
     """The table and its exit code: right, or else a machine too busy to tell."""
     argv = [sys.executable, str(HERE / "truth_table.py")]
-    argv += ["--service", "10", "--rate", "50", "--length", "1.5", "--stall", "0.4", "--json"]
+    argv += ["--service", "10", "--rate", "50", "--length", "1.2", "--stall", "0.4", "--json"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
     assert done.stderr == ""
     found = json.loads(done.stdout)
