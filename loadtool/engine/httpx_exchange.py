@@ -128,7 +128,8 @@ class Exchange:
             note(self, info)
 
     def _connecting(self, info: Mapping[str, Any]) -> None:
-        self._dialled = self._begun = self.arrival.dialled = clock()
+        self._dialled = self._begun = clock()
+        self.arrival.dialled = self.arrival.dialled or self._dialled
 
     def _reached(self, info: Mapping[str, Any]) -> None:
         self.link.stream = info["return_value"]
@@ -193,7 +194,8 @@ class Exchange:
             cell.record(H_LAG, now - arrival.due)
             cell.record(H_QUEUED, 0)
             return
-        lag, queued = arrival.launched - arrival.due, granted - arrival.launched
+        lag = arrival.launched - arrival.due
+        queued = min(arrival.dialled or granted, granted) - arrival.launched
         if self._dialled:
             lag += self._dialled - granted + now - max(self._connected, self._dialled)
         elif idle < granted:

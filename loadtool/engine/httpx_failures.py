@@ -14,7 +14,7 @@ import httpcore
 
 from loadtool.engine.dialler import Failure
 from loadtool.engine.failures import LOCAL
-from loadtool.engine.httpx_network import Stream, Unreachable
+from loadtool.engine.httpx_stream import Stream, Unreachable
 from loadtool.measure.outcome import CHECK, CONNECT, PROTOCOL, RESET, TIMEOUT, UNSENT
 
 REFUSED: Final = -3  # httpx will not send this request: never the target's fault

@@ -19,7 +19,7 @@ import httpx
 import trio
 from h2.errors import ErrorCodes
 
-from loadtool.engine.httpx_network import Stream
+from loadtool.engine.httpx_stream import Stream
 
 FLUSH_S: Final = 1.0
 _NOBODY: Final = httpcore.Request("GET", "http://localhost/")  # in whose name a link writes by itself

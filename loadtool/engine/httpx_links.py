@@ -15,7 +15,8 @@ import httpx
 
 from loadtool.engine.feed import FAR
 from loadtool.engine.httpx_link import Link
-from loadtool.engine.httpx_network import Network
+from loadtool.engine.httpx_network import Given, Network
+from loadtool.engine.httpx_stream import Stream
 from loadtool.engine.pool import SLACK_NS
 from loadtool.plan.job import ClientSpec, Endpoint, ProxySpec
 
@@ -36,6 +37,7 @@ class Links:
     ) -> None:
         """`limit`: of connections, each for one request at a time. The others as in `Pool`."""
         self.busy = 0  # with a request under way
+        self.dialling = 0  # connections being opened, for whoever has waited longest
         self._network = network
         self._limit = limit
         self._every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
@@ -43,38 +45,46 @@ class Links:
         self._reconnect_at = sorted(reconnect_at, reverse=True)
         self._to_reopen = 0
         self._keepalive = client.keepalive
+        self._proxy = client.proxy
+        self._tls = tls
         self._all: set[Link] = set()
         self._idle: list[Link] = []  # a stack
+        self._spares: list[Stream] = []  # open, and never used
         # Only a proxy is told where connections go; else neither is dialled nor sent what this says.
         place = f"{_bracketed(endpoint.host)}:{endpoint.port}" if client.proxy is not None else "localhost"
         self.url = httpx.URL(f"{endpoint.scheme}://{place}")
         origin = httpcore.URL(scheme=self.url.raw_scheme, host=self.url.raw_host, port=self.url.port).origin
         self._origin = origin
-        self._pool = _pool(network, client.proxy, tls, http2=client.http2)
 
     def __len__(self) -> int:
-        return len(self._all) + len(self._network.spares)
+        return len(self._all) + len(self._spares)
 
-    def take(self, now: int) -> Link | None:
-        """A link for a request, a new one if need be; None: the request must wait."""
-        if self.busy >= self._limit:
-            return None
+    def take(self) -> Link | None:
+        """A link for a request, over a connection that is open; None: the request must wait for one."""
         while self._idle:
             link = self._idle.pop()
             if link.usable():
                 self.busy += 1
                 return link
             self._drop(link)
-        if not self._network.spares and not self._may_dial(now):
-            return None
-        return self.fresh()
+        while self._spares:
+            stream = self._spares.pop(0)
+            if not stream.stale():
+                return self.over(stream)
+            stream.close()
+        return None
 
     def fresh(self) -> Link:
         """A new link, whatever the bounds, for a request that another one failed."""
-        link = Link(self._pool.create_connection(self._origin), http2=self._network.http2)
-        self._all.add(link)
-        self.busy += 1
-        return link
+        return self._link(self._network)
+
+    def over(self, stream: Stream) -> Link:
+        """A link for a request, over this connection, which has just been opened."""
+        return self._link(Given(stream))
+
+    def keep(self, stream: Stream) -> None:
+        """A connection was opened, and nobody waits for it any more."""
+        self._spares.append(stream)
 
     def put_back(self, link: Link) -> None:
         """Its request is over."""
@@ -94,21 +104,28 @@ class Links:
             for link in self._all:
                 link.spent = link.retired = True
             self.sweep()
+            self._to_reopen += self._close_spares()
         count = 0
-        while self._to_reopen and self._may_dial(now):
+        while self._to_reopen and self.may_dial(now):
             self._to_reopen -= 1
             count += 1
         return count
 
     def next_event(self, *, waiting: bool) -> int:
-        """When something is to be done next; `waiting`: there are arrivals that wait for a link."""
+        """When something is to be done next; `waiting`: for more connections than are being opened."""
         wake = FAR
-        if (waiting and self.busy < self._limit) or self._to_reopen:
+        if (waiting or self._to_reopen) and len(self) + self.dialling < self._limit:
             wake = max(self._network.dialler.not_before, self._next_dial)
         return min(wake, self._reconnect_at[-1]) if self._reconnect_at else wake
 
     def sweep(self) -> None:
         """Close idle links that are of no use any more."""
+        spares, self._spares = self._spares, []
+        for stream in spares:
+            if stream.stale():
+                stream.close()
+            else:
+                self._spares.append(stream)
         idle, self._idle = self._idle, []
         for link in idle:
             if link.usable():
@@ -119,20 +136,35 @@ class Links:
     def close(self) -> None:
         for link in self._all:
             link.close()
-        for stream in self._network.spares:
-            stream.close()
+        self._close_spares()
         self._all.clear()
         self._idle.clear()
-        self._network.spares.clear()
 
-    def _may_dial(self, now: int) -> bool:
-        """Whether a connection may be opened now; it is then counted as opened."""
+    def may_dial(self, now: int) -> bool:
+        """Whether a connection may be opened now; it is then counted as being opened, in `dialling`."""
+        if len(self) + self.dialling >= self._limit:
+            return False
         if now < max(self._network.dialler.not_before, self._next_dial):
             return False
+        self.dialling += 1
         if self._every:
             # From when it might have been, so that a loop that is a little late keeps the pace.
             self._next_dial = max(self._next_dial, now - SLACK_NS) + self._every
         return True
+
+    def _link(self, network: httpcore.AsyncNetworkBackend) -> Link:
+        pool = _pool(network, self._proxy, self._tls, http2=self._network.http2)
+        link = Link(pool.create_connection(self._origin), http2=self._network.http2)
+        self._all.add(link)
+        self.busy += 1
+        return link
+
+    def _close_spares(self) -> int:
+        """How many there were."""
+        spares, self._spares = self._spares, []
+        for stream in spares:
+            stream.close()
+        return len(spares)
 
     def _drop(self, link: Link) -> None:
         link.close()
@@ -141,7 +173,7 @@ class Links:
 
 
 def _pool(
-    network: Network, proxy: ProxySpec | None, tls: ssl.SSLContext | None, *, http2: bool
+    network: httpcore.AsyncNetworkBackend, proxy: ProxySpec | None, tls: ssl.SSLContext | None, *, http2: bool
 ) -> httpcore.AsyncConnectionPool:
     """What makes connections, directly or through a proxy. No more of httpcore's pool is used."""
     # Without TLS the server has to know that it will be HTTP/2 (RFC 9113, 3.3).

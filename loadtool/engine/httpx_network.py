@@ -1,46 +1,24 @@
-"""Network of the transport `httpx`: what httpcore reads from and writes to, dialled as the reactor dials.
+"""Network of the transport `httpx`: opens connections for httpcore as the reactor opens its own.
 
-httpcore takes any network backend. This one knows the worker's addresses, classifies what goes wrong as the
-reactor does, notes when bytes came, and never blocks when it closes.
+httpcore takes any network backend. This one knows the worker's addresses, whatever httpcore asks for.
 """
 
 from __future__ import annotations
 
-import errno
-import select
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic_ns as clock
-from typing import Any, Final
+from typing import Any
 
 import httpcore
 import trio
 
 from loadtool.engine.addresses import Address, Addresses
-from loadtool.engine.dialler import Dialler, Failure
-from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe
-from loadtool.engine.http1 import MAX_HEAD
-from loadtool.measure.outcome import PROTOCOL
-
-AT_ONCE: Final = 16 * 1024  # bytes that the kernel takes without an answer from the peer
-RECEIVE: Final = 64 * 1024
-BEGAN: Final = 64  # bytes of an answer's beginning that are kept, for an example
-_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)  # Linux's; an error shows without it
-_FRAME_HEAD: Final = 9  # bytes: length, type, flags, stream
-_SETTINGS: Final = 4
-_HTTP1: Final = b"HTTP/1."
-GRACE_S: Final = 0.1  # for a write under way when its time is up
-
-_Transport = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-
-
-class Unreachable(Exception):
-    """A connection that did not come about."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.detail)
-        self.failure = failure
+from loadtool.engine.dialler import Dialler
+from loadtool.engine.failures import CONNECTING
+from loadtool.engine.httpx_stream import Stream, Unreachable
+from loadtool.measure.outcome import H_CONNECT, H_TLS
 
 
 class Network(httpcore.AsyncNetworkBackend):
@@ -54,7 +32,6 @@ class Network(httpcore.AsyncNetworkBackend):
         self.server_name = server_name
         self.http2 = http2
         self.proxied = proxied
-        self.spares: list[Stream] = []  # open, and not yet asked for
         self.tried: Address | None = None  # the last one
         self._addresses = addresses
 
@@ -66,25 +43,23 @@ class Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> Stream:
-        """A spare connection, or a new one to the next address that accepts it. Raises Unreachable."""
-        while self.spares:
-            stream = self.spares.pop(0)
-            if not stream.stale():
-                return stream
-            stream.close()
+        """A connection to the next address that accepts it. Raises Unreachable."""
         return await self._dial()
 
-    async def open_spare(self, tls: ssl.SSLContext | None, timeout_s: float) -> None:
-        """Open a connection that nobody in particular waits for, with this TLS."""
-        with trio.move_on_after(timeout_s):
-            try:
-                stream = await self._dial()
-                if tls is not None:
-                    stream = await stream.start_tls(tls)
-            except Unreachable:
-                return  # whoever needs a connection will find out for himself
-            stream.spare = True
-            self.spares.append(stream)
+    async def open(self, tls: ssl.SSLContext | None, note: Callable[[int, int], None]) -> Stream:
+        """A connection for whoever needs one first, with this TLS. Raises Unreachable.
+
+        `note` is told how long each stage took: its histogram's code, and ns.
+        """
+        began = clock()
+        stream = await self._dial()
+        note(H_CONNECT, clock() - began)
+        if tls is not None:
+            began = clock()
+            stream = await stream.start_tls(tls)
+            note(H_TLS, clock() - began)
+        stream.spare = True
+        return stream
 
     async def _dial(self) -> Stream:
         tried: list[Address] = []
@@ -117,236 +92,18 @@ class Network(httpcore.AsyncNetworkBackend):
                 return Stream(self, sock, trio.SocketStream(sock), address, http2=http2)
 
 
-class Stream(httpcore.AsyncNetworkStream):
-    """A connection to the target, or to the proxy before it. Times are ns of the monotonic clock."""
+class Given(httpcore.AsyncNetworkBackend):
+    """A network of one connection, which is open already."""
 
-    def __init__(
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def connect_tcp(
         self,
-        network: Network,
-        sock: trio.socket.SocketType,
-        transport: _Transport,
-        address: Address,
-        *,
-        http2: bool,
-    ) -> None:
-        self.address = address
-        self.first = 0  # when the first byte came since this was set to 0
-        self.last = 0  # when the last one came
-        self.began = b""  # the first ones
-        self.ended = False  # the peer has closed it
-        self.broken = ""  # what broke it, in words
-        self.lacking = False  # ... and that was a lack of something on this machine
-        self.in_head = True  # of an answer
-        self.spare = False  # was opened before anybody asked for it
-        self._head_length = 0
-        self.http2 = http2  # is what is spoken over it
-        self._network = network
-        self._sock = sock
-        self._transport = transport
-        self._early = bytearray()  # came while the request was still being sent
-
-    def expect(self) -> None:
-        """A request is about to leave: what comes from now on answers it."""
-        self.first = 0
-        self.began = b""
-        self.in_head = True
-        self._head_length = 0
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self._early:
-            data = bytes(self._early[:max_bytes])
-            del self._early[:max_bytes]
-        else:
-            try:
-                data = bytes(await self._transport.receive_some(max_bytes))
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
-                raise httpcore.ReadError(self._break(e)) from None
-            self._came(data)
-        if self.in_head:
-            self._look_at_head(data)
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
-        try:
-            if self.http2:
-                await self._send_whole(buffer)
-            elif len(buffer) > AT_ONCE:
-                await self._send_and_listen(buffer)
-            else:
-                await self._transport.send_all(buffer)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
-            words = self._break(e)
-            # After a WriteError httpcore still reads: the peer may have said why it takes no more.
-            raise (httpcore.ReadError if self.lacking else httpcore.WriteError)(words) from None
-
-    async def aclose(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """At once: a polite end of TLS or of HTTP/2 would wait for a peer that may be frozen."""
-        self._sock.close()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
     ) -> Stream:
-        """The same connection with TLS to the target. Raises Unreachable."""
-        if isinstance(self._transport, trio.SSLStream):
-            return self  # it was a spare one
-        network, dialler = self._network, self._network.dialler
-        if network.http2:
-            ssl_context.set_alpn_protocols(["h2"])
-        try:
-            # Not https_compatible: what ends without TLS's own goodbye may have been cut by anyone.
-            secured = trio.SSLStream(self._transport, ssl_context, server_hostname=network.server_name)
-            if dialler.session is not None:
-                secured.session = dialler.session
-            await secured.do_handshake()
-        except (OSError, ValueError, MemoryError, trio.BrokenResourceError, trio.ClosedResourceError) as e:
-            self.close()
-            raise Unreachable(dialler.failure(_root(e), HANDSHAKING, self.address, clock())) from None
-        except BaseException:
-            self.close()
-            raise
-        stream = Stream(network, self._sock, secured, self.address, http2=network.http2)
-        if network.http2 and secured.selected_alpn_protocol() != "h2":
-            self.close()
-            raise Unreachable(Failure(PROTOCOL, f"{self.address}: the server does not offer HTTP/2 (ALPN)"))
-        return stream
-
-    def remember_session(self) -> None:
-        """Keep the TLS session, once an answer has come: with TLS 1.3 it comes after the handshake."""
-        transport, dialler = self._transport, self._network.dialler
-        if isinstance(transport, trio.SSLStream) and (
-            dialler.session is None or not transport.session_reused
-        ):
-            dialler.session = transport.session
-
-    def get_extra_info(self, info: str) -> Any:
-        match info:
-            case "ssl_object" if isinstance(self._transport, trio.SSLStream):
-                return self._transport
-            case "socket":
-                return self._sock
-        return None
-
-    @property
-    def tls(self) -> str:
-        """The protocol that was agreed on, such as TLSv1.3; empty without."""
-        return str(self._transport.version()) if isinstance(self._transport, trio.SSLStream) else ""
-
-    def stale(self) -> bool:
-        """Whether it is of no use for another request: closed by the peer, or something came unasked.
-
-        With HTTP/2, something may come at any time.
-        """
-        fd = self._sock.fileno()
-        if fd < 0 or self.ended or self.broken:
-            return True
-        poll = select.poll()
-        poll.register(fd, _HUNG_UP if self.http2 else select.POLLIN)
-        return bool(poll.poll(0))
-
-    def _look_at_head(self, data: bytes) -> None:
-        """Refuse what h11 and h2 would wait for, or take, for ever."""
-        if self.http2:
-            if not _may_be_http2(self.began):
-                raise httpcore.RemoteProtocolError("not HTTP/2")
-            self.in_head = len(self.began) < _FRAME_HEAD
-            return
-        if not _may_be_http1(self.began):
-            raise httpcore.RemoteProtocolError("not HTTP/1.x")
-        self._head_length += len(data)
-        if self._head_length > MAX_HEAD + RECEIVE:  # as the last bytes may be of the body
-            raise httpcore.RemoteProtocolError(f"more than {MAX_HEAD // 1024} KiB of head")
-
-    def _came(self, data: bytes) -> None:
-        if not data:
-            self.ended = True
-            return
-        self.last = clock()
-        if not self.first:
-            self.first = self.last
-        if len(self.began) < BEGAN:
-            self.began = (self.began + data)[:BEGAN]
-
-    def _break(self, error: BaseException) -> str:
-        cause = _root(error)
-        self.broken = describe(cause)
-        if classify(cause, EXCHANGING) == LOCAL:
-            self.lacking = True
-            self._network.dialler.ran_out(cause)
-        return self.broken
-
-    async def _send_whole(self, data: bytes) -> None:
-        """Send frames of HTTP/2: half a frame would ruin the connection for the requests that follow.
-
-        So a request whose time is up does not cut this short, unless the peer does not read: then the
-        connection is of no use to anybody.
-        """
-        until = max(trio.current_effective_deadline(), trio.current_time() + GRACE_S)
-        with trio.CancelScope(shield=True, deadline=until) as scope:
-            await self._transport.send_all(data)
-        if scope.cancelled_caught:
-            self.close()
-            raise trio.ClosedResourceError from TimeoutError(errno.ETIMEDOUT, "")
-
-    async def _send_and_listen(self, data: bytes) -> None:
-        """Send much, and stop when the peer answers before it has everything: it may not read on."""
-        failed: list[BaseException] = []  # raised outside, or the nursery would wrap it
-        done = False
-        async with trio.open_nursery() as nursery:
-
-            async def listen() -> None:
-                try:
-                    while not _has_final_answer(self._early):
-                        more = bytes(await self._transport.receive_some(RECEIVE))
-                        if not more:
-                            return  # `read` will see it again
-                        self._came(more)
-                        self._early += more
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return  # as sending will show, or `read`
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(listen)
-            try:
-                await self._transport.send_all(data)
-                done = True
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
-                failed.append(e)
-            nursery.cancel_scope.cancel()
-        if failed:
-            raise failed.pop()
-        if not done:
-            raise httpcore.WriteError("the answer came before the whole request had left")
-
-
-def _root(error: BaseException) -> BaseException:
-    """What trio wrapped."""
-    while isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
-        error = error.__cause__ or ConnectionResetError(errno.ECONNRESET, "")
-    return error
-
-
-def _may_be_http1(began: bytes) -> bool:
-    """Whether what begins like this may be an answer of HTTP/1.x; some servers send empty lines before it."""
-    began = began.lstrip(b"\r\n")[: len(_HTTP1)]
-    return _HTTP1.startswith(began)
-
-
-def _may_be_http2(began: bytes) -> bool:
-    """Whether what begins like this may be a server of HTTP/2: with its settings (RFC 9113, 3.4)."""
-    return len(began) < _FRAME_HEAD or (began[3] == _SETTINGS and began[5:_FRAME_HEAD] == bytes(4))
-
-
-def _has_final_answer(data: bytes | bytearray) -> bool:
-    """Whether an answer that is not interim (1xx) has begun."""
-    at = 0
-    while data[at : at + 7] == b"HTTP/1." and data[at + 9 : at + 10] == b"1":
-        end = data.find(b"\r\n\r\n", at)
-        if end < 0:
-            return False
-        at = end + 4
-    return len(data) > at + 9
+        return self._stream

@@ -14,14 +14,15 @@ from typing import Final
 import trio
 
 from loadtool.engine.connection import Arrival
-from loadtool.engine.dialler import Dialler
+from loadtool.engine.dialler import Dialler, Failure
 from loadtool.engine.failures import LOCAL, NOT_NOW
 from loadtool.engine.feed import FAR
 from loadtool.engine.httpx_exchange import Exchange
 from loadtool.engine.httpx_failures import REFUSED, began, blame, concerns_one_stream, gone_gracefully
 from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_links import Links
-from loadtool.engine.httpx_network import Network, Unreachable
+from loadtool.engine.httpx_network import Network
+from loadtool.engine.httpx_stream import Stream, Unreachable
 from loadtool.engine.idleness import Idleness
 from loadtool.engine.transports import Gauges, Parts
 from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
@@ -153,31 +154,84 @@ class HttpxTransport:
         self._serve_pending(now)
 
     def _upkeep(self, now: int) -> None:
-        while self._pending and self._pending[0].give_up <= now:
-            arrival = self._pending.popleft()
-            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+        self._expire_pending(now)
         assert self._nursery is not None
         for _ in range(self._links.reconnect(now)):
-            self._nursery.start_soon(self._network.open_spare, self._spare_tls, self._timeout_s)
+            self._nursery.start_soon(self._dial, None)
         self._serve_pending(now)
         if now >= self._tick:
             self._links.sweep()
             self._tick = self._on_tick(now)
 
+    def _expire_pending(self, now: int) -> None:
+        while self._pending and self._pending[0].give_up <= now:
+            arrival = self._pending.popleft()
+            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+
     def _serve_pending(self, now: int) -> None:
-        """Give links to those that have waited longest, as far as there are any."""
+        """Give links to those that have waited longest; for each of the others, open a connection."""
         assert self._nursery is not None
-        while self._pending:
-            link = self._links.take(now)
-            if link is None:
-                return
-            exchange = self._exchange(self._pending.popleft(), link, now)
-            self._live.add(exchange)
-            self._nursery.start_soon(self._serve, exchange)
+        pending, links = self._pending, self._links
+        while pending and (link := links.take()) is not None:
+            self._begin(link, now)
+        while links.dialling < len(pending) and links.may_dial(now):
+            arrival = pending[links.dialling - 1]
+            arrival.dialled = now
+            self._nursery.start_soon(self._dial, arrival)
+
+    async def _dial(self, arrival: Arrival | None) -> None:
+        """Open a connection. It goes to whoever has waited longest, and so does its failure.
+
+        `arrival`: the one it was opened for.
+        """
+        stream: Stream | None = None
+        failure: Failure | None = None
+        with trio.move_on_after(self._timeout_s):  # those who wait for it have timeouts of their own
+            try:
+                stream = await self._network.open(self._spare_tls, self._stage_over)
+            except Unreachable as e:
+                failure = e.failure
+        self._links.dialling -= 1
+        now = clock()
+        self._expire_pending(now)
+        if stream is not None:
+            if self._pending:
+                self._begin(self._links.over(stream), now)
+            else:
+                self._links.keep(stream)
+        elif failure is not None and failure.local:
+            if arrival is not None:
+                arrival.dialled = 0  # not the target's fault: it waits on
+        elif failure is not None and self._pending:
+            unlucky = self._pending.popleft()
+            self._ledger.settle_wait(unlucky, now)
+            self._ledger.fail(unlucky, failure.outcome, failure.detail)
+        self._next(now)
+
+    def _begin(self, link: Link, now: int) -> None:
+        """Send the one that has waited longest over this link."""
+        assert self._nursery is not None
+        exchange = self._exchange(self._pending.popleft(), link, now)
+        self._live.add(exchange)
+        self._nursery.start_soon(self._serve, exchange)
+
+    def _stage_over(self, code: int, length: int) -> None:
+        if self._pending:
+            cell = self._pending[0].cell
+            cell.touched = True
+            cell.record(code, length)
+
+    def _next(self, now: int) -> None:
+        """Something has ended."""
+        self._serve_pending(now)
+        if self._finished():
+            self._poller.arm(now)  # the loop waits for something that will not come
 
     def _next_event(self) -> int:
         ready, pending = self._feed.ready, self._pending
-        wake = min(self._tick, self._stop, self._links.next_event(waiting=bool(pending)))
+        wake = min(
+            self._tick, self._stop, self._links.next_event(waiting=self._links.dialling < len(pending))
+        )
         if ready:
             wake = min(wake, ready[0].due)
         return min(wake, pending[0].give_up) if pending else wake
@@ -231,10 +285,7 @@ class HttpxTransport:
         while again is not None:
             self._live.add(again)
             again = await self._try(again)
-        now = clock()
-        self._serve_pending(now)
-        if self._finished():
-            self._poller.arm(now)  # the loop waits for something that will not come
+        self._next(clock())
 
     async def _try(self, exchange: Exchange) -> Exchange | None:
         """Run one exchange and put it into the books; returns the next try, if there is to be one."""
@@ -262,9 +313,11 @@ class HttpxTransport:
         exchange.over = True
         arrival, link, answer = exchange.arrival, exchange.link, exchange.answer
         if exchange.done:
-            self._ledger.answered(arrival, answer, exchange.sent, exchange.done, exchange.first)
             if answer.starved:
                 self._dialler.ran_out_of("ENOMEM")
+                self._ledger.fail(arrival, TIMEOUT, "this machine had no room for the answer's body")
+            else:
+                self._ledger.answered(arrival, answer, exchange.sent, exchange.done, exchange.first)
             link.served += 1
             if link.served == 1 and link.stream is not None:
                 link.stream.remember_session()

@@ -30,7 +30,7 @@ from loadtool.engine.httpx_failures import (
     gone_gracefully,
     row_of,
 )
-from loadtool.engine.httpx_network import Stream, Unreachable
+from loadtool.engine.httpx_stream import Stream, Unreachable
 from loadtool.measure.outcome import CONNECT, OUTCOMES, PROTOCOL, RESET, TIMEOUT, TLS
 
 # What httpx is built on, as far as a request of ours goes; of trio's, what is no error is not looked at.
