@@ -26,7 +26,7 @@ class Exchange:
     """One try at an arrival on a link. `later` takes what is to be done once this is over."""
 
     __slots__ = (
-        "_begun", "_connected", "_counted", "_dialled", "_granted", "_later", "_ledger", "_left", "_proxied",
+        "_begun", "_connected", "_dialled", "_granted", "_later", "_ledger", "_left", "_proxied",
         "_url", "answer", "arrival", "done", "heard", "link", "over", "second", "sent",
     )  # fmt: skip
 
@@ -40,11 +40,11 @@ class Exchange:
         url: httpx.URL,
         proxied: bool,
         later: Callable[[Link], None],
-        before: Exchange | None = None,
+        second: bool = False,
     ) -> None:
         """`granted`: when the arrival got the link. `url`: of the target; only its origin counts.
 
-        `before`: the try that failed because its connection had just been closed, if this is the second one.
+        `second`: whether a try before this one has failed because its connection had just been closed.
         """
         self.arrival = arrival
         self.link = link
@@ -53,8 +53,7 @@ class Exchange:
         self.heard = 0  # when the answer's head was complete
         self.done = 0  # when the last byte had come
         self.over = False  # it is in the books
-        self.second = before is not None
-        self._counted = before is not None and before.sent > 0  # as an attempt, and its waiting
+        self.second = second or arrival.resent
         self._granted = granted
         self._dialled = 0  # when it began to open a connection
         self._connected = 0  # when that was open
@@ -161,7 +160,7 @@ class Exchange:
         stream = self.link.stream
         if stream is not None and not self.link.http2:
             stream.expect()
-        if not self._counted:
+        if not self.arrival.resent:  # else it is counted, and so is its waiting
             cell = self.arrival.cell
             cell.touched = True
             cell.attempts += 1

@@ -6,6 +6,7 @@ target does; expiry closes the connection, or resets the stream of HTTP/2; who w
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns as clock
@@ -34,13 +35,16 @@ _NOT_SENT: Final = "the timeout expired before its first byte left"
 class HttpxTransport:
     """See `Transport`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, new_socket: Callable[[int, int], socket.socket] = socket.socket) -> None:
+        """`new_socket`: makes every socket, of this family and type."""
         job = parts.job
         self.special: dict[int, Callable[[], None]] = {}
         self._feed = parts.feed
         self._ledger = parts.ledger
         self._poller = parts.poller
-        self._dialler = Dialler(parts.addresses, parts.poller, source=job.client.source)
+        self._dialler = Dialler(
+            parts.addresses, parts.poller, source=job.client.source, new_socket=new_socket
+        )
         self._proxied = job.client.proxy is not None
         self._network = Network(
             parts.addresses,
@@ -263,7 +267,7 @@ class HttpxTransport:
 
     # One arrival
 
-    def _exchange(self, arrival: Arrival, link: Link, now: int, before: Exchange | None = None) -> Exchange:
+    def _exchange(self, arrival: Arrival, link: Link, now: int, *, second: bool = False) -> Exchange:
         return Exchange(
             arrival,
             link,
@@ -272,7 +276,7 @@ class HttpxTransport:
             url=self._links.url,
             proxied=self._proxied,
             later=self._flush,
-            before=before,
+            second=second,
         )
 
     def _flush(self, link: Link) -> None:
@@ -350,7 +354,7 @@ class HttpxTransport:
         if failure.outcome == RESET and (in_vain or gone_gracefully(error)) and not exchange.second:
             arrival.resent = scene.sent
             self._retried += 1
-            return self._exchange(arrival, self._links.fresh(), now, exchange)
+            return self._exchange(arrival, self._links.fresh(), now, second=True)
         exchange.over = True
         if failure.outcome in (LOCAL, NOT_NOW):
             arrival.dialled = 0

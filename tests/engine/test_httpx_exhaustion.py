@@ -1,0 +1,100 @@
+"""What runs out on this machine under the transport httpx: as with the reactor, never the target's fault."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_request, run_job, serving
+from test_exhaustion import LOCAL, Counting, failing, local
+
+from loadtool.engine.http1 import KEPT, MAX_KEPT
+from loadtool.engine.httpx_transport import HttpxTransport
+from loadtool.engine.transports import Parts, Transport
+from loadtool.plan.job import ExpectSpec
+
+
+class Bench:
+    """Puts the transport together with sockets that fail."""
+
+    def __init__(self, fail: Callable[[], None]) -> None:
+        self.poller: Counting | None = None
+        self._fail = fail
+
+    def __call__(self, parts: Parts) -> Transport:
+        self.poller = Counting(parts.poller)
+        return HttpxTransport(replace(parts, poller=self.poller), self._new_socket)
+
+    def _new_socket(self, family: int, kind: int) -> socket.socket:
+        self._fail()
+        return socket.socket(family, kind)
+
+
+@pytest.mark.parametrize("name", LOCAL)
+async def test_what_comes_back_costs_no_arrival(name: str) -> None:
+    bench = Bench(failing(2, OSError(getattr(errno, name), "")))
+    with serving(answering(OK_ANSWER)) as server:
+        done = await run_job(job_for(server.port, count=5, timeout_ns=20 * SECOND), transport=bench)
+    assert done.outcomes == {"ok": 5}
+    assert local(done) == {name: 2}
+
+
+async def test_without_memory_for_a_socket() -> None:
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=5, timeout_ns=20 * SECOND)
+        done = await run_job(job, transport=Bench(failing(2, MemoryError())))
+    assert done.outcomes == {"ok": 5}
+    assert local(done) == {"ENOMEM": 2}
+
+
+async def test_what_stays_away_is_waited_for_without_haste() -> None:
+    bench = Bench(failing(1 << 30, OSError(errno.EMFILE, "")))
+    with serving(answering(OK_ANSWER)) as server:
+        done = await run_job(job_for(server.port, timeout_ns=300 * MS), transport=bench)
+    assert done.outcomes == {"unsent": 10}
+    words = "this machine could open no connection: Too many open files (EMFILE)"
+    assert done.examples["unsent"].detail == words
+    # One dial in 50 ms, but for those that are begun together; and a few turns for each and each arrival.
+    tries = (done.frames[-1].elapsed_ns // (50 * MS) + 1) * 10
+    assert 1 <= local(done)["EMFILE"] <= tries
+    assert bench.poller is not None
+    assert bench.poller.turns <= 100 + 10 * tries
+
+
+async def test_bodies_that_there_is_no_room_for() -> None:
+    before, KEPT.bytes = KEPT.bytes, MAX_KEPT  # as if others kept so much
+    try:
+        with serving(answering(OK_ANSWER)) as server:
+            job = job_for(server.port, count=5, expect=ExpectSpec(contains=("ok",)))
+            done = await run_job(replace(job, transport="httpx"))
+        assert KEPT.bytes == MAX_KEPT
+    finally:
+        KEPT.bytes = before
+    assert done.outcomes == {"timeout": 5}
+    assert local(done) == {"ENOMEM": 5}
+
+
+async def test_a_second_try_without_a_file_for_it_waits() -> None:
+    """A reused connection turns out closed, and no fresh one can be opened at first."""
+
+    def handler(sock: socket.socket) -> None:
+        read_request(sock)
+        sock.sendall(OK_ANSWER)
+        read_request(sock)
+
+    numbers = itertools.count()
+
+    def fail() -> None:
+        if next(numbers) == 1:
+            raise OSError(errno.EMFILE, "")
+
+    with serving(handler) as server:
+        job = job_for(server.port, count=2, rate=10, connections=1, timeout_ns=20 * SECOND)
+        done = await run_job(job, transport=Bench(fail))
+    assert done.outcomes == {"ok": 2}
+    assert local(done) == {"EMFILE": 1}
+    assert done.tally.totals.attempts == 2
