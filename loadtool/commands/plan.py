@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -75,8 +76,13 @@ def plan(
     allowed = (*checked.allow_hosts, *(allow_host or ()))
     addresses: Sequence[str] = ()
     if not demo:
-        host, addresses, warning = trio.run(_look_up, endpoint.host, endpoint.port, allowed, "target")
+        look = partial(_look_up, behind=job.client.proxy is not None)
+        host, addresses, warning = trio.run(look, endpoint.host, endpoint.port, allowed, "target")
         hosts.append(host)
+        warnings += [warning] if warning else []
+    if (proxy := job.client.proxy) is not None:
+        host, addresses, warning = trio.run(_look_up, proxy.host, proxy.port, allowed, "client.proxy")
+        hosts.append(f"{host} (client.proxy)")
         warnings += [warning] if warning else []
     for name, number in hosts_of(checked.steady_state):
         host, _, warning = trio.run(_look_up, name, number, allowed, "steady_state:")
@@ -127,11 +133,16 @@ def _tls(tls: Tls | None) -> str:
     return f"{checked}; shows {tls.cert}" if tls.cert is not None else checked
 
 
-async def _look_up(name: str, port: int, allowed: Sequence[str], what: str) -> tuple[str, Sequence[str], str]:
-    """A host with its addresses, those, and a warning if a run would refuse or not find it."""
+async def _look_up(
+    name: str, port: int, allowed: Sequence[str], what: str, *, behind: bool = False
+) -> tuple[str, Sequence[str], str]:
+    """A host with its addresses, those, and a warning if a run would refuse or not find it.
+
+    `behind`: it is reached through an HTTP proxy.
+    """
     import trio
 
-    from loadtool.engine.hosts import check_host
+    from loadtool.engine.hosts import check_behind, check_host
     from loadtool.errors import LoadtoolError
 
     if not port:
@@ -140,7 +151,8 @@ async def _look_up(name: str, port: int, allowed: Sequence[str], what: str) -> t
     addresses: Sequence[str] = ()
     with trio.move_on_after(_LOOK_UP_S) as look_up:
         try:
-            addresses = await check_host(name, port, allowed, what=what)
+            check = check_behind if behind else check_host
+            addresses = await check(name, port, allowed, what=what)
         except LoadtoolError as e:
             warning = f"a run would stop at once: {e}"
     if look_up.cancelled_caught:

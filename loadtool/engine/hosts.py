@@ -33,24 +33,30 @@ async def check_host(host: str, port: int, allowed: Iterable[str], *, what: str 
     return addresses
 
 
-async def check_target(endpoint: Endpoint, proxy: ProxySpec | None, allowed: Sequence[str]) -> Sequence[str]:
-    """Check all that the load reaches; the addresses that its connections go to. Raises as `check_host`.
+async def check_behind(
+    host: str, port: int, allowed: Iterable[str], *, what: str = "target"
+) -> Sequence[str]:
+    """The same for a host behind an HTTP proxy, whose name may mean something to that proxy alone.
 
-    The name of a target behind an HTTP proxy may mean something to that proxy alone; what it means can't be
-    checked then, so it must be in `allowed`.
+    What it means can't be checked then, so it must be in `allowed`. Raises UsageError.
     """
+    try:
+        return await check_host(host, port, allowed, what=what)
+    except SetupError as e:
+        if _named(host, allowed):
+            return []
+        raise UsageError(
+            f"{what} {host} has no address here, so only the proxy knows whether it is public: "
+            f"name it in allow_hosts: [{host}] or with --allow-host {host} if you may load it"
+        ) from e
+
+
+async def check_target(endpoint: Endpoint, proxy: ProxySpec | None, allowed: Sequence[str]) -> Sequence[str]:
+    """Check all that the load reaches; the addresses that its connections go to. Raises as `check_host`."""
     if proxy is None:
         return await check_host(endpoint.host, endpoint.port, allowed)
     near = await check_host(proxy.host, proxy.port, allowed, what="client.proxy")
-    try:
-        await check_host(endpoint.host, endpoint.port, allowed)
-    except SetupError as e:
-        if not _named(endpoint.host, allowed):
-            raise UsageError(
-                f"target {endpoint.host} has no address here, so only the proxy knows whether it is public: "
-                f"name it in allow_hosts: [{endpoint.host}] or with --allow-host {endpoint.host} "
-                "if you may load it"
-            ) from e
+    await check_behind(endpoint.host, endpoint.port, allowed)
     return near
 
 
