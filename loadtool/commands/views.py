@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
 class Patient:
     """A live view that has no screen before the load begins: until then, notices are lines above it.
 
-    A terminal that goes away (a closed window, a lost SSH connection) ends the view and not the run.
+    A terminal that goes away (a closed window, a lost SSH connection) ends the view and not the run. Ctrl-Z
+    gives the screen back before it stops the coordinator, and `fg` takes it again.
     """
 
     def __init__(self, view: View, write: Callable[[str], None]) -> None:
         self._view = view
         self._write = write
         self._begun = False
+        self._stage: Stage | None = None
 
     def notice(self, text: str) -> None:
         if self._begun:
@@ -32,17 +36,31 @@ class Patient:
             self._write(text)
 
     def begin(self, stage: Stage) -> None:
-        self._begun = True
+        self._begun, self._stage = True, stage
         self._draw(lambda: self._view.begin(stage))
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:  # else somebody wants it otherwise
+            signal.signal(signal.SIGTSTP, self._stop)
 
     def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
         if self._begun:
             self._draw(lambda: self._view.update(now, active_faults, slos))
 
     def end(self) -> None:
+        if signal.getsignal(signal.SIGTSTP) == self._stop:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         if self._begun:
             self._draw(self._view.end)
         self._begun = False
+
+    def _stop(self, number: int, frame: object) -> None:
+        """Give the screen back, stop until somebody says SIGCONT, and take it again."""
+        begun, stage = self._begun, self._stage
+        self._begun = False
+        self._draw(self._view.end)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        if begun and stage is not None:
+            self._begun = True
+            self._draw(lambda: self._view.begin(stage))
 
     def _draw(self, draw: Callable[[], None]) -> None:
         try:
