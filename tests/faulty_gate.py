@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
@@ -76,7 +76,7 @@ def gate_to(server: str, rule: Rule) -> Iterator[Gate]:
             pass
 
     class Listener(http.server.ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
+        def handle_error(self, request: Any, client_address: Any) -> None:
             if not isinstance(sys.exc_info()[1], ConnectionError):  # a run that waits no longer
                 super().handle_error(request, client_address)
 

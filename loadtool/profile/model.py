@@ -172,6 +172,13 @@ class Check(Model):
     status: fields.Statuses = ()  # empty: 200 to 299
     within: fields.PositiveDuration | None = None  # a later answer is a failure
 
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dump: dict[str, Any] = handler(self)
+        if not self.status:
+            del dump["status"]
+        return dump
+
 
 class Fault(Model):
     """Something done for a while. Exactly one of a toxic on a proxy, a proxy put `down`, and a command."""

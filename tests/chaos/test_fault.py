@@ -31,13 +31,17 @@ WORDS: list[tuple[dict[str, Any], str]] = [
      "slicer 64B ±8B every 10us on store"),
     ({"toxic": "limit_data", "attributes": {"bytes": 1000}}, "limit_data 1KB on store"),
     ({"toxic": "noop", "attributes": {}}, "noop on store"),
+    ({"toxic": "latency", "attributes": {"latency": 200, "jitter": 9}, "ramp": "5s"},
+     "latency 200ms ±9ms reached over 5s on store"),
     ({"down": True}, "store down"),
+    ({"run": "docker stop db; sleep 1", "proxy": None}, "run docker stop db; sleep 1"),
+    ({"run": ("docker", "stop", "my db"), "proxy": None}, "run docker stop 'my db'"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("fields", "words"), WORDS)
 def test_a_fault_in_words(fields: dict[str, Any], words: str) -> None:
-    assert describe(Fault(name="f", at="0s", proxy="store", **fields)) == words
+    assert describe(Fault.model_validate({"name": "f", "at": "0s", "proxy": "store", **fields})) == words
 
 
 def test_profile_server_and_words_know_the_same_toxics() -> None:
@@ -72,6 +76,24 @@ def test_faults_take_their_times_from_the_timeline() -> None:
     assert (slow.kind, slow.down) == ("latency", False)
     assert (slow.attributes, slow.stream, slow.toxicity) == ({"latency": 5}, "upstream", 0.5)
     assert (cut.name, cut.start_ns, cut.end_ns, cut.kind, cut.down) == ("cut", 20, 30, "down", True)
+
+
+def test_one_that_comes_again_is_planned_each_time_with_its_ramp() -> None:
+    windows = (FaultWindow("slow", 10, 40, 5), FaultWindow("slow", 60, 90, 5))
+    planned = planned_faults(a_profile(), cast(Timeline, SimpleNamespace(faults=windows)), "/here")
+    assert [(f.name, f.start_ns, f.end_ns, f.ramp_ns) for f in planned] == [
+        ("slow", 10, 40, 5), ("slow", 60, 90, 5)
+    ]  # fmt: skip
+    assert {f.directory for f in planned} == {""}, "a toxic is in no directory"
+
+
+def test_a_command_is_planned_with_its_undo_where_the_profile_lies() -> None:
+    fault = Fault.model_validate({"name": "stop", "at": "1s", "run": ["docker", "stop", "db"], "undo": "up"})
+    profile = a_profile().model_copy(update={"faults": (fault,)})
+    timeline = cast(Timeline, SimpleNamespace(faults=(FaultWindow("stop", 10, 40),)))
+    (planned,) = planned_faults(profile, timeline, "/here")
+    assert (planned.run, planned.undo, planned.directory) == (("docker", "stop", "db"), "up", "/here")
+    assert (planned.kind, planned.proxy, planned.down) == ("run", "", False)
 
 
 def test_upstreams_that_stand_for_an_address() -> None:

@@ -83,16 +83,29 @@ def phases(draw: st.DrawFn, name: str) -> dict[str, Any]:
     return phase
 
 
+commands = lines | st.lists(lines, min_size=1, max_size=2)
+
+
 @st.composite
 def faults(draw: st.DrawFn, name: str, proxies: list[str], phase_names: list[str]) -> dict[str, Any]:
-    fault: dict[str, Any] = {
-        "name": name,
-        "at": draw(st.sampled_from([*phase_names, "0s"])),
-        "proxy": draw(st.sampled_from(proxies)),
-    }
+    fault: dict[str, Any] = {"name": name, "at": draw(st.sampled_from([*phase_names, "0s"]))}
+    when = draw(st.sampled_from(["to the end", "once", "again", "until", "list"]))
+    if when == "once":
+        fault |= {"for": "1ns"}
+    elif when == "again":  # the last phase is longer than this
+        fault |= {"at": phase_names[-1], "for": "1ns", "every": units.format_duration(units.SECOND * 10)}
+    elif when == "until":
+        fault |= {"until": f"end of {phase_names[-1]}"}
+    elif when == "list":
+        fault |= {"at": list(phase_names), "for": "1ns"}
+    if draw(st.booleans()):
+        return {**fault, "run": draw(commands)} | ({"undo": draw(commands)} if draw(st.booleans()) else {})
+    fault["proxy"] = draw(st.sampled_from(proxies))
     toxic = draw(st.none() | st.sampled_from(list(toxics.TOXICS)))
     if toxic is None:
         return {**fault, "down": True}
+    if toxic in toxics.RAMPED and draw(st.booleans()):
+        fault["ramp"] = "1ns"
     fault |= {"toxic": toxic, "toxicity": units.format_share(draw(st.floats(0, 1)))}
     for attribute, row in toxics.TOXICS[toxic].items():
         if row.required or draw(st.booleans()):
@@ -128,6 +141,10 @@ def profiles(draw: st.DrawFn) -> dict[str, Any]:
         },
         "proxies": {name: {"existing": draw(lines)} for name in proxies},
         "faults": [draw(faults(name, proxies, phase_names)) for name in fault_names],
+        "steady_state": [
+            {"name": "health", "get": draw(st.sampled_from(["/health?a=$b", "http://h.example:1/x"]))},
+            {"name": "db", "tcp": "127.0.0.1:5432", "within": draw(durations)},
+        ],
         "slos": draw(st.lists(st.sampled_from(["p99 < 1s", f"p95 <= 250ms during {every[0]}"]))),
         "setup": draw(st.lists(lines | st.lists(lines, min_size=1, max_size=2), max_size=2)),
     }

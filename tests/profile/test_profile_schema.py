@@ -73,6 +73,9 @@ FITTING = [
     "toxiproxy: http://127.0.0.1:8474",
     "name: 5",
     "proxies: {a: {upstream: 'h:1'}, b: {existing: x}, c: {upstream: target}}",
+    "steady_state: [{get: /health, status: [200, 204], within: 500ms}, {name: db, tcp: 'h:1'}]",
+    "steady_state: [{get: 'https://u:p@h/x?y=z', status: 200}]",
+    "steady_state: []",
 ]
 NOT_FITTING = [
     "seed: 1.5",
@@ -111,6 +114,18 @@ NOT_FITTING = [
     "proxies: {a: {upstream: 'h:1', existing: x}}",
     "proxies: {a: {upstream: db}}",
     "faults: {a: b}",
+    "steady_state: {get: /}",
+    "steady_state: [{name: a}]",
+    "steady_state: [{get: /, tcp: 'h:1'}]",
+    "steady_state: [{get: health}]",
+    "steady_state: [{get: /, status: 99}]",
+    "steady_state: [{tcp: h}]",
+    "steady_state: [{get: /, within: 5}]",
+    "faults: [{name: f, at: 5s, toxic: noop}]",
+    "faults: [{name: f, at: 5s, run: x, latency: 5ms}]",
+    "faults: [{name: f, at: 5s, run: x, toxicity: 5%}]",
+    "faults: [{name: f, at: 5s, run: {a: b}}]",
+    "faults: [{name: f, at: 5s, run: []}]",
     "data: {row: {order: once}}",
     "data: {row: {file: rows.csv, order: random}}",
 ]
@@ -141,6 +156,16 @@ FAULTS = [
     ("toxic: reset_peer, for: 2s", True),
     ("toxic: timeout, timeout: 0", True),
     ("toxic: limit_data, bytes: 1KB", True),
+    ("toxic: latency, latency: 5ms, ramp: 1s", True),
+    ("down: true, for: 1s, every: 2s", True),
+    ("down: true, for: 1s, every: 2s, until: end of spike", True),
+    ("down: true, until: spike+5s", True),
+    ("down: true, every: 2s", False),
+    ("down: true, ramp: 2s", False),
+    ("down: true, undo: x", False),
+    ("toxic: noop, ramp: 1s", False),
+    ("toxic: latency, latency: 5ms, ramp: 1", False),
+    ("down: true, until: [9s]", False),
     ("toxic: latency", False),
     ("toxic: latency, latency: 5", False),
     ("toxic: latency, latency: 5ms, rate: 1KB/s", False),
@@ -193,6 +218,23 @@ def test_schema_and_loader_agree_on_requests(tmp_path: Path, item: str, fits: bo
 def test_schema_and_loader_agree_on_faults(tmp_path: Path, item: str, fits: bool) -> None:
     fault = f"proxies: {{p: {{existing: db}}}}\nfaults:\n  - {{name: f, at: spike+1s, proxy: p, {item}}}\n"
     _agree(tmp_path, SMALL + fault, fits)
+
+
+@pytest.mark.parametrize(
+    ("item", "fits"),
+    [
+        ("at: spike+1s, run: docker stop db, undo: [docker, start, db, 5]", True),
+        ("at: [spike+1s, 2s, 0], for: 1s, run: [./kill.sh]", True),
+        ("at: 5s, run: 'x ${SEED}'", True),
+        ("at: [], run: x", False),
+        ("at: [1, 2], for: 1s, run: x", False),
+        ("at: {spike: 1s}, run: x", False),
+        ("at: 5s, run: x, proxy: p", False),
+        ("run: x", False),
+    ],
+)
+def test_schema_and_loader_agree_on_commands(tmp_path: Path, item: str, fits: bool) -> None:
+    _agree(tmp_path, f"{SMALL}faults:\n  - {{name: f, {item}}}\n", fits)
 
 
 def test_schema_and_loader_agree_on_phases(tmp_path: Path) -> None:

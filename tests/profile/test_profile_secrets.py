@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from loadtool.profile.secrets import (
     Secrets,
+    environment_secrets,
     header_secrets,
     is_secret_header,
     is_secret_key,
@@ -97,3 +98,10 @@ def test_names() -> None:
     assert is_secret_key("client_secret")
     assert is_secret_key("password")
     assert not is_secret_key("token_count")
+
+
+def test_variables_that_are_secrets_by_their_names() -> None:
+    mask = environment_secrets(
+        {"PGPASSWORD": "hunter2", "GITHUB_TOKEN": "ghp-12345", "HOME": "/root/me", "API_KEY": "short"}
+    ).mask
+    assert mask("psql hunter2 ghp-12345 /root/me short") == "psql *** *** /root/me short"
