@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ NOT_AS_EXPECTED = 1
 
 _BODY_LINES = 30
 _BODY_CHARS = 2000
+_BOUNDARY = re.compile(r'^content-type:[ \t]*multipart/[^\r\n]*?;[ \t]*boundary="?([^";\r\n]+)', re.I | re.M)
 _DIM, _GREEN, _RED, _BOLD, _RESET = "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
 
@@ -167,21 +169,48 @@ def _lines(mark: str, head: str, body: bytes, hidden: Secrets) -> list[str]:
         name, colon, value = header.partition(":")
         texts.append(f"{name}{colon} {hidden.mask_header(name, value.strip())}")
     if body:
-        texts += ["", *shown_body(body, hidden)]
+        texts += ["", *shown_body(body, hidden, head)]
     return [f"{mark} {clean(text)}".rstrip() for text in texts]
 
 
-def shown_body(body: bytes, hidden: Secrets) -> list[str]:
-    """The body's first lines as text, or how long it is."""
+def shown_body(body: bytes, hidden: Secrets, head: str = "") -> list[str]:
+    """The body's first lines as text, or how long it is; of a multipart one, so each part."""
     size = f"{len(body):,} bytes"
-    try:
-        # Masked before it is cut, or half a secret could be left at the cut.
-        text = hidden.mask(body.decode("utf-8"))
-    except UnicodeDecodeError:
-        return [f"({size}, binary)"]
-    if "\0" in text:
-        return [f"({size}, binary)"]
+    text = _text(body)
+    if text is None:
+        boundary = _BOUNDARY.search(head)
+        if boundary is None:
+            return [f"({size}, binary)"]
+        delimiter = b"--" + boundary[1].encode("latin-1")
+        parts = body.split(delimiter)[1:-1]
+        text = "".join(f"{delimiter.decode('latin-1')}{_shown_part(part)}" for part in parts)
+        text += f"{delimiter.decode('latin-1')}--"
+    text = hidden.mask(text)  # before it is cut, or half a secret could be left at the cut
     lines = text[:_BODY_CHARS].splitlines()
     if len(text) > _BODY_CHARS or len(lines) > _BODY_LINES:
         return [*lines[:_BODY_LINES], f"… ({size} in all)"]
     return lines
+
+
+def _shown_part(part: bytes) -> str:
+    """A part of a multipart body; instead of content that is no text, how long it is."""
+    head, _, content = part.partition(b"\r\n\r\n")
+    content = content.removesuffix(b"\r\n")
+    shown = _text(content)
+    return "\r\n".join(
+        (
+            head.decode("utf-8", "replace"),
+            "",
+            f"({len(content):,} bytes, binary)" if shown is None else shown,
+            "",
+        )
+    )
+
+
+def _text(data: bytes) -> str | None:
+    """Bytes that a terminal can show, as text; None for others."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text

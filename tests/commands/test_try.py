@@ -162,6 +162,28 @@ def test_a_body_is_shown_as_text_shortened_and_masked(body: bytes, shown: list[s
     assert shown_body(body, HIDDEN) == shown
 
 
+def test_of_a_multipart_body_only_what_is_binary_is_left_out() -> None:
+    body = (
+        b'--b0\r\nContent-Disposition: form-data; name="note"\r\n\r\nhunter2hunter2 \xc3\xbc\r\n'
+        b'--b0\r\nContent-Disposition: form-data; name="up"; filename="a.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\n\0\r\n--b0--\r\n"
+    )
+    head = "POST / HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b0\r\nHost: a"
+    assert shown_body(body, HIDDEN, head) == [
+        "--b0",
+        'Content-Disposition: form-data; name="note"',
+        "",
+        "*** ü",
+        "--b0",
+        'Content-Disposition: form-data; name="up"; filename="a.png"',
+        "Content-Type: image/png",
+        "",
+        "(9 bytes, binary)",
+        "--b0--",
+    ]
+    assert shown_body(body, HIDDEN, head.replace("; boundary=b0", "")) == [f"({len(body)} bytes, binary)"]
+
+
 def test_an_answer_cannot_write_to_the_terminal() -> None:
     done = Exchange(
         b"GET / HTTP/1.1\r\n\r\n",
