@@ -82,6 +82,26 @@ def build(loaded: Loaded, **more: Any) -> Job:
     return build_job(loaded, endpoint=endpoint_of(loaded.profile.target), **more)
 
 
+def test_a_fault_that_comes_again_has_a_window_each_time(load: Load) -> None:
+    text = (
+        WHOLE[: WHOLE.index("faults:")]
+        + """\
+faults:
+  - {name: again, at: spike+1s, for: 2s, every: 5s, until: end of spike, run: x, undo: y}
+  - {name: slow, at: [later, 1s], for: 3s, proxy: store, toxic: latency, latency: 200ms, ramp: 2s}
+  - {name: rest, at: later+20s, proxy: store, down: true}
+"""
+    )
+    assert build(load(text)).faults == (
+        FaultWindow("again", 6 * S, 8 * S),
+        FaultWindow("again", 11 * S, 13 * S),
+        FaultWindow("again", 16 * S, 18 * S),
+        FaultWindow("slow", 1 * S, 4 * S, 2 * S),
+        FaultWindow("slow", 20 * S, 23 * S, 2 * S),
+        FaultWindow("rest", 40 * S, 50 * S),
+    )
+
+
 def test_everything_of_a_profile_reaches_the_job(load: Load) -> None:
     loaded = load(WHOLE)
     job = build(loaded, nonce="n")

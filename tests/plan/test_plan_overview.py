@@ -179,6 +179,25 @@ ROLL = (
         (CALM + FRONT + TOXIC, [f"14: {ROLL}client: {{keepalive: false}} rolls it for each request"]),
         (CALM.replace("1s}", "1s, keepalive: false}") + FRONT + TOXIC, []),
         (CALM + STORE + TOXIC.replace("10%", "100%"), []),
+        # Ramps with toxicity, and commands that nothing takes back.
+        (CALM + FRONT + TOXIC.replace("10%", "10%, ramp: 1s"), [
+            f"14: {ROLL}client: {{keepalive: false}} rolls it for each request",
+            "14: faults[0].ramp: a ramp updates the toxic again and again, and each time a Toxiproxy that is "
+            "not the embedded one rolls anew which 10% of the connections are hit; leave out the ramp or the "
+            "toxicity",
+        ]),
+        (CALM + STORE + TOXIC.replace("toxicity: 10%", "ramp: 1s"), []),
+        (CALM + "faults: [{name: stop, at: spike, for: 1s, run: docker stop db}]\n", [
+            "12: faults[0]: has no `undo`: when the fault ends the command is ended if it still runs, and no "
+            "more; add one unless that takes back all that it does",
+        ]),
+        (CALM + "faults: [{name: stop, at: spike, for: 1s, run: x, undo: docker start db}]\n", []),
+        # One that comes twice for 1 s in the spike covers 1000.
+        (CALM + STORE + "faults: [{name: cut, at: [spike, spike+5s], for: 1s, proxy: store, down: true}]\n"
+         "slos: [p99 < 1s during cut, p99.1 < 1s during cut]\n", [
+            "14: slos[1]: p99.1 < 1s during cut: 1,000 arrivals leave 9.0 beyond p99.1, too few to decide it "
+            "if it is close; want 1,111 arrivals, or a lower quantile",
+        ]),
         # Spikes without what they are judged by.
         (phases(SPIKE, "name: recovery, rate: 50/s, for: 30s"), [
             "9: phases[0]: spike has no baseline phase before it to be judged against; add one with "
