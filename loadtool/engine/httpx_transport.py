@@ -86,7 +86,7 @@ class HttpxTransport:
         gauges = Gauges(
             in_flight=sent,
             waiting=len(self._pending) + len(self._live) - sent,
-            connections=len(self._links),
+            connections=len(self._links) + self._links.dialling,
             local=dict(self._dialler.local),
             retried=self._retried,
         )
