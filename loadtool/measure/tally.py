@@ -31,7 +31,7 @@ from loadtool.measure.population import CellKey, Population
 from loadtool.measure.recent import SECOND, Recent
 from loadtool.measure.snapshot import PhaseNow, Snapshot
 from loadtool.plan.spikes import THIRDS, spikes_of
-from loadtool.plan.timeline import Timeline
+from loadtool.plan.timeline import Stretch, Timeline
 
 CellIndex = tuple[int, int, int]  # slice of due, segment, request
 
@@ -62,7 +62,8 @@ class Tally:
         self.timeline = timeline
         self.request_names = tuple(request_names)
         self.totals = Books()  # counts only
-        self.by_stretch: dict[tuple[int, int], Books] = {}  # by stretch and request
+        self._alike = _alike(timeline)
+        self.by_stretch: dict[tuple[int, int], Books] = {}  # by the first stretch of those alike, and request
         self.by_segment: dict[int, Books] = {}  # counts only
         self.first_sheds: dict[int, int] = {}  # by segment: when the first one was due, in ns
         self.by_third: dict[tuple[int, int], Histogram] = {}  # ok response times by spike and third of it
@@ -129,7 +130,8 @@ class Tally:
         owed[1] += sum(delta.counts)
         segment = self.timeline.segments[delta.segment]
         self.totals.add(delta, classes=())
-        self.by_stretch.setdefault((segment.stretch, delta.request), Books()).add(delta)
+        stretch = self._alike[segment.stretch]
+        self.by_stretch.setdefault((stretch, delta.request), Books()).add(delta)
         self.by_slice.setdefault(delta.slice, Books()).add(delta, _SERIES_CLASSES)
         self.by_segment.setdefault(delta.segment, Books()).add(delta, classes=())
         if delta.first_shed_ns is not None:
@@ -240,24 +242,21 @@ class Tally:
 
         Stretches that were not reached are left out. The histograms are shared, not copied: read only.
         """
-        spans, faults = self.timeline.spans, self.timeline.faults
-        stretches: dict[tuple[str, tuple[str, ...]], tuple[int, list[int]]] = {}
-        for stretch in self.timeline.stretches:
-            ns = min(stretch.end_ns, end_ns) - stretch.start_ns
-            reached = any((stretch.index, r) in self.by_stretch for r in range(len(self.request_names)))
-            if ns > 0 or reached:
-                place = spans[stretch.phase].name, tuple(faults[i].name for i in stretch.faults)
-                before, indexes = stretches.get(place, (0, []))
-                stretches[place] = before + max(ns, 0), [*indexes, stretch.index]
+        stretches = self.timeline.stretches
+        ns: dict[int, int] = {}  # how long, by the first of those alike
+        for stretch, first in zip(stretches, self._alike, strict=True):
+            length = min(stretch.end_ns, end_ns) - stretch.start_ns
+            reached = any((first, r) in self.by_stretch for r in range(len(self.request_names)))
+            if length > 0 or reached:
+                ns[first] = ns.get(first, 0) + max(length, 0)
         cells: dict[CellKey, Population] = {}
-        for (phase, names), (total_ns, indexes) in stretches.items():
+        for first, total_ns in ns.items():
+            phase, names = _place_of(self.timeline, stretches[first])
             for request, name in enumerate(self.request_names):
-                found = [b for i in indexes if (b := self.by_stretch.get((i, request))) is not None]
                 population = cells[CellKey(phase, names, name)] = Population(seconds=total_ns / SECOND)
-                for books in found:
-                    population.add(books, classes=range(len(CLASSES)) if len(found) > 1 else ())
-                if len(found) == 1:
-                    population.values = found[0].awake()
+                if (books := self.by_stretch.get((first, request))) is not None:
+                    population.add(books, classes=())
+                    population.values = books.awake()
         return cells
 
     def snapshot(self, elapsed_ns: int) -> Snapshot:
@@ -312,6 +311,17 @@ class Tally:
                 lag_p99_ms=in_ms(books.histogram(H_LAG).quantile(0.99)),
             )
         return self._phases[index]
+
+
+def _place_of(timeline: Timeline, stretch: Stretch) -> tuple[str, tuple[str, ...]]:
+    """The phase of a stretch, and the faults that are planned active in it, by their names."""
+    return timeline.spans[stretch.phase].name, tuple(timeline.faults[i].name for i in stretch.faults)
+
+
+def _alike(timeline: Timeline) -> list[int]:
+    """For each stretch the first one of the same phase and faults: a fault that comes often makes many."""
+    first: dict[tuple[str, tuple[str, ...]], int] = {}
+    return [first.setdefault(_place_of(timeline, s), s.index) for s in timeline.stretches]
 
 
 def _thirds(timeline: Timeline) -> Iterator[tuple[int, tuple[int, int]]]:

@@ -52,6 +52,25 @@ def test_frames_of_two_workers_add_up() -> None:
     assert pool(cells.items()).seconds == 4.0
 
 
+def test_a_fault_that_comes_again_is_one_cell() -> None:
+    times = [("blink", 1.0 + 2 * n, 2.0 + 2 * n) for n in range(3)]
+    line = timeline(("warmup", "warmup", 4), ("steady", "warmup", 6), faults=times)
+    tally = Tally(line, ["browse"])
+    for segment, stretch in enumerate(line.segments):
+        second = stretch.start_ns // SECOND
+        tally.add(frame(0, segment, second + 1.0, delta(second, segment, ok=[1000 * (segment + 1)])))
+    assert tally.conservation() == []
+    cells = tally.populations(7 * SECOND)
+    assert {key[:2]: (p.ok, p.seconds, p.histogram(H_OK).sum_us) for key, p in cells.items()} == {
+        ("warmup", ()): (2, 2.0, 1000 + 3000),
+        ("warmup", ("blink",)): (2, 2.0, 2000 + 4000),
+        ("steady", ()): (2, 2.0, 5000 + 7000),  # [4, 5) and [6, 10), of which one second has been
+        ("steady", ("blink",)): (1, 1.0, 6000),
+    }
+    # However often it comes, there are no more books to add up.
+    assert len(tally.by_stretch) == 4
+
+
 def test_stretches_that_were_not_reached_are_left_out() -> None:
     tally = Tally(TWO_PHASES, ["browse"])
     tally.add(frame(0, 0, 1.0, delta(0, ok=[1])))
