@@ -146,9 +146,11 @@ class Preparation:
             if event.what == "failed":
                 self._notice(prepared.mask(f"fault {event.fault} {event.text}"))
 
-        conductor = Conductor(
-            control, proxy_specs(profile, places), faults, journal, heard, environment=self._environment
-        )
+        # The embedded server draws toxicity and jitter by the proxy's name too: on a server of its own, a run
+        # has the same names each time.
+        name = "run" if control is not None and control.owned else None
+        specs = proxy_specs(profile, places)
+        conductor = Conductor(control, specs, faults, journal, heard, name, environment=self._environment)
         stack.push_async_callback(self._close, conductor, prepared.mask)
         prepared.conductor = conductor
         listens = await conductor.open_proxies()

@@ -16,6 +16,7 @@ from chaos_servers import SERVERS
 from run_harness import Run, run
 from run_service import service
 
+from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import H_OK
 from loadtool.measure.population import Population, from_result, pool
 from loadtool.measure.result_json import load
@@ -94,6 +95,35 @@ def test_arrivals_due_in_a_fault_of_the_front_are_slower_and_no_others(tmp_path:
     assert books.dropped() == 0
     assert result["generator"]["retried"] == 0
     assert {host for _, host, _ in books.asked} == {f"127.0.0.1:{port}"}
+
+
+def test_the_same_seed_hits_the_same_connections(tmp_path: Path) -> None:
+    def slow_by_second(directory: Path) -> list[int]:
+        directory.mkdir()
+        done = run(
+            directory,
+            f"""\
+target: http://127.0.0.1:{port}
+requests: [{{get: /}}]
+phases: [{{name: quiet, rate: 0, for: 1s}}, {{name: baseline, rate: 20/s, for: 3s}}]
+arrivals: constant
+client: {{keepalive: false}}
+proxies: {{front: {{upstream: target}}}}
+faults: [{{name: some, at: 0s, proxy: front, toxic: latency, latency: 1s, toxicity: 50%}}]
+validity: {{lag: 10s}}
+""",
+            "--workers=1",
+            PATH=without_toxiproxy(),
+        )
+        assert done.code == 0, done.out
+        histograms = [Histogram.decode(s["hdr"]) for s in done.result["series"] if s["hdr"]]
+        return [sum(n for us, n in h.counts.items() if us > 900_000) for h in histograms]
+
+    with service(tmp_path / "broken") as (port, _):
+        first = slow_by_second(tmp_path / "first")
+        assert slow_by_second(tmp_path / "second") == first
+    assert len(first) == 3
+    assert 10 < sum(first) < 50, "half of 60, more or less"
 
 
 def test_host_and_sni_stay_the_target_s(tmp_path: Path) -> None:

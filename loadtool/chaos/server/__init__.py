@@ -5,7 +5,7 @@
 Links and toxics never wait: they are told the time, move what is due, and say when they want to be run again.
 That makes a change of toxics on a live connection one plain function call, and virtual time possible.
 
-Where it differs from the real server on purpose (each shown by a test in tests/chaos):
+Where it differs from the real server on purpose (docs/faults.md tells users):
 
 - A half-closed connection stays open in the other direction; the real one closes both.
 - A slicer without `average_size`, or with a `size_variation` above it, and a bandwidth below 0 are answered
@@ -19,7 +19,9 @@ Where it differs from the real server on purpose (each shown by a test in tests/
 - An update that is refused changes nothing; the real one may have taken half of it.
 - `limit_data` and `timeout` that end a connection do not leave goroutines, or anything else, behind.
 - The Host header must be a loopback name or the address that the API is bound to.
-- The JSON of a proxy has no `Logger` key.
+- The JSON of a proxy has no `Logger` key, an answer no X-Toxiproxy-Request-Id header, and what follows "bad
+  request body:" is not always in the words of Go's JSON reader.
+- A seed makes toxicity and jitter repeatable. There are no runtime metrics, only those of proxies.
 """
 
 #: The version of Toxiproxy whose API this is.

@@ -1,0 +1,51 @@
+"""What the documentation shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from loadtool import cli
+from loadtool.profile.toxics import TOXICS
+
+ROOT = Path(__file__).resolve().parents[2]
+FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+FRAGMENTS = re.findall(r"^```yaml\n(.*?)^```", FAULTS, re.MULTILINE | re.DOTALL)
+AROUND = """\
+target: http://127.0.0.1:8080
+requests: [{get: /}]
+phases:
+  - {name: baseline, rate: 50/s, for: 30s}
+  - {name: spike, rate: 500/s, for: 30s}
+  - {name: recovery, rate: 50/s, for: 60s}
+"""
+
+
+def test_there_are_fragments() -> None:
+    assert len(FRAGMENTS) >= 5
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_a_fragment_is_part_of_a_profile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fragment: str
+) -> None:
+    (tmp_path / "p.yaml").write_text(AROUND + fragment)
+    code = cli.main(["plan", "-p", str(tmp_path / "p.yaml")])
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    for name in re.findall(r"name: ([\w-]+)", fragment):
+        assert name in out
+
+
+def test_every_toxic_is_told_with_its_attributes() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", FAULTS.partition("| `toxic:` |")[2], re.MULTILINE)
+    told = {name: re.findall(r"`(\w+)`", attributes) for name, attributes in rows[: len(TOXICS)]}
+    assert told == {name: list(attributes) for name, attributes in TOXICS.items()}
+
+
+def test_links_lead_somewhere() -> None:
+    for file in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text(encoding="utf-8")):
+            assert (file.parent / target).exists(), f"{file.name}: {target}"
