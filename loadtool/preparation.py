@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ from loadtool.plan.endpoint import proxy_of
 from loadtool.plan.job import Endpoint, Job
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import Timeline
-from loadtool.processes import Child
+from loadtool.processes import Child, python
 from loadtool.profile.addresses import socket_path, without_userinfo
 from loadtool.profile.load import Loaded
 from loadtool.profile.model import WaitFor
@@ -251,9 +250,7 @@ class DemoService:
 @asynccontextmanager
 async def demo_service(seed: int) -> AsyncIterator[DemoService]:
     """The demo service, running on a free port until the block ends."""
-    child = Child(
-        "the demo service", [sys.executable, "-m", "loadtool.target", "--lifeline", "--seed", str(seed)]
-    )
+    child = Child("the demo service", python("loadtool.target", "--lifeline", "--seed", str(seed)))
     try:
         ready = json.loads(await child.read_line(30.0))
         yield DemoService(child, ready["url"], ready["store"])

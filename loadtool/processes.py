@@ -43,6 +43,11 @@ except OSError as e:
 """
 
 
+def python(module: str, *arguments: str) -> list[str]:
+    """The command line of one of our own modules; nothing that lies in the working directory is imported."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 class Child:
     """A running child process. Construct it in the main thread; `stop()` it in a shielded scope."""
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from loadtool.errors import SetupError
-from loadtool.processes import Child
+from loadtool.processes import Child, python
 
 PYTHON = sys.executable
 
@@ -24,6 +24,16 @@ def running(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+async def test_our_own_programs_import_nothing_from_where_they_are_started(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')\n")
+    (tmp_path / "loadtool").mkdir()
+    child = Child("t", python("loadtool.chaos.server", "--port", "0", "--lifeline"), cwd=tmp_path)
+    try:
+        assert '"url": "http://127.0.0.1:' in await child.read_line()
+    finally:
+        await child.stop()
 
 
 async def test_lines_bytes_and_exit() -> None:

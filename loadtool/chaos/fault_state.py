@@ -42,6 +42,7 @@ class FaultState:
             started_s=self.started_s,
             ended_s=self.ended_s,
             removed=self.gone,
-            problem="; ".join(self.problems + self.remarks),
+            problem="; ".join(self.problems),
             output=self.placement.output,
+            remark="; ".join(self.remarks),
         )

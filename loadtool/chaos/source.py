@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ import trio
 
 from loadtool.chaos.control import Control, MissingError, normal_url
 from loadtool.errors import FaultError, SetupError
-from loadtool.processes import Child
+from loadtool.processes import Child, python
 
 PROGRAM = "toxiproxy-server"
 _READY_S = 10.0
@@ -75,7 +74,7 @@ async def _at_url(source: Source, seed: int | None) -> AsyncIterator[Control]:
 
 @asynccontextmanager
 async def _embedded(source: Source, seed: int | None) -> AsyncIterator[Control]:
-    argv = [sys.executable, "-m", "loadtool.chaos.server", "--host", "127.0.0.1", "--port", "0", "--lifeline"]
+    argv = python("loadtool.chaos.server", "--host", "127.0.0.1", "--port", "0", "--lifeline")
     child = Child("the embedded Toxiproxy", argv if seed is None else [*argv, "--seed", str(seed)])
     try:
         line = await child.read_line(_READY_S)

@@ -49,15 +49,15 @@ Exit codes:
 
 
 def chaos() -> None:
-    """See and take out what a killed run left in a Toxiproxy.
+    """See and take out what a killed run left behind.
 
-    A run writes down each change to a Toxiproxy that is not its own before it makes it. Only what is written
-    there is ever touched.
+    A run writes down each change to a Toxiproxy that is not its own before it makes it, and each command with
+    an `undo` before it runs it. Only what is written there is ever touched.
     """
 
 
 def status() -> None:
-    """Show what runs have in a Toxiproxy that is not their own."""
+    """Show what runs have in a Toxiproxy, and what they have run."""
     import trio
 
     from loadtool.chaos import rollback

@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from loadtool.errors import SetupError
 from loadtool.measure.frame import PREFIX_BYTES, Frame, decode, lengths
 from loadtool.plan.job import Job
 from loadtool.plan.wire import job_to_json
-from loadtool.processes import Child
+from loadtool.processes import Child, python
 
 READY_S: Final = 30.0
 START_DELAY_NS: Final = 150_000_000  # for the start to reach every worker, and their feeds to fill
@@ -178,7 +177,7 @@ async def open_fleet(job: Job, workers: int) -> AsyncIterator[Fleet]:
     patience_ns = job.client.timeout_ns
     try:
         for number in range(workers):
-            argv = [sys.executable, "-m", "loadtool.engine.worker"]
+            argv = python("loadtool.engine.worker")
             children.append(Child(f"worker {number + 1}", argv))
         fleet = Fleet(job, children, patience_ns)
         await fleet.prepare()

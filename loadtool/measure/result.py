@@ -104,8 +104,9 @@ class FaultFigure:
     started_s: float | None = None
     ended_s: float | None = None
     removed: bool = False  # verified by reading back
-    problem: str = ""
+    problem: str = ""  # what went wrong, which makes the run invalid
     output: str = ""  # the end of what a command wrote
+    remark: str = ""  # what is worth knowing all the same: it was late
 
 
 @dataclass(slots=True)

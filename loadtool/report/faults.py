@@ -15,13 +15,14 @@ MOST_LINES: Final = 10  # of each
 
 @dataclass(frozen=True, slots=True)
 class FaultRow:
-    """A fault as planned and as it was; `remarks` are what went wrong, or was late."""
+    """A fault as planned and as it was; `problems` are what went wrong, `remarks` what is worth knowing."""
 
     name: str
     text: str
     planned: str
     actual: str
     removal: str
+    problems: tuple[str, ...]
     remarks: tuple[str, ...]
 
 
@@ -54,9 +55,15 @@ def _by_name(result: Result) -> dict[str, list[FaultFigure]]:
 def _row(times: Sequence[FaultFigure]) -> FaultRow:
     first = times[0]
     if len(times) == 1:
-        remarks = (first.problem,) if first.problem else ()
-        planned, actual, removal = digest.planned(first), digest.actual(first), digest.removal(first)
-        return FaultRow(first.name, first.text, planned, actual, removal, remarks)
+        return FaultRow(
+            name=first.name,
+            text=first.text,
+            planned=digest.planned(first),
+            actual=digest.actual(first),
+            removal=digest.removal(first),
+            problems=(first.problem,) if first.problem else (),
+            remarks=(first.remark,) if first.remark else (),
+        )
     placed = sum(f.started_s is not None for f in times)
     return FaultRow(
         name=first.name,
@@ -64,7 +71,8 @@ def _row(times: Sequence[FaultFigure]) -> FaultRow:
         planned=_planned(times),
         actual=f"{placed} of {len(times)} placed",
         removal=next((r for f in times if (r := digest.removal(f)) != "removed"), "removed"),
-        remarks=tuple(f"{_when(f)}: {f.problem}" for f in times if f.problem),
+        problems=tuple(f"{_when(f)}: {f.problem}" for f in times if f.problem),
+        remarks=tuple(f"{_when(f)}: {f.remark}" for f in times if f.remark),
     )
 
 

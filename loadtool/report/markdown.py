@@ -141,7 +141,7 @@ def _faults(result: Result) -> list[str]:
             escape(f.text),
             escape(f.planned),
             escape(f.actual),
-            "<br>".join(map(escape, (f.removal, *f.remarks))),
+            "<br>".join(map(escape, (f.removal, *f.problems, *f.remarks))),
         )
         for f in faults.rows(result)
     ]

@@ -206,8 +206,10 @@ def _faults(result: Result, width: int) -> list[RenderableType]:
     rows = []
     for f in faults.rows(result):
         what = Text(clean(f.text))
+        for problem in f.problems:
+            what.append(f"\n{clean(problem)}", style="red")
         for remark in f.remarks:
-            what.append(f"\n{clean(remark)}", style="red")
+            what.append(f"\n{clean(remark)}", style="dim")
         style = "green" if f.removal == "removed" else "bold red" if f.removal.isupper() else "dim"
         rows.append(
             (

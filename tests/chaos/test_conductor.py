@@ -211,7 +211,8 @@ async def test_a_late_placement_is_remarked(autojump_clock: MockClock, delay: fl
     world.server.delay_s["add"] = delay
     await world.run()
     (figure,) = world.conductor.figures()
-    assert (figure.started_s, figure.problem) == (pytest.approx(1 + delay), remark)
+    assert (figure.started_s, figure.remark) == (pytest.approx(1 + delay), remark)
+    assert figure.problem == "", "late is not invalid"
     assert world.conductor.problems() == []
 
 
@@ -232,7 +233,8 @@ async def test_a_removal_is_tried_again(autojump_clock: MockClock) -> None:
     assert world.conductor.problems() == []
     assert world.server.state == world.before
     (figure,) = world.conductor.figures()
-    assert figure.problem == "removed 0.6 s late"  # 0.2 s and 0.4 s of pauses
+    assert figure.problem == ""
+    assert figure.remark == "removed 0.6 s late"  # 0.2 s and 0.4 s of pauses
 
 
 async def test_a_removal_that_fails_names_the_command_that_does_it_by_hand(

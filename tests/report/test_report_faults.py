@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from report_samples import HOSTILE, passed
 
@@ -27,13 +28,13 @@ def with_faults(*figures: FaultFigure) -> Result:
 def test_one_that_comes_once_has_its_own_times() -> None:
     (row,) = faults.rows(passed())
     text = "latency 200ms ±50ms on store"
-    assert row == FaultRow("slow-store", text, "34.0 – 39.0 s", "34.01 – 39.02 s", "removed", ())
+    assert row == FaultRow("slow-store", text, "34.0 – 39.0 s", "34.01 – 39.02 s", "removed", (), ())
 
 
 def test_one_that_comes_again_has_one_row() -> None:
     (row,) = faults.rows(with_faults(blink(10), blink(20), blink(30)))
     assert row == FaultRow(
-        "blink", "run stop db", "3 × 2.0 s in 10.0 – 32.0 s", "3 of 3 placed", "removed", ()
+        "blink", "run stop db", "3 × 2.0 s in 10.0 – 32.0 s", "3 of 3 placed", "removed", (), ()
     )
 
 
@@ -43,8 +44,19 @@ def test_a_single_time_that_fails_shows() -> None:
         with_faults(blink(10), blink(20, problem=refused), blink(30, removed=False), *passed().faults)
     )
     assert (row.actual, row.removal) == ("2 of 3 placed", "NOT REMOVED")
-    assert row.remarks == (f"at 20.0 s: {refused}",)
+    assert row.problems == (f"at 20.0 s: {refused}",)
+    assert row.remarks == ()
     assert slow.name == "slow-store"
+
+
+def test_what_was_late_is_remarked_and_no_problem() -> None:
+    late = replace(blink(20), remark="placed 0.4 s late")
+    (row,) = faults.rows(with_faults(late))
+    assert (row.problems, row.remarks) == ((), ("placed 0.4 s late",))
+    (row,) = faults.rows(with_faults(blink(10), late))
+    assert (row.problems, row.remarks) == ((), ("at 20.0 s: placed 0.4 s late",))
+    for shown in (terminal.render(with_faults(late)), markdown.render(with_faults(late))):
+        assert "placed 0.4 s late" in shown
 
 
 def test_what_commands_wrote_is_kept_to_its_end() -> None:
