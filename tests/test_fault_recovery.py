@@ -310,6 +310,26 @@ def test_what_cannot_be_taken_out_is_said_with_the_command_that_does_it(tmp_path
         assert list((tmp_path / "state" / "loadtool").iterdir()) == []
 
 
+def test_a_run_that_never_began_says_what_it_left(tmp_path: Path) -> None:
+    with foreign("embedded") as server, gate_to(server.url, breaking("DELETE", OWN, "before")) as gate:
+        before = server.state()
+        profile = PROFILE.format(port=1, toxiproxy=gate.url) + "wait_for: {get: /health, up_to: 300ms}\n"
+        done = run(tmp_path, profile, XDG_STATE_HOME=str(tmp_path / "state"))
+        assert (done.code, done.results) == (3, [])
+        assert "loadtool: wait_for: http://127.0.0.1:1/health was not ready within 300ms" in done.err
+        left = re.search(
+            r"^loadtool: proxy (loadtool-\w+-front) was not removed: cannot delete proxy \1: .*;"
+            r" to take it out by hand: (curl -X DELETE \S+)$",
+            done.err,
+            re.MULTILINE,
+        )
+        assert left is not None, done.err
+        assert server.state() != before
+        gate.rule = always_pass
+        subprocess.run(["sh", "-c", left[2]], check=True, capture_output=True)
+        assert server.state() == before
+
+
 def test_a_fault_that_cannot_be_placed_is_said_and_the_others_go_on(tmp_path: Path) -> None:
     rule = breaking("POST", "/proxies/db/toxics", "before")
     with (

@@ -228,6 +228,15 @@ def test_a_service_that_is_not_steady_is_not_loaded(tmp_path: Path) -> None:
 SHORT = COMMANDS.replace("[spike+500ms, spike+2s]", "spike+200ms").replace("for: 4s", "for: 1500ms")
 
 
+def test_a_check_of_a_public_host_must_be_allowed(tmp_path: Path) -> None:
+    profile = COMMANDS.format(port=1).replace('tcp: "127.0.0.1:1"', "tcp: 8.8.8.8:53")
+    done = run(tmp_path, profile)
+    assert done.code == 2
+    said = "loadtool: steady_state: 8.8.8.8 is the public address 8.8.8.8: name it in allow_hosts: [8.8.8.8]"
+    assert done.err.startswith(said)
+    assert done.results == []
+
+
 def test_a_service_that_does_not_come_back_is_said(tmp_path: Path) -> None:
     with service(tmp_path / "broken") as (port, _):
         profile = SHORT.format(port=port).replace("rm broken; ", "")
