@@ -105,7 +105,7 @@ def test_the_same_seed_hits_the_same_connections(tmp_path: Path) -> None:
             f"""\
 target: http://127.0.0.1:{port}
 requests: [{{get: /}}]
-phases: [{{name: quiet, rate: 0, for: 1s}}, {{name: baseline, rate: 20/s, for: 4s}}]
+phases: [{{name: quiet, rate: 0, for: 1s}}, {{name: baseline, rate: 40/s, for: 3s}}]
 arrivals: constant
 client: {{keepalive: false}}
 proxies: {{front: {{upstream: target}}}}
@@ -117,14 +117,14 @@ validity: {{lag: 10s}}
         )
         assert done.code == 0, done.out
         # Those due in the last second are let go when the run ends, and the toxic with it.
-        histograms = [Histogram.decode(s["hdr"]) for s in done.result["series"] if 1 <= s["t"] < 4]
+        histograms = [Histogram.decode(s["hdr"]) for s in done.result["series"] if 1 <= s["t"] < 3]
         return [sum(n for us, n in h.counts.items() if us > 900_000) for h in histograms]
 
     with service(tmp_path / "broken") as (port, _):
         first = slow_by_second(tmp_path / "first")
         assert slow_by_second(tmp_path / "second") == first
-    assert len(first) == 3
-    assert 10 < sum(first) < 50, "half of 60, more or less"
+    assert len(first) == 2
+    assert 20 < sum(first) < 60, "half of 80, more or less"
 
 
 def test_host_and_sni_stay_the_target_s(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_command_that_fails_makes_the_run_invalid(tmp_path: Path) -> None:
     by_hand = f"(cd {tmp_path} && sh -c 'exit 8; echo mended')"
     assert f"to undo it by hand: {by_hand}" in " ".join(done.result["problems"])
     assert "to undo it by hand: (cd" in text
-    assert "NOT REMOVED" in text
+    assert "NOT UNDONE" in text
     assert len(list((tmp_path / "state" / "loadtool").iterdir())) == 1, "it stays in the journal"
 
 

@@ -132,9 +132,11 @@ def actual(fault: FaultFigure) -> str:
 
 
 def removal(fault: FaultFigure) -> str:
+    """What has become of it; in capitals if it may still be there."""
+    done = "undone" if fault.toxic == "run" else "removed"
     if fault.removed:
-        return "removed"
-    return "nothing to remove" if fault.started_s is None and not fault.problem else "NOT REMOVED"
+        return done
+    return "nothing to remove" if fault.started_s is None and not fault.problem else f"NOT {done.upper()}"
 
 
 @dataclass(frozen=True, slots=True)

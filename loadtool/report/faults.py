@@ -70,7 +70,7 @@ def _row(times: Sequence[FaultFigure]) -> FaultRow:
         text=first.text,
         planned=_planned(times),
         actual=f"{placed} of {len(times)} placed",
-        removal=next((r for f in times if (r := digest.removal(f)) != "removed"), "removed"),
+        removal=digest.removal(next((f for f in times if not f.removed), first)),
         problems=tuple(f"{_when(f)}: {f.problem}" for f in times if f.problem),
         remarks=tuple(f"{_when(f)}: {f.remark}" for f in times if f.remark),
     )

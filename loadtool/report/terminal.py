@@ -210,7 +210,7 @@ def _faults(result: Result, width: int) -> list[RenderableType]:
             what.append(f"\n{clean(problem)}", style="red")
         for remark in f.remarks:
             what.append(f"\n{clean(remark)}", style="dim")
-        style = "green" if f.removal == "removed" else "bold red" if f.removal.isupper() else "dim"
+        style = "bold red" if f.removal.isupper() else "green"
         rows.append(
             (
                 Text(clean(f.name), style="bold"),

@@ -34,7 +34,7 @@ def test_one_that_comes_once_has_its_own_times() -> None:
 def test_one_that_comes_again_has_one_row() -> None:
     (row,) = faults.rows(with_faults(blink(10), blink(20), blink(30)))
     assert row == FaultRow(
-        "blink", "run stop db", "3 × 2.0 s in 10.0 – 32.0 s", "3 of 3 placed", "removed", (), ()
+        "blink", "run stop db", "3 × 2.0 s in 10.0 – 32.0 s", "3 of 3 placed", "undone", (), ()
     )
 
 
@@ -43,7 +43,7 @@ def test_a_single_time_that_fails_shows() -> None:
     row, slow = faults.rows(
         with_faults(blink(10), blink(20, problem=refused), blink(30, removed=False), *passed().faults)
     )
-    assert (row.actual, row.removal) == ("2 of 3 placed", "NOT REMOVED")
+    assert (row.actual, row.removal) == ("2 of 3 placed", "NOT UNDONE")
     assert row.problems == (f"at 20.0 s: {refused}",)
     assert row.remarks == ()
     assert slow.name == "slow-store"
@@ -72,7 +72,7 @@ def test_what_commands_wrote_is_kept_to_its_end() -> None:
 
 def test_the_terminal_shows_it() -> None:
     text = terminal.render(with_faults(blink(10, output="stopped db\n"), blink(20)))
-    assert " blink  run stop db  2 × 2.0 s in 10.0 – 22.0 s  2 of 2 placed  removed" in text
+    assert " blink  run stop db  2 × 2.0 s in 10.0 – 22.0 s  2 of 2 placed  undone" in text
     assert "\n blink at 10.0 s wrote:\n   stopped db\n" in text
     lanes = [line for line in text.splitlines() if line.endswith("█ blink")]
     assert len(lanes) == 2, "one under the rates, one under the probes"
@@ -80,7 +80,7 @@ def test_the_terminal_shows_it() -> None:
 
 def test_markdown_shows_it_as_it_stands() -> None:
     text = markdown.render(with_faults(blink(10, output="*stopped* <b>@db</b>\n\nwell"), blink(20)))
-    assert "| blink | run stop db | 2 × 2.0 s in 10.0 – 22.0 s | 2 of 2 placed | removed |" in text
+    assert "| blink | run stop db | 2 × 2.0 s in 10.0 – 22.0 s | 2 of 2 placed | undone |" in text
     assert (
         "<details><summary>blink at 10.0 s wrote</summary>\n"
         "<pre>\n*stopped* &lt;b&gt;@db&lt;/b&gt;\n&nbsp;\nwell\n</pre>\n</details>"
