@@ -78,6 +78,11 @@ class Preparation:
         self._allow_hosts = tuple(allow_hosts)
         self._notice = notice
         self._environment = dict(os.environ)
+        self._tearing_down = trio.CancelScope(shield=True)
+
+    def hurry(self) -> None:
+        """Wait for no teardown command any more: the one that runs is ended, the others are left out."""
+        self._tearing_down.cancel()
 
     async def prepare(self, stack: AsyncExitStack, loaded: Loaded) -> Prepared:
         """Raises UsageError, SetupError or FaultError if something can't be had; nothing was sent then."""
@@ -166,7 +171,7 @@ class Preparation:
         self.problems += map(mask, conductor.problems())
 
     async def _tear_down(self, loaded: Loaded) -> None:
-        with trio.CancelScope(shield=True):
+        with self._tearing_down:
             for command in loaded.profile.teardown:
                 try:
                     await run_command(command, loaded.directory, self._environment, loaded.secrets.mask)

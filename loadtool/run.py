@@ -141,6 +141,7 @@ class _Run:
                 await self._fleet.stop()
             elif number != signal.SIGHUP:  # a closed terminal may say so twice, through its shell as well
                 self._fleet.kill()
+                self._preparation.hurry()
 
     async def _go(self) -> Finished:
         started = datetime.now(UTC)

@@ -273,3 +273,15 @@ phases: [{{name: baseline, rate: 20/s, for: 1s}}]
     assert done.code == 3
     assert f"wait_for: http://127.0.0.1:{port}/health was not ready within 1s" in done.err
     assert done.results == []
+
+
+def test_a_second_signal_does_not_wait_for_teardown_commands(tmp_path: Path) -> None:
+    with running(tmp_path, ENDLESS + "teardown: [sleep 300]\n") as live:
+        live.wait_for("faults: slow")
+        live.send(signal.SIGINT)
+        live.wait_for("interrupted")
+        live.send(signal.SIGINT)
+        done = live.end()
+    assert done.code == 130
+    assert done.result["verdict"] == "interrupted"
+    assert [f["removed"] for f in done.result["faults"]] == [True]
