@@ -77,6 +77,7 @@ class Slice:
     p99: float | None = None
     lag_p99: float | None = None
     hdr: str = ""  # response time of ok and failed answers, HdrHistogram V2
+    ok_hdr: str = ""  # of ok answers alone, where `hdr` holds failed ones as well; else empty
 
 
 @dataclass(slots=True)

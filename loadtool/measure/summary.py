@@ -16,6 +16,7 @@ from loadtool.measure.histogram import Histogram, merged
 from loadtool.measure.outcome import (
     H_CONNECT,
     H_DNS,
+    H_FAILED,
     H_LAG,
     H_OK,
     H_QUEUED,
@@ -173,6 +174,7 @@ def _slice(tally: Tally, place: int) -> Slice:
         p99=_finite(books.latency_ms(0.99)),
         lag_p99=books.quantile_ms(H_LAG, 0.99),
         hdr=books.answered.encode(),
+        ok_hdr=books.histogram(H_OK).encode() if books.histogram(H_FAILED).total else "",
     )
     books.rest()
     return figures

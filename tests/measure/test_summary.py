@@ -155,6 +155,15 @@ def test_series_histograms_hold_every_answer() -> None:
         assert hdr.get_total_count() == figures.ok + figures.errors.get("status", 0)
 
 
+def test_ok_answers_have_a_histogram_of_their_own_where_others_failed() -> None:
+    _, result = story()
+    assert {bool(s.ok_hdr) for s in result.series} == {False, True}
+    for figures in result.series:
+        assert bool(figures.ok_hdr) == bool(figures.errors.get("status", 0))
+        of_ok = HdrHistogram.decode(figures.ok_hdr or figures.hdr)
+        assert of_ok.get_total_count() == figures.ok
+
+
 def test_quiet_slices_are_there_too() -> None:
     tally = Tally(timeline(("spike", "spike", 3.5)), ["browse"])
     tally.add(frame(0, 0, 3.5, delta(2, ok=[1000]), final=True))
