@@ -8,14 +8,14 @@ from typing import Final
 
 from loadtool.measure.frame import CellDelta
 from loadtool.measure.histogram import Histogram, Packed, merged
-from loadtool.measure.outcome import CLASSES, H_FAILED, H_OK, OK, OUTCOMES, SHED
+from loadtool.measure.outcome import CLASSES, H_FAILED, H_OK, MARKS, OK, OUTCOMES, SHED
 
 EVERY_CLASS: Final = range(len(CLASSES))
 
 
 @dataclass(slots=True)
 class Books:
-    """`counts` is indexed by outcome code, `values` by histogram class code."""
+    """`counts` is indexed by outcome code, `values` by histogram class code, `marks` by MARKS."""
 
     scheduled: int = 0
     good: int = 0
@@ -23,6 +23,7 @@ class Books:
     counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
     values: dict[int, Histogram] = field(default_factory=dict)
     packed: dict[int, Packed] = field(default_factory=dict)  # the values, while they are at rest
+    marks: list[int] = field(default_factory=lambda: [0] * len(MARKS))
 
     def add(self, other: CellDelta | Books, classes: Container[int] = EVERY_CLASS) -> None:
         """Add the other's counts, and its values of these classes."""
@@ -32,6 +33,9 @@ class Books:
         for code, count in enumerate(other.counts):
             if count:
                 self.counts[code] += count
+        for code, count in enumerate(other.marks):
+            if count:
+                self.marks[code] += count
         mine = self.awake()
         for code, values in (other.awake() if isinstance(other, Books) else other.values).items():
             if code in classes:
@@ -75,6 +79,11 @@ class Books:
     def errors(self) -> dict[str, int]:
         """Errors by kind, of the kinds that occurred."""
         return {OUTCOMES[code]: n for code, n in enumerate(self.counts) if code > SHED and n}
+
+    @property
+    def client(self) -> dict[str, int]:
+        """What clients that try again or hold back did, of MARKS, as far as it occurred."""
+        return {MARKS[code]: n for code, n in enumerate(self.marks) if n}
 
     @property
     def failed_share(self) -> float:

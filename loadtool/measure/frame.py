@@ -16,7 +16,7 @@ import sys
 from array import array
 from dataclasses import dataclass, field
 
-from loadtool.measure.outcome import OUTCOMES
+from loadtool.measure.outcome import MARKS, OUTCOMES
 
 _LENGTHS = struct.Struct("<II")
 PREFIX_BYTES = _LENGTHS.size
@@ -33,7 +33,10 @@ class Sparse:
 
 @dataclass(slots=True)
 class CellDelta:
-    """What happened to the arrivals of one cell since the last frame; `counts` is indexed by outcome code."""
+    """What happened to the arrivals of one cell since the last frame.
+
+    `counts` is indexed by outcome code, `marks` by the code of one of MARKS.
+    """
 
     slice: int
     segment: int
@@ -44,6 +47,7 @@ class CellDelta:
     counts: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
     values: dict[int, Sparse] = field(default_factory=dict)  # by histogram class code
     first_shed_ns: int | None = None  # when the earliest arrival that was shed was due, since the run's start
+    marks: list[int] = field(default_factory=lambda: [0] * len(MARKS))
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ def encode(frame: Frame) -> bytes:
                 numbers.extend(item)
         cells.append(
             (c.slice, c.segment, c.request, c.scheduled, c.good, c.attempts, c.counts, values,
-             c.first_shed_ns)
+             c.first_shed_ns, c.marks if any(c.marks) else None)
         )  # fmt: skip
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -119,10 +123,14 @@ def decode(header: bytes, body: bytes) -> Frame:
             numbers.byteswap()
         at = 0
         cells = []
-        for slice_, segment, request, scheduled, good, attempts, counts, values, shed_ns in h.pop("cells"):
+        for (
+            slice_, segment, request, scheduled, good, attempts, counts, values, shed_ns, marks,
+        ) in h.pop("cells"):  # fmt: skip
             cell = CellDelta(
                 slice_, segment, request, scheduled, good, attempts, counts, first_shed_ns=shed_ns
             )
+            if marks is not None:
+                cell.marks = marks
             for code, n, sum_us, max_us in values:
                 flat = numbers[at : at + 2 * n]
                 at += 2 * n

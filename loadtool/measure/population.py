@@ -10,7 +10,7 @@ from typing import NamedTuple
 from loadtool.errors import UsageError
 from loadtool.measure.books import Books
 from loadtool.measure.histogram import Histogram
-from loadtool.measure.outcome import CLASSES, ERROR_KINDS, OK, OUTCOMES, SHED
+from loadtool.measure.outcome import CLASSES, ERROR_KINDS, MARKS, OK, OUTCOMES, SHED
 from loadtool.measure.result import Cell, HistogramEntry, Result
 
 
@@ -64,6 +64,7 @@ def to_entries(cells: Cells) -> tuple[list[Cell], list[HistogramEntry]]:
                 errors=population.errors,
                 good=population.good,
                 attempts=population.attempts,
+                client=population.client,
                 sums_ms={name: h.sum_us / 1000 for name, h in values},
                 max_ms={name: h.max_us / 1000 for name, h in values},
             )
@@ -88,7 +89,10 @@ def from_result(result: Result) -> dict[CellKey, Population]:
                     f"result: cells[{index}].errors: got {kind!r}, want one of {', '.join(ERROR_KINDS)}"
                 )
             counts[OUTCOMES.index(kind)] = count
-        cells[key] = Population(cell.scheduled, cell.good, cell.attempts, counts, seconds=cell.seconds)
+        marks = [cell.client.get(name, 0) for name in MARKS]  # newer ones are left out
+        cells[key] = Population(
+            cell.scheduled, cell.good, cell.attempts, counts, marks=marks, seconds=cell.seconds
+        )
         entries[key] = cell
     for index, entry in enumerate(result.histograms):
         key = CellKey(entry.phase, tuple(entry.faults), entry.request)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from loadtool.measure.frame import CellDelta, Sparse
-from loadtool.measure.outcome import CLASSES, OUTCOMES
+from loadtool.measure.outcome import CLASSES, MARKS, OUTCOMES
 
 HIGHEST_US: Final = 3_600_000_000
 NEVER: Final = 1 << 62
 _N_CLASSES: Final = len(CLASSES)
 _N_OUTCOMES: Final = len(OUTCOMES)
+_N_MARKS: Final = len(MARKS)
 
 
 def quantise(us: int) -> int:
@@ -31,8 +32,8 @@ class Cell:
     """The books of one cell since the last frame. `open`: arrivals that are prepared and not yet done."""
 
     __slots__ = (
-        "attempts", "counts", "first_shed", "good", "key", "maxima", "open", "scheduled", "shed_allowed",
-        "sums", "touched", "values",
+        "attempts", "counts", "first_shed", "good", "key", "marks", "maxima", "open", "scheduled",
+        "shed_allowed", "sums", "touched", "values",
     )  # fmt: skip
 
     def __init__(self, key: tuple[int, int, int], shed_allowed: bool) -> None:
@@ -45,6 +46,7 @@ class Cell:
         self.attempts = 0
         self.first_shed = NEVER  # when the earliest arrival that was shed was due, in ns since the start
         self.counts = [0] * _N_OUTCOMES
+        self.marks = [0] * _N_MARKS
         self.values: list[dict[int, int]] = [{} for _ in range(_N_CLASSES)]
         self.sums = [0] * _N_CLASSES
         self.maxima = [0] * _N_CLASSES
@@ -73,11 +75,12 @@ class Cell:
         shed = self.first_shed
         delta = CellDelta(
             key[0], key[1], key[2], self.scheduled, self.good, self.attempts, self.counts, values,
-            None if shed == NEVER else shed,
+            None if shed == NEVER else shed, self.marks,
         )  # fmt: skip
         self.scheduled = self.good = self.attempts = 0
         self.first_shed = NEVER
         self.counts = [0] * _N_OUTCOMES
+        self.marks = [0] * _N_MARKS
         for code in values:
             self.values[code] = {}
             self.sums[code] = self.maxima[code] = 0

@@ -48,6 +48,7 @@ class Figures:
     tls_ms: Quantiles = field(default_factory=Quantiles)
     dns_ms: Quantiles = field(default_factory=Quantiles)
     failed_share: float = 0.0  # errors ÷ (scheduled − shed)
+    client: dict[str, int] = field(default_factory=dict)  # what else clients did: MARKS that occurred
 
 
 @dataclass(slots=True)
@@ -139,6 +140,7 @@ class Cell:
     attempts: int
     sums_ms: dict[str, float] = field(default_factory=dict)  # exact, by histogram class
     max_ms: dict[str, float] = field(default_factory=dict)
+    client: dict[str, int] = field(default_factory=dict)  # MARKS that occurred
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from loadtool.measure.outcome import (
     H_SHED,
     H_TLS,
     H_TTFB,
+    M_THROTTLED,
     UNSENT,
 )
 from loadtool.measure.population import Cells, Population, pool, to_entries
@@ -109,6 +110,7 @@ def _figures(population: Population, figures: F) -> F:
     figures.shed = population.shed
     figures.errors = population.errors
     figures.attempts = population.attempts
+    figures.client = population.client
     figures.good = population.good
     figures.offered_per_s = population.per_second(population.scheduled)
     figures.goodput_per_s = population.per_second(population.good)
@@ -185,7 +187,8 @@ def _generator(tally: Tally, cells: Cells, lag_bound_ms: float) -> Generator:
     return Generator(
         lag_ms={"p50": in_ms(lag.quantile(0.5)), "p99": in_ms(lag.quantile(0.99)), "max": lag.max_ms},
         late_share=late_share(lag, lag_bound_ms),
-        unsent=tally.totals.counts[UNSENT],
+        unsent=tally.totals.counts[UNSENT]
+        - tally.totals.marks[M_THROTTLED],  # which is of the client's own will
         workers_lost=tally.workers_lost,
         cpu_share=tally.cpu_share,
         local=dict(tally.local),

@@ -22,6 +22,7 @@ from loadtool.measure.outcome import (
     H_OK,
     H_SHED,
     LOST,
+    MARKS,
     OK,
     OUTCOMES,
     SHED,
@@ -160,7 +161,9 @@ class Tally:
             problem = self._misplaced((delta.slice, delta.segment, delta.request))
             if problem:
                 return problem
-            if len(delta.counts) != len(OUTCOMES) or not all(0 <= c < len(CLASSES) for c in delta.values):
+            if (len(delta.counts), len(delta.marks)) != (len(OUTCOMES), len(MARKS)) or not all(
+                0 <= c < len(CLASSES) for c in delta.values
+            ):
                 return "unknown outcomes or classes"
         return ""
 

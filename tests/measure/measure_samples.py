@@ -13,6 +13,7 @@ from loadtool.measure.outcome import (
     H_OK,
     H_SERVICE,
     H_SHED,
+    MARKS,
     OK,
     OUTCOMES,
     SHED,
@@ -73,6 +74,7 @@ def delta(
     lag: Sequence[int] = (),
     scheduled: int | None = None,
     good: int | None = None,
+    marks: Mapping[str, int] | None = None,
 ) -> CellDelta:
     """A cell with these response times in µs; as many are scheduled as ended unless it says otherwise."""
     cell = CellDelta(slice_, segment, request)
@@ -83,6 +85,8 @@ def delta(
     cell.scheduled = sum(cell.counts) if scheduled is None else scheduled
     cell.good = len(ok) if good is None else good
     cell.attempts = sum(cell.counts)
+    for mark, count in (marks or {}).items():
+        cell.marks[MARKS.index(mark)] += count
     answered = [*status, *check]
     by_class = {H_OK: ok, H_SHED: shed, H_FAILED: answered, H_SERVICE: [*ok, *shed, *answered], H_LAG: lag}
     cell.values = {code: sparse(values) for code, values in by_class.items() if values}

@@ -13,7 +13,7 @@ FRAME = frame(
     8.5,
     delta(7, 2, 1, ok=[5, 5, 2**40], shed=[9], errors={"dns": 4}, lag=[1]),
     CellDelta(8, 2, 1, first_shed_ns=2**60),
-    delta(8, 2, 0),
+    delta(8, 2, 0, marks={"retries": 3, "kept": 2**33}),
     in_flight=11,
     waiting=2,
     connections=13,

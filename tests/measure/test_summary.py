@@ -302,6 +302,7 @@ def test_a_histogram_class_of_a_newer_version_is_ignored() -> None:
         (lambda r: setattr(r.series[1], "attempts", 2), "series: attempts add up to 37, totals say 43"),
         (lambda r: r.requests.pop(), "requests: scheduled add up to 28, totals say 43"),
         (lambda r: setattr(r.cells[0], "scheduled", 9), "cell warmup  browse: 9 scheduled, 10 ended"),
+        (lambda r: r.cells[0].client.update(retries=2), "cells: client.retries add up to 2, totals say 0"),
         (
             lambda r: r.histograms.__setitem__(0, replace(r.histograms[0], hdr=Histogram().encode())),
             "histograms: 26 times for 36 answers of class ok",
@@ -313,6 +314,23 @@ def test_violations_of_conservation_are_found_in_a_file(spoil: Any, message: str
     assert violations(result) == []
     spoil(result)
     assert message in violations(result)
+
+
+def test_what_clients_did_is_told_by_phase_and_request_and_comes_back_from_the_file() -> None:
+    tally = Tally(timeline(("baseline", "baseline", 2), ("spike", "spike", 2)), ["a", "b"])
+    marks = {"retries": 5, "exhausted": 1, "throttled": 2}
+    cells = (
+        delta(1, 0, 0, ok=[9], marks={"retries": 1}),
+        delta(2, 1, 1, ok=[9], errors={"unsent": 3}, marks=marks),
+    )
+    tally.add(frame(0, 0, 4.0, *cells, final=True))
+    result = load(dump(result_of(result_parts(tally, 4 * SECOND, 10.0))))
+    assert violations(result) == []
+    assert result.totals.client == {"retries": 6, "exhausted": 1, "throttled": 2}
+    assert [p.client for p in result.phases] == [{"retries": 1}, marks]
+    assert [r.client for r in result.requests] == [{"retries": 1}, marks]
+    assert result.generator.unsent == 1  # two were held back by the client's own will
+    assert pool(from_result(result).items()).client == result.totals.client
 
 
 @settings(max_examples=25, deadline=None)
