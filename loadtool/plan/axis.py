@@ -2,6 +2,9 @@
 
 It also turns the rate curve into arithmetic on a second axis, the *arrivals axis*: `arrivals_by` maps time
 to it, `dues` maps positions on it back to time. Every arrival process is a set of positions on that axis.
+
+Rates here are means: what bursts do within their cycles is `plan/timeline.py`'s, and a spike is judged by
+what was planned for it on the whole.
 """
 
 from __future__ import annotations
@@ -69,6 +72,7 @@ class Span:
     start_ns: int
     end_ns: int
     pieces: tuple[Piece, ...]
+    cycle_ns: int = 0  # from burst to burst; 0: none
 
     @property
     def arrivals(self) -> float:
@@ -161,5 +165,6 @@ def spans_of(phases: Sequence[PhaseSpec]) -> tuple[Span, ...]:
         for until, shape in stretches:
             pieces.append(Piece(at, until, shape, before))
             at, before, rate = until, pieces[-1].after, pieces[-1].end_rate
-        spans.append(Span(index, phase.name, phase.role, start, end, tuple(pieces)))
+        cycle = phase.burst_on_ns + phase.burst_off_ns if phase.burst_on_ns else 0
+        spans.append(Span(index, phase.name, phase.role, start, end, tuple(pieces), cycle))
     return tuple(spans)

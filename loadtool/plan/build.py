@@ -31,7 +31,7 @@ from loadtool.profile.slo import good_within
 
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
-    from loadtool.profile.model import Phase, Profile, Request
+    from loadtool.profile.model import Arrivals, Phase, Profile, Request
 
 __all__ = ["build_job", "check_feeders", "endpoint_of"]
 
@@ -59,8 +59,8 @@ class _Builder:
         end = run_length(profile.phases)
         job = Job(
             seed=profile.seed,
-            arrivals=profile.arrivals,
-            phases=tuple(map(_phase, profile.phases)),
+            arrivals=profile.arrivals.process,
+            phases=tuple(_phase(phase, phase.arrivals or profile.arrivals) for phase in profile.phases),
             faults=tuple(
                 FaultWindow(fault.name, start, min(stop, end), fault.ramp or 0)
                 for fault in profile.faults
@@ -169,8 +169,20 @@ def _client(loaded: Loaded) -> ClientSpec:
     )
 
 
-def _phase(phase: Phase) -> PhaseSpec:
-    return PhaseSpec(phase.name, phase.role, phase.rate, phase.for_, phase.ramp or 0, phase.double_every or 0)
+def _phase(phase: Phase, arrivals: Arrivals) -> PhaseSpec:
+    burst = arrivals.burst
+    return PhaseSpec(
+        name=phase.name,
+        role=phase.role,
+        rate=phase.rate,
+        for_ns=phase.for_,
+        ramp_ns=phase.ramp or 0,
+        double_every_ns=phase.double_every or 0,
+        process=arrivals.process,
+        burst_on_ns=burst.on if burst is not None else 0,
+        burst_off_ns=burst.off if burst is not None else 0,
+        batch=arrivals.batch,
+    )
 
 
 def _body(request: Request) -> tuple[str, object]:

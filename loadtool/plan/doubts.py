@@ -186,7 +186,8 @@ def _about(ns: int) -> str:
 
 def _connections(plan: _Plan) -> Iterator[Doubt]:
     client = plan.job.client
-    needed, at_ns = peak_within(plan.timeline, client.timeout_ns)
+    batch = max(phase.batch for phase in plan.job.phases)
+    needed, at_ns = peak_within(plan.timeline, client.timeout_ns, batch)
     if needed > client.connections:
         message = (
             f"{client.connections:,} are fewer than the {needed:,} arrivals within one timeout "

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class PhaseSpec:
-    """A stretch of the schedule. `rate` in arrivals/s; see `plan/shape.py` for what ramp and doubling do."""
+    """A stretch of the schedule. `rate` in arrivals/s; see `plan/shape.py` for what ramp and doubling do.
+
+    Arrivals come in bursts (`plan/bursts.py`) if `burst_on_ns` is above 0, and `batch` at the same instant.
+    """
 
     name: str
     role: str
@@ -19,6 +22,10 @@ class PhaseSpec:
     for_ns: int
     ramp_ns: int = 0
     double_every_ns: int = 0
+    process: str = ""  # of its arrivals; empty: the job's
+    burst_on_ns: int = 0
+    burst_off_ns: int = 0
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ class ClientSpec:
 @dataclass(frozen=True, slots=True)
 class Job:
     seed: int
-    arrivals: str  # constant or poisson
+    arrivals: str  # constant or poisson, where the phase has none of its own
     phases: tuple[PhaseSpec, ...]
     faults: tuple[FaultWindow, ...]
     requests: tuple[RequestSpec, ...]

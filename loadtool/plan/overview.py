@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from loadtool.plan.arrivals_text import arrivals_text
 from loadtool.plan.doubts import Cells, doubts
 from loadtool.plan.job import FaultWindow, Job
 from loadtool.plan.peak import peak_rate, peak_within
@@ -56,7 +57,7 @@ class Overview:
     """
 
     name: str
-    arrivals_kind: str  # constant or poisson
+    arrivals_kind: str  # in words, as "poisson" or "constant, 50 at the same instant"
     seed: int
     duration_ns: int
     arrivals: int
@@ -94,11 +95,11 @@ class Overview:
             by_phase[timeline.stretches[stretch].phase] += n
             by_request[request] += n
         rate, rate_at = peak_rate(timeline)
-        within, within_at = peak_within(timeline, job.client.timeout_ns)
+        within, within_at = peak_within(timeline, job.client.timeout_ns, max(p.batch for p in job.phases))
         weight = sum(r.weight for r in job.requests)
         return cls(
             name=loaded.profile.name,
-            arrivals_kind=job.arrivals,
+            arrivals_kind=arrivals_text(job, timeline),
             seed=job.seed,
             duration_ns=timeline.duration_ns,
             arrivals=sum(cells.values()),
@@ -141,7 +142,7 @@ def _expected(job: Job, timeline: Timeline) -> Cells:
     weight = sum(r.weight for r in job.requests)
     return {
         (s.index, i): round(
-            (timeline.arrivals_by(s.end_ns) - timeline.arrivals_by(s.start_ns)) * r.weight / weight
+            (timeline.offered_by(s.end_ns) - timeline.offered_by(s.start_ns)) * r.weight / weight
         )
         for s in timeline.stretches
         for i, r in enumerate(job.requests)
@@ -151,4 +152,4 @@ def _expected(job: Job, timeline: Timeline) -> Cells:
 def _curve(timeline: Timeline, points: int) -> tuple[tuple[int, float], ...]:
     last = timeline.duration_ns - 1
     times = [last * i // (points - 1) for i in range(points)]
-    return tuple((ns, timeline.rate_at(ns)) for ns in times)
+    return tuple((ns, timeline.offered_at(ns)) for ns in times)

@@ -12,26 +12,25 @@ _CUTS = 16  # of each stretch between breaks, to find where a difference of two 
 
 
 def peak_rate(timeline: Timeline) -> tuple[float, int]:
-    """The highest planned rate, and when it is first reached, in ns. Shapes have theirs at an end."""
-    ends = [(p.shape.rate(0.0), p.start_ns) for p in timeline.pieces]
-    ends += [(p.end_rate, p.end_ns) for p in timeline.pieces]
-    return max(ends, key=lambda end: (end[0], -end[1]))
+    """The highest rate offered, and when it is first reached, in ns."""
+    return max(timeline.peaks(), key=lambda peak: (peak[0], -peak[1]))
 
 
-def peak_within(timeline: Timeline, window_ns: int) -> tuple[int, int]:
+def peak_within(timeline: Timeline, window_ns: int, batch: int = 1) -> tuple[int, int]:
     """The most arrivals planned within any `window_ns`, rounded up, and when the first such window ends.
 
-    Of f(t) = arrivals_by(t) − arrivals_by(t − window), the maximum lies where a piece begins or ends, at t or
-    at t − window, or where the two rates are equal.
+    Of f(t) = offered_by(t) − offered_by(t − window), the maximum lies where the rate jumps or changes its
+    shape, at t or at t − window, or where the two rates are equal. Of arrivals that come in batches, a window
+    may hold one batch more than its mean.
     """
 
     def within(ns: int) -> float:
-        return timeline.arrivals_by(ns) - timeline.arrivals_by(ns - window_ns)
+        return timeline.offered_by(ns) - timeline.offered_by(ns - window_ns)
 
     def slope(ns: int) -> float:
-        return timeline.rate_at(ns) - timeline.rate_at(ns - window_ns)
+        return timeline.offered_at(ns) - timeline.offered_at(ns - window_ns)
 
-    ends = {0} | {p.end_ns for p in timeline.pieces}
+    ends = timeline.breaks()
     breaks = sorted({ns for end in ends for ns in (end, end + window_ns) if ns <= timeline.duration_ns})
     candidates = set(breaks)
     for start, end in pairwise(breaks):
@@ -44,4 +43,7 @@ def peak_within(timeline: Timeline, window_ns: int) -> tuple[int, int]:
                 candidates.add(high)
     at = max(sorted(candidates), key=within)
     first = next(ns for ns in sorted(candidates) if within(ns) >= within(at) - TOLERANCE)
-    return max(0, ceil(within(at) - TOLERANCE)), first
+    most = max(0, ceil(within(at) - TOLERANCE))
+    if batch > 1 and most:
+        most = min((int(within(at) / batch + TOLERANCE) + 1) * batch, max(1, ceil(timeline.arrivals)))
+    return most, first

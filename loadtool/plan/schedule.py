@@ -1,8 +1,8 @@
 """Schedule: which arrivals a run has. Lazily, block by block, the same for any number of workers.
 
-An arrival process is a function that yields positions on the timeline's arrivals axis, in blocks. A new
-process (bursts, batches) is one function and one row of `PROCESSES`; a replay, whose recorded times need no
-rate curve, is another class with this one's `batches`.
+An arrival process is a function that yields positions on a stretch of the timeline's arrivals axis, in
+blocks. A new process is one function and one row of `PROCESSES`. Batches are positions that coincide; bursts
+change when a position is due (`plan/bursts.py`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from itertools import accumulate, count
 from math import ceil, log
 from typing import Final
 
-from loadtool.plan.axis import TOLERANCE
+from loadtool.plan.axis import TOLERANCE, Span
 from loadtool.plan.job import Job
 from loadtool.plan.ordinals import Ordinals
 from loadtool.plan.seeding import GAPS, MIX, stream
 from loadtool.plan.timeline import Timeline
 
-BLOCK: Final = 1024
+# A worker makes a block at one go, between two looks at its sockets: this many take about 0.1 ms.
+BLOCK: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,33 +36,68 @@ class Batch:
     ordinal: list[int]  # for Mix.message: which feeder rows are its own (see plan/ordinals.py)
 
 
-def _constant(arrivals: float, seed: int) -> Iterator[Sequence[float]]:
-    """The k-th arrival is due when k arrivals were planned: the first of a run at once."""
-    number = max(0, ceil(arrivals - TOLERANCE))
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Consecutive phases whose arrivals are made in the same way: [start, end) of the arrivals axis."""
+
+    process: str
+    batch: int
+    start: float
+    end: float
+
+
+def _constant(stretch: _Stretch, seed: int, draws: Iterator[int]) -> Iterator[Sequence[float]]:
+    """The k-th arrival is due when k arrivals were planned: the first at once."""
+    start, batch = stretch.start, stretch.batch
+    number = max(0, ceil(stretch.end - start - TOLERANCE))
     for first in range(0, number, BLOCK):
-        yield range(first, min(first + BLOCK, number))
+        block = range(first, min(first + BLOCK, number))
+        if batch > 1:
+            yield [start + k // batch * batch for k in block]
+        elif start:
+            yield [start + k for k in block]
+        else:
+            yield block
 
 
-def _poisson(arrivals: float, seed: int) -> Iterator[Sequence[float]]:
+def _poisson(stretch: _Stretch, seed: int, draws: Iterator[int]) -> Iterator[Sequence[float]]:
     """Unit exponential gaps on the arrivals axis, which make a Poisson process of the planned rate in time.
 
-    The time-change theorem: Cinlar, Introduction to Stochastic Processes (1975), §4.7.
+    The time-change theorem: Cinlar, Introduction to Stochastic Processes (1975), §4.7. Batches come with gaps
+    of their size on average: a compound Poisson process of the same mean.
     """
-    at = 0.0
-    for block in count():
-        draw = stream(seed, GAPS, block).random
-        positions = list(accumulate([-log(1.0 - draw()) for _ in range(BLOCK)], initial=at))
+    at, batch, end = stretch.start, stretch.batch, stretch.end - TOLERANCE
+    groups = max(1, BLOCK // batch)
+    while at < end:
+        draw = stream(seed, GAPS, next(draws)).random
+        positions = list(accumulate([-batch * log(1.0 - draw()) for _ in range(groups)], initial=at))
         at = positions[-1]
-        if at >= arrivals - TOLERANCE:
-            yield positions[1 : bisect_left(positions, arrivals - TOLERANCE, 1)]
-            return
-        yield positions[1:]
+        positions = positions[1 : None if at < end else bisect_left(positions, end, 1)]
+        if batch > 1:
+            positions = [position for position in positions for _ in range(batch)]
+        for first in range(0, len(positions), BLOCK):
+            yield positions[first : first + BLOCK]
 
 
-PROCESSES: Final[dict[str, Callable[[float, int], Iterator[Sequence[float]]]]] = {
+# `draws` numbers the blocks that are drawn, so that every one has a stream of its own.
+PROCESSES: Final[dict[str, Callable[[_Stretch, int, Iterator[int]], Iterator[Sequence[float]]]]] = {
     "constant": _constant,
     "poisson": _poisson,
 }
+
+
+def _stretches(job: Job, spans: Sequence[Span]) -> list[_Stretch]:
+    """Raises ValueError for an unknown process."""
+    stretches: list[_Stretch] = []
+    for phase, span in zip(job.phases, spans, strict=True):
+        process = phase.process or job.arrivals
+        if process not in PROCESSES:
+            raise ValueError(f"arrivals: got {process}, want one of {', '.join(PROCESSES)}")
+        start, end = span.pieces[0].before, span.pieces[-1].after
+        if stretches and (stretches[-1].process, stretches[-1].batch) == (process, phase.batch):
+            start = stretches.pop().start
+        stretches.append(_Stretch(process, phase.batch, start, end))
+    return stretches
 
 
 class Schedule:
@@ -71,13 +107,11 @@ class Schedule:
         """Raises ValueError for a job without phases or requests, of an unknown arrival process, or with a
         template that is none.
         """
-        if job.arrivals not in PROCESSES:
-            raise ValueError(f"arrivals: got {job.arrivals}, want one of {', '.join(PROCESSES)}")
         if not job.requests:
             raise ValueError("a job needs at least one request")
         self.timeline = Timeline.of(job)
         self._seed = job.seed
-        self._process = PROCESSES[job.arrivals]
+        self._stretches = _stretches(job, self.timeline.spans)
         self._weights = list(accumulate(r.weight for r in job.requests))
         self._ordinals = Ordinals(job)
 
@@ -105,7 +139,7 @@ class Schedule:
             else:
                 requests = self._requests(draws[offset::workers])
             if offset < size:
-                due = self.timeline.dues(positions[offset::workers])
+                due = self.timeline.in_bursts(self.timeline.dues(positions[offset::workers]))
                 mine = list(range(number + offset, number + size, workers))
                 yield Batch(mine, due, requests, self._segments(due), ordinals or [0] * len(due))
             number += size
@@ -129,7 +163,9 @@ class Schedule:
         return dict(cells)
 
     def _blocks(self) -> Iterator[Sequence[float]]:
-        return self._process(self.timeline.arrivals, self._seed)
+        draws = count()
+        for stretch in self._stretches:
+            yield from PROCESSES[stretch.process](stretch, self._seed, draws)
 
     def _draws(self, block: int, size: int) -> Sequence[float]:
         if len(self._weights) == 1:

@@ -106,7 +106,7 @@ def watch_of(axis: Axis, spike: Spike) -> Watch | None:
     """From when to when recovery is measured; None without a baseline or a recovery phase.
 
     It begins with the first instant from which the planned rate stays at most 1.1 × the baseline's mean, and
-    at which no fault is planned active.
+    at which no fault is planned active. A window holds at least one whole cycle of bursts.
     """
     if spike.baseline is None or not spike.recovery:
         return None
@@ -115,7 +115,8 @@ def watch_of(axis: Axis, spike: Spike) -> Watch | None:
     while (active := [f.end_ns for f in axis.faults if f.start_ns <= start < f.end_ns]) and start < end:
         start = max(active)
     start = min(start, end)
-    return Watch(start, end, max(LEAST_WINDOW_NS, _time_of_arrivals(axis, start)))
+    cycle = max(span.cycle_ns for span in spike.recovery)
+    return Watch(start, end, max(LEAST_WINDOW_NS, cycle, _time_of_arrivals(axis, start)))
 
 
 def steps_of(axis: Axis) -> set[int]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
 
 from loadtool.plan.axis import Axis, Span, slice_width, spans_of
+from loadtool.plan.bursts import Bursts
 from loadtool.plan.job import FaultWindow, Job
 from loadtool.plan.spikes import steps_of
 
 __all__ = ["Segment", "Stretch", "Timeline", "slice_width"]
 
 _start = attrgetter("start_ns")
+MOST_CYCLES = 200  # of a phase's bursts that a search for peaks looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Timeline(Axis):
-    """The axis and its cuts. `stretches` and `segments` each cover [0, duration_ns), gapless and in order."""
+    """The axis and its cuts. `stretches` and `segments` each cover [0, duration_ns), gapless and in order.
+
+    `arrivals_by` and `rate_at` are of the mean rates, `offered_by` and `offered_at` of what really comes
+    when: they differ within a cycle of bursts, and agree at the ends of every phase.
+    """
 
     stretches: tuple[Stretch, ...]
     segments: tuple[Segment, ...]
     slice_ns: int
+    bursts: tuple[Bursts, ...] = ()  # of the phases that have them, in order
 
     @classmethod
     def of(cls, job: Job) -> Timeline:
@@ -58,12 +65,62 @@ class Timeline(Axis):
         axis = Axis(spans, job.faults, spans[-1].end_ns, pieces)
         stretches = _stretches(spans, job.faults)
         segments = _segments(stretches, steps_of(axis))
-        return cls(spans, job.faults, axis.duration_ns, pieces, stretches, segments, job.slice_ns)
+        bursts = tuple(
+            Bursts(span.start_ns, span.end_ns, phase.burst_on_ns, span.cycle_ns)
+            for span, phase in zip(spans, job.phases, strict=True)
+            if span.cycle_ns
+        )
+        return cls(spans, job.faults, axis.duration_ns, pieces, stretches, segments, job.slice_ns, bursts)
 
     @property
     def slices(self) -> int:
         """How many slices the run has; the last may be shorter than the rest."""
         return -(-self.duration_ns // self.slice_ns)
+
+    def in_bursts(self, dues: list[int]) -> list[int]:
+        """These due times as the bursts have them. They ascend, and still do."""
+        for bursts in self.bursts:
+            first = bisect_left(dues, bursts.start_ns)
+            end = bisect_left(dues, bursts.end_ns, first)
+            if first < end:
+                dues[first:end] = map(bursts.squeezed, dues[first:end])
+        return dues
+
+    def offered_by(self, ns: int) -> float:
+        """Planned arrivals in [0, ns), bursts as such."""
+        bursts = self._bursts_at(ns)
+        return self.arrivals_by(ns) if bursts is None else self.arrivals_by(round(bursts.spread(ns)))
+
+    def offered_at(self, ns: int) -> float:
+        """Planned arrivals/s at this time: within a burst more than the mean, between bursts 0."""
+        bursts = self._bursts_at(ns)
+        if bursts is None:
+            return self.rate_at(ns)
+        spread = min(round(bursts.spread(ns)), bursts.end_ns - 1)
+        return self.rate_at(spread) * bursts.factor if bursts.is_on(ns) else 0.0
+
+    def peaks(self) -> list[tuple[float, int]]:
+        """Rates as offered where they may be highest, each with its time: shapes have that at an end."""
+        found: list[tuple[float, int]] = []
+        for span in self.spans:
+            bursts = self._bursts_at(span.start_ns)
+            for piece in span.pieces:
+                first, last, start, end = piece.shape.rate(0.0), piece.end_rate, piece.start_ns, piece.end_ns
+                if bursts is not None:
+                    first, last = first * bursts.factor, last * bursts.factor
+                    start, end = bursts.squeezed(start), bursts.squeezed(end - 1) + 1
+                found += ((first, start), (last, end))
+        return found
+
+    def breaks(self) -> list[int]:
+        """Where the offered rate may jump or change its shape, in ns, both ends of the run included."""
+        found = {0} | {piece.end_ns for piece in self.pieces}
+        for bursts in self.bursts:
+            found.update(bursts.edges(MOST_CYCLES))
+        return sorted(found)
+
+    def _bursts_at(self, ns: int) -> Bursts | None:
+        return next((b for b in self.bursts if b.start_ns <= ns < b.end_ns), None)
 
     def segment_at(self, ns: int) -> int:
         """Index of the segment at this time; the nearest one for times outside the run."""

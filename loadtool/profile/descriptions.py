@@ -53,7 +53,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         "phases": Help(
             "The schedule, phase after phase.", [{"name": "baseline", "rate": "50/s", "for": "30s"}]
         ),
-        "arrivals": Help("poisson: independent users; constant: evenly spaced.", "poisson"),
+        "arrivals": Help(
+            "poisson: independent users; constant: evenly spaced. Or a mapping, for bursts and batches: "
+            "rates stay what the phases say, on average.",
+            "poisson",
+        ),
         "transport": Help(
             "What sends: http1, loadtool's own, the fastest; or httpx, for HTTP/2 and HTTP proxies, at a "
             "fraction of the rate.",
@@ -122,6 +126,19 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "cycle",
         ),
     },
+    "Arrivals": {
+        "process": Help("poisson: independent users; constant: evenly spaced.", "poisson"),
+        "burst": Help(
+            "All arrivals of each cycle come in its first part, at a rate so much higher that the mean is "
+            "the phase's. Cycles begin with the phase.",
+            {"on": "2s", "off": "8s"},
+        ),
+        "batch": Help("So many arrivals at the same instant, and pauses so much longer.", 50),
+    },
+    "Burst": {
+        "on": Help("How long arrivals come.", "2s"),
+        "off": Help("How long none come then.", "8s"),
+    },
     "Phase": {
         "name": Help(
             "How reports, faults and SLOs call it. warmup, baseline, spike and recovery are roles as well.",
@@ -131,6 +148,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         "for": Help("How long the phase lasts.", "30s"),
         "ramp": Help("Reach the rate over so long from the rate before, inside `for`.", "1s"),
         "double_every": Help("The rate doubles every so long, beginning at `rate`.", "7m"),
+        "arrivals": Help(
+            "How this phase's arrivals are spread in time, instead of the profile's `arrivals`.",
+            {"burst": {"on": "2s", "off": "8s"}},
+        ),
         "role": Help("What the phase is for; by default its name if that is a role, else baseline.", "spike"),
     },
     "Client": {

@@ -82,6 +82,11 @@ Connections = Annotated[
     ),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": readers.MOST_CONNECTIONS}),
 ]
+Batch = Annotated[
+    int,
+    BeforeValidator(readers.whole(1, 10_000, "a whole number from 1 to 10,000, such as 50")),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10_000}),
+]
 Seed = Annotated[
     int,
     BeforeValidator(readers.whole(0, 2**63 - 1, "a whole number of at least 0, such as 42")),

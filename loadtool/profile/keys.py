@@ -23,6 +23,10 @@ MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
     (("requests", ANY, "expect"), model.Expect),
     (("data", ANY), model.DataSource),
     (("phases", ANY), model.Phase),
+    (("phases", ANY, "arrivals"), model.Arrivals),
+    (("phases", ANY, "arrivals", "burst"), model.Burst),
+    (("arrivals",), model.Arrivals),
+    (("arrivals", "burst"), model.Burst),
     (("client",), model.Client),
     (("client", "connections"), model.Connections),
     (("client", "tls"), model.Tls),
@@ -66,6 +70,7 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
         "assert": "expect", "auth": "headers",
     },
     "Phase": {"duration": "for", "rps": "rate", "target": "rate"},
+    "Arrivals": {"type": "process", "bursts": "burst", "batches": "batch", "size": "batch"},
     "Fault": {
         "duration": "for", "type": "toxic", "start": "at", "attributes": "them beside toxic", "end": "until",
         "repeat": "every", "command": "run", "exec": "run", "rollback": "undo",

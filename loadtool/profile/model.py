@@ -29,6 +29,8 @@ from loadtool.profile.readers import one_of
 
 Role = Literal["warmup", "baseline", "spike", "recovery"]
 ROLES: tuple[Role, ...] = ("warmup", "baseline", "spike", "recovery")
+Process = Literal["constant", "poisson"]
+PROCESSES: tuple[Process, ...] = ("constant", "poisson")
 Transport = Literal["http1", "httpx"]
 TRANSPORTS: tuple[Transport, ...] = ("http1", "httpx")
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -97,6 +99,30 @@ class DataSource(Model):
         return {"file": data} if isinstance(data, str) else data
 
 
+class Burst(Model):
+    """Arrivals come for `on`, then none for `off`, again and again; the mean rate is kept."""
+
+    on: fields.PositiveDuration
+    off: fields.PositiveDuration
+
+
+class Arrivals(Model):
+    """How arrivals are spread in time."""
+
+    process: Annotated[Process, BeforeValidator(one_of(*PROCESSES))] = "poisson"
+    burst: Burst | None = None
+    batch: fields.Batch = 1  # arrivals due at the same instant; the mean rate is kept
+
+    @model_validator(mode="before")
+    @classmethod
+    def _process_alone(cls, data: object) -> object:
+        return data if isinstance(data, dict) else {"process": data}
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return self.process if self.burst is None and self.batch == 1 else handler(self)
+
+
 class Phase(Model):
     """A named stretch of the schedule."""
 
@@ -105,6 +131,7 @@ class Phase(Model):
     for_: fields.PositiveDuration = Field(alias="for")
     ramp: fields.PositiveDuration | None = None  # linear from the rate before, inside `for`
     double_every: fields.PositiveDuration | None = None  # rate doubles every so long, from `rate`
+    arrivals: Arrivals | None = None  # default: the profile's
     role_: Annotated[Role, BeforeValidator(one_of(*ROLES))] | None = Field(default=None, alias="role")
 
     @property
@@ -245,9 +272,7 @@ class Profile(Model):
     requests: tuple[Request, ...] = Field(min_length=1)
     data: dict[str, DataSource] = {}
     phases: tuple[Phase, ...] = Field(min_length=1)
-    arrivals: Annotated[Literal["constant", "poisson"], BeforeValidator(one_of("constant", "poisson"))] = (
-        "poisson"
-    )
+    arrivals: Arrivals = Arrivals()
     transport: Annotated[Transport, BeforeValidator(one_of(*TRANSPORTS))] = "http1"
     client: Client = Client()
     proxies: dict[str, Proxy] = {}

@@ -107,6 +107,9 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "requests"): lambda: _items(model.Request),
     ("Profile", "data"): lambda: _named(model.DataSource, {"type": "string"}),
     ("Profile", "phases"): lambda: _items(model.Phase),
+    ("Profile", "arrivals"): lambda: _arrivals(),
+    ("Phase", "arrivals"): lambda: _arrivals(),
+    ("Arrivals", "burst"): lambda: _object(model.Burst),
     ("Profile", "client"): lambda: _object(model.Client),
     ("Client", "connections"): lambda: {"anyOf": [_CONNECTIONS, _object(model.Connections)]},
     ("Client", "tls"): lambda: _object(model.Tls),
@@ -116,6 +119,10 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "validity"): lambda: _object(model.Validity),
     ("Request", "expect"): lambda: _object(model.Expect),
 }
+
+
+def _arrivals() -> Schema:
+    return {"anyOf": [{"enum": list(model.PROCESSES)}, _object(model.Arrivals)]}
 
 
 def _one_of(*names: str) -> Schema:

@@ -351,7 +351,7 @@ def test_what_no_stand_in_suits_asks_for_a_default(tmp_path: Path) -> None:
     said = "ARRIVALS is not set before `setup` has run; give it a default, as ${ARRIVALS:-…}"
     assert mistakes(tmp_path, text, pending=True) == [f"shop.yaml:8: arrivals: {said}"]
     loaded = load(tmp_path, text, pending=True, environment={"ARRIVALS": "constant"})
-    assert loaded.profile.arrivals == "constant"
+    assert loaded.profile.arrivals.process == "constant"
 
 
 def test_a_path_may_be_text(tmp_path: Path) -> None:

@@ -173,6 +173,8 @@ MODELS = {
     "client.connections": "Connections",
     "client.tls": "Tls",
     "validity": "Validity",
+    "arrivals": "Arrivals",
+    "arrivals.burst": "Burst",
 }
 PYDANTIC = ("Input", "Field required", "Extra", "alidation", "Value error", "dictionary", "_body", "for_")
 
