@@ -89,3 +89,42 @@ async def test_sockets_are_watched_for_what_was_asked(
         await done.wait()
         nursery.cancel_scope.cancel()
     assert seen == [events]
+
+
+async def test_a_socket_that_is_always_ready_leaves_others_their_turn(nursery: trio.Nursery) -> None:
+    one, other = socket.socketpair()
+    with closing(Loop()) as loop, one, other:
+        called: list[int] = []
+        other.send(b"x")
+        loop.watch(one, 0, READ, called.append)  # and nobody ever reads
+        nursery.start_soon(loop.run)
+        for _ in range(10):
+            seen = len(called)
+            while len(called) == seen:
+                await trio.lowlevel.checkpoint()
+        loop.watch(one, READ, 0, called.append)
+        nursery.cancel_scope.cancel()
+    assert len(called) > 10, "a turn is more than one event long"
+
+
+async def test_a_socket_that_was_closed_in_the_same_batch_is_not_called(nursery: trio.Nursery) -> None:
+    pairs = [socket.socketpair() for _ in range(2)]
+    called: list[socket.socket] = []
+    done = trio.Event()
+    with closing(Loop()) as loop:
+
+        def ready(mine: socket.socket, events: int) -> None:
+            called.append(mine)
+            for sock, other in pairs:  # whoever comes first closes both
+                loop.watch(sock, READ, 0, partial(ready, sock))
+                sock.close()
+                other.close()
+            done.set()
+
+        for sock, other in pairs:
+            other.send(b"x")
+            loop.watch(sock, 0, READ, partial(ready, sock))
+        nursery.start_soon(loop.run)
+        await done.wait()
+        nursery.cancel_scope.cancel()
+    assert len(called) == 1

@@ -14,6 +14,7 @@ from loadtool.chaos.server.toxics import NEVER, TOXICS, Toxic
 
 READ_BYTES = 32 << 10  # as the real server's io.Copy: a chunk is what toxics delay, slice and count by
 _LINGER_ZERO = struct.pack("ii", 1, 0)
+_BUFFER = memoryview(bytearray(READ_BYTES))  # of whoever reads, until it returns: there is one thread
 
 RandomOf = Callable[[str, Setting], Random]  # by direction and toxic
 
@@ -46,6 +47,9 @@ class Side:
             self._events = events
 
     def on_ready(self, events: int) -> None:
+        if events == READ and self.reader.is_clear:
+            self.reader.forward()
+            return
         if events & WRITE and self.writer.blocked:
             self.writer.on_writable()
         if events & READ and not self.closed and self.reader.wants_more:
@@ -102,7 +106,36 @@ class Link:
             return False
         return not (self.chain[0].inbox if self.chain else self._out).full
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing stands, or lies, between the source and the destination."""
+        return not (self.chain or self._out.items or self.drained or self.finished)
+
     # What happens on the sockets
+
+    def forward(self) -> None:
+        """While the link is clear: straight on from socket to socket. What does not fit waits as a chunk."""
+        try:
+            n = self.source.sock.recv_into(_BUFFER)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.end(End.FULL)
+            return
+        if not n:
+            self.end(End.HALF)
+            return
+        self.received += n
+        try:
+            sent = self.dest.sock.send(_BUFFER[:n])
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._finish(End.FULL)
+            return
+        self.sent += sent
+        if sent < n:
+            self.feed(Chunk(bytes(_BUFFER[sent:n]), self._loop.now()))
 
     def on_readable(self) -> None:
         try:
