@@ -12,18 +12,18 @@ from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, Undefined, meta, nodes, pass_context
 from jinja2.runtime import Context as JinjaContext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from loadtool.plan.context import VARIABLES, Context
 from loadtool.plan.rows import Row
 from loadtool.plan.template import Encoding, Part
+from loadtool.profile.template_limits import BoundedEnvironment
 
 # Jinja's own `lipsum` draws from a generator of its own: the same arrival would not be the same twice.
 _DROPPED = ("lipsum",)
 _MAPPING_METHODS = frozenset({"get", "items", "keys", "values"})
 
 
-class _Environment(ImmutableSandboxedEnvironment):
+class _Environment(BoundedEnvironment):
     """Undefined names are errors; rows, and objects inside them, find their own keys before methods."""
 
     def __init__(self, context: Context | None, finalize: Callable[[object], str] | None) -> None:

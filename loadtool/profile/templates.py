@@ -8,9 +8,9 @@ from functools import cache
 from typing import Final
 
 from jinja2 import Environment, TemplateError, meta, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from loadtool.profile.readers import did_you_mean
+from loadtool.profile.template_limits import BoundedEnvironment
 from loadtool.profile.template_names import FUNCTIONS, NAMES, VARIABLES
 
 # Of a row, unless a column has that name.
@@ -20,7 +20,7 @@ _MARKS = re.compile(r"\{[{%#]")
 
 @cache
 def _environment() -> Environment:
-    environment = ImmutableSandboxedEnvironment(keep_trailing_newline=True)
+    environment = BoundedEnvironment(keep_trailing_newline=True)
     environment.globals.clear()  # Jinja would count its own names as declared
     return environment
 

@@ -22,6 +22,7 @@ BREAK = "got a line break inside, want one line of text"
 NO_HIGH = "Context.randint() missing 1 required positional argument: 'high'"
 NO_LENGTH = "random_string: got -1, want a length from 0 to 1,000,000"
 NO_INTEGERS = "randint: got 1 and '01234', want two integers; `| int` makes one of a text"
+TOO_LARGE = "`{}` in the template makes more than 64 MB; write something smaller"
 UNSAFE = "access to attribute '__class__' of 'str' object is unsafe."
 
 NESTED = "/" + "{% for i in [1] %}" * 30 + "{% endfor %}" * 30
@@ -44,6 +45,10 @@ def json_body(body: object) -> dict[str, object]:
         ({"path": "/{{ row.crt }}"}, "path", NO_COLUMN),
         ({"path": "/{{ row['crt'] }}x"}, "path", NO_COLUMN),
         ({"path": "/{{ row.__class__ }}"}, "path", NO_COLUMN.replace("crt", "__class__")),
+        ({"path": "/{{ 'x' * 10000000000 }}"}, "path", TOO_LARGE.format("*")),
+        ({"path": "/{{ 1000 * ([row] * 99999) * 9 }}"}, "path", TOO_LARGE.format("*")),
+        ({"path": "/{{ 3 ** 10000000000 }}"}, "path", TOO_LARGE.format("**")),
+        ({"path": "/{{ '%9999999999d' % 3 }}"}, "path", TOO_LARGE.format("%")),
         ({"path": "/{{ uuid }}"}, "path", PARENTHESES),
         ({"path": "/{{ randint(1) }}"}, "path", NO_HIGH),
         ({"path": "/{{ randint(5, 1) }}"}, "path", "randint: got 5 to 1, want the smaller one first"),
