@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +17,7 @@ from loadtool.errors import UsageError, got
 from loadtool.measure.result import FORMAT, Result
 
 _SHOWN_PROBLEMS = 3
+LARGEST: Final = 2**63  # that a figure can be: a seed is below it, and nanoseconds take 292 years to it
 
 
 def dump(result: Result) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def load(data: object) -> Result:
         writer = data.get("loadtool")
         by = f" by loadtool {writer}" if isinstance(writer, str) else ""
         raise UsageError(f"format: got {version}, written{by}, want {FORMAT}; update loadtool to read it")
+    _refuse_endless(data)
     histograms = data.get("histograms")
     if isinstance(histograms, list):
         data = {**data, "histograms": [_renamed(entry) for entry in histograms]}
@@ -54,6 +56,23 @@ def load(data: object) -> Result:
 @cache
 def _adapter() -> TypeAdapter[Result]:
     return TypeAdapter(Result)
+
+
+def _refuse_endless(data: dict[Any, Any]) -> None:
+    """Raise UsageError for a number that no run measures: infinite, none at all, or beyond LARGEST."""
+    # The profile's own numbers may be anything: they are sent, not measured.
+    places: list[tuple[tuple[int | str, ...], object]] = [
+        ((str(key),), value) for key, value in data.items() if key != "profile"
+    ]
+    while places:
+        place, value = places.pop()
+        if isinstance(value, dict):
+            places += [((*place, str(key)), item) for key, item in value.items()]
+        elif isinstance(value, list):
+            places += [((*place, i), item) for i, item in enumerate(value)]
+        elif isinstance(value, int | float) and not abs(value) <= LARGEST:
+            shown = value if isinstance(value, float) else "a whole number beyond any"
+            raise UsageError(f"not a result: {_path(place)}: got {shown}, want a number that can be measured")
 
 
 def _plain(value: Any) -> Any:

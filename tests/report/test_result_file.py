@@ -121,6 +121,18 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         (b"", ":1: not JSON: Expecting value in column 1"),
         (b"\xff", ": not a result: not UTF-8 text"),
         (b"[]", ": not a result: got no `format`, want a result.json that loadtool wrote"),
+        (
+            b'{"format": 1, "series": [{"t": 0}, {"t": 1e308}]}',
+            ": not a result: series[1].t: got 1e+308, want a number that can be measured",
+        ),
+        (
+            b'{"format": 1, "elapsed_s": -Infinity}',
+            ": not a result: elapsed_s: got -inf, want a number that can be measured",
+        ),
+        (
+            b'{"format": 1, "totals": {"ok": NaN}}',
+            ": not a result: totals.ok: got nan, want a number that can be measured",
+        ),
         (b'{"format": 9}', ": format: got 9, written, want 1; update loadtool to read it"),
         (b"[" * 100_000, ": not a result: "),
         (b'{"format": ' + b"9" * 5000 + b"}", ": not a result: "),
