@@ -13,7 +13,7 @@ from loadtool.measure.snapshot import Snapshot
 from loadtool.report.stage import Stage
 
 if TYPE_CHECKING:
-    from loadtool.run import View
+    from loadtool.drive import View
 
 
 class Patient:
@@ -72,7 +72,7 @@ class Patient:
 def choose(*, plain: bool, quiet: bool) -> View:
     """The view for this process's terminal."""
     if quiet:
-        from loadtool.run import Silent
+        from loadtool.drive import Silent
 
         return Silent()
     if not plain and interactive():

@@ -1,0 +1,244 @@
+"""One load from the start of its workers to their last frame, and how a signal ends it.
+
+What stands around a load (preparation, faults, reports) is `run.py`'s business, or `capacity.py`'s, which
+drives many of them against one target.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import trio
+
+import loadtool
+from loadtool.chaos.conductor import Conductor
+from loadtool.chaos.probe import Prober
+from loadtool.engine.build import compiled
+from loadtool.engine.fleet import Fleet, Lost, usable_cores
+from loadtool.judge.slo import judge_cells
+from loadtool.measure.frame import Frame
+from loadtool.measure.result import Engine, Result, SloFigure
+from loadtool.measure.snapshot import Snapshot
+from loadtool.measure.summary import result_parts
+from loadtool.measure.tally import Tally
+from loadtool.plan.job import Job
+from loadtool.plan.schedule import Schedule
+from loadtool.plan.timeline import Timeline
+from loadtool.profile.load import Loaded
+from loadtool.report.stage import Bar, Stage
+
+VIEW_EVERY_S: Final = 0.25
+SLOS_EVERY_S: Final = 1.0
+CURVE_SAMPLES: Final = 400
+
+
+class View(Protocol):
+    """What is shown while a run lasts."""
+
+    def notice(self, text: str) -> None: ...
+    def begin(self, stage: Stage) -> None: ...
+    def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None: ...
+    def end(self) -> None: ...
+
+
+class Silent:
+    """A view that shows nothing."""
+
+    def notice(self, text: str) -> None:
+        pass
+
+    def begin(self, stage: Stage) -> None:
+        pass
+
+    def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+def endings() -> list[signal.Signals]:
+    """Signals that end a run; a closed terminal does not where it was told not to (nohup)."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
+
+
+class Heed:
+    """What a signal does: end what is prepared (`idle`), or the load early, or the wait for its end."""
+
+    def __init__(self, notice: Callable[[str], None], hurry: Callable[[], None]) -> None:
+        """`hurry`: called when the second signal comes while there is, or was, a load."""
+        self.signal: signal.Signals | None = None  # the first one
+        self.fleet: Fleet | None = None  # the load that goes on
+        self.idle = trio.CancelScope()
+        self._notice = notice
+        self._hurry = hurry
+
+    async def heed(self, signals: AsyncIterator[int]) -> None:
+        """Until cancelled."""
+        async for number in signals:
+            first = self.signal is None
+            self.signal = self.signal or signal.Signals(number)
+            if self.fleet is None:
+                self.idle.cancel()
+                if not first and number != signal.SIGHUP:
+                    self._hurry()
+            elif first:
+                self._notice("interrupted: the load ends now, then the report; once more quits at once")
+                await self.fleet.stop()
+            elif number != signal.SIGHUP:  # a closed terminal may say so twice, through its shell as well
+                self.fleet.kill()
+                self._hurry()
+
+
+class Continuation(Protocol):
+    """Load beyond the planned end, which is counted apart."""
+
+    tally: Tally  # of everything, for the view
+
+    @property
+    def duration_ns(self) -> int:
+        """Of the whole load, the planned part included."""
+        ...
+
+    def take(self, frame: Frame) -> Frame:
+        """Count all of a frame; returns what of it belongs to the plan. Raises ValueError as Tally.add."""
+        ...
+
+    def over(self, planned: Tally) -> bool:
+        """Whether the load may end now; asked after each frame."""
+        ...
+
+
+@dataclass(slots=True)
+class Measured:
+    """What is left of a load when it has ended."""
+
+    job: Job
+    workers: int
+    tally: Tally
+    origin: float  # the load's zero on trio's clock
+    end_ns: int
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Drive:
+    """A load and who looks on: `conductor` and `prober` run beside it, on its clock."""
+
+    loaded: Loaded
+    job: Job
+    workers: int
+    view: View
+    conductor: Conductor | None = None
+    prober: Prober | None = None
+    after: Continuation | None = None
+
+    async def run(self, fleet: Fleet) -> Measured:
+        """Start the workers and sum up what they report, to the end."""
+        timeline = Timeline.of(self.job)
+        tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
+        lost: dict[int, str] = {}
+        self.view.begin(stage_of(self.loaded, self.job))
+        ended_by_us = False
+        async with trio.open_nursery() as nursery:
+            duration_ns = self.after.duration_ns if self.after is not None else timeline.duration_ns
+            start_ns: int = await nursery.start(fleet.run, duration_ns)
+            origin = trio.current_time() + (start_ns - time.monotonic_ns()) / 1e9
+            for part in (self.conductor, self.prober):
+                if part is not None:
+                    nursery.start_soon(part.run, origin)
+            nursery.start_soon(self._show, tally, origin)
+            async for item in fleet.frames():
+                if isinstance(item, Lost):
+                    lost.setdefault(item.worker, item.how)
+                    self.view.notice(f"worker {item.worker + 1} was lost ({item.how})")
+                elif item.worker not in lost:
+                    try:
+                        tally.add(item if self.after is None else self.after.take(item))
+                    except ValueError as e:
+                        lost[item.worker] = f"it sent what can't be: {e}"
+                if self.after is not None and fleet.stop_ns is None and self.after.over(tally):
+                    ended_by_us = True
+                    await fleet.stop()
+            nursery.cancel_scope.cancel()
+        end_ns = timeline.duration_ns
+        cut_short = fleet.stop_ns is not None and not ended_by_us
+        if fleet.stop_ns is not None and cut_short:
+            reached = [w.last.elapsed_ns for w in tally.by_worker.values() if w.last is not None]
+            end_ns = min(end_ns, max([fleet.stop_ns - start_ns, *reached]))
+        measured = Measured(self.job, self.workers, tally, origin, max(end_ns, 0))
+        schedule = Schedule(self.job)
+        for worker, how in sorted(lost.items()):
+            due = schedule.counts_by_segment_and_request(end_ns, worker, self.workers)
+            n = tally.lose(worker, due)
+            measured.problems.append(
+                f"worker {worker + 1} of {self.workers} was lost ({how}), and {n:,} arrivals with it: look "
+                "in the system's log for what ended it (often too little memory), and run again"
+            )
+        planned = None if cut_short else schedule.count()
+        measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation(planned)]
+        return measured
+
+    async def _show(self, tally: Tally, origin: float) -> None:
+        """Keep the view up to date until cancelled."""
+        warmups = {p.name for p in self.job.phases if p.role == "warmup"}
+        shown = tally if self.after is None else self.after.tally
+        slos: list[SloFigure] = []
+        judged_at = -SLOS_EVERY_S
+        beat = 0
+        while True:
+            await trio.sleep_until(origin + beat * VIEW_EVERY_S)
+            elapsed = trio.current_time() - origin
+            beat = int(elapsed / VIEW_EVERY_S) + 1
+            elapsed_ns = max(0, int(elapsed * 1e9))
+            if elapsed - judged_at >= SLOS_EVERY_S:
+                judged_at = elapsed
+                slos = judge_cells(self.loaded.slos, tally.populations(elapsed_ns), warmups)
+            active = self.conductor.active() if self.conductor is not None else []
+            # In a thread: a terminal that has been stopped (Ctrl-S) must not hold up the faults.
+            now = shown.snapshot(elapsed_ns)
+            await trio.to_thread.run_sync(self.view.update, now, active, slos, abandon_on_cancel=True)
+
+
+def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:
+    """What was measured as a Result that is not judged yet, without faults and probes."""
+    profile, job = loaded.profile, measured.job
+    result = Result(
+        loadtool=loadtool.__version__,
+        started=started,
+        seed=profile.seed,
+        profile=loaded.normalised(),
+        profile_file=loaded.file,
+        engine=Engine(
+            workers=measured.workers,
+            compiled=compiled(),
+            transport=job.transport,
+            cores=usable_cores(),
+        ),
+        elapsed_s=measured.end_ns / 1e9,
+        good_within_ms=job.good_within_ns / 1e6,
+        problems=list(measured.problems),
+        slo_lines=[slo.line for slo in loaded.slos],
+    )
+    parts = result_parts(measured.tally, measured.end_ns, profile.validity.lag / 1e6)
+    parts.put_into(result)
+    return result
+
+
+def stage_of(loaded: Loaded, job: Job) -> Stage:
+    """What views show of a load before it begins."""
+    timeline = Timeline.of(job)
+    step = max(1, timeline.duration_ns // CURVE_SAMPLES)
+    return Stage(
+        name=loaded.profile.name,
+        target=loaded.secrets.mask(loaded.profile.target),
+        phases=tuple(Bar(s.name, s.start_ns / 1e9, s.end_ns / 1e9) for s in timeline.spans),
+        faults=tuple(Bar(f.name, f.start_ns / 1e9, f.end_ns / 1e9, f.ramp_ns / 1e9) for f in timeline.faults),
+        curve=tuple((ns / 1e9, timeline.rate_at(ns)) for ns in range(0, timeline.duration_ns, step)),
+        slos=tuple(slo.text for slo in loaded.slos),
+    )
