@@ -17,20 +17,43 @@ BUSY: Final = 3
 CLOSED: Final = 4
 
 
+class Retry:
+    """Where an arrival stands that is tried again. Times are ns of the monotonic clock."""
+
+    __slots__ = ("delay", "due", "number", "promised")
+
+    def __init__(self) -> None:
+        self.number = 0  # of the attempt after the first one
+        self.due = 0  # when it is due
+        self.delay = 0  # its backoff, in ns
+        self.promised = False  # it is the first one, and leaves after the delay that a shed has asked for
+
+
 class Arrival:
     """One request of the schedule on its way. Times are ns of the monotonic clock."""
 
-    __slots__ = ("cell", "data", "dialled", "due", "give_up", "launched", "request", "resent")
+    __slots__ = (
+        "cell", "data", "dialled", "due", "give_up", "launched", "number", "request", "resent", "retry",
+    )  # fmt: skip
 
-    def __init__(self, due: int, give_up: int, request: int, cell: Cell, data: bytes) -> None:
+    def __init__(
+        self, due: int, give_up: int, request: int, cell: Cell, data: bytes, number: int = 0
+    ) -> None:
+        """`give_up`: of the attempt under way. `number`: its place in the schedule, for all workers."""
         self.due = due
         self.give_up = give_up
+        self.number = number
+        self.retry: Retry | None = None
         self.request = request
         self.cell = cell
         self.data = data
         self.launched = 0  # when the loop got round to it
         self.dialled = 0  # when a connection began to be opened for it: no longer its turn that it waits for
         self.resent = False  # has had its one more try on a fresh connection
+
+    def planned(self) -> int:
+        """When the attempt under way is due."""
+        return self.due if self.retry is None else self.retry.due
 
 
 class Connection:

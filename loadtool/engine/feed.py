@@ -78,4 +78,4 @@ class Feed:
                     data = b""
             cell.open += 1
             due += self._start
-            self.ready.append(Arrival(due, due + self._patience, request, cell, data))
+            self.ready.append(Arrival(due, due + self._patience, request, cell, data, batch.arrival[at]))

@@ -188,12 +188,12 @@ class Exchange:
         too, but for the connecting: httpx is a part of the generator, and not the fastest one.
         """
         arrival, cell, granted = self.arrival, self.arrival.cell, self._granted
-        idle = self._ledger.last_idle
-        if idle < arrival.due:
-            cell.record(H_LAG, now - arrival.due)
+        idle, due = self._ledger.last_idle, arrival.planned()
+        if idle < due:
+            cell.record(H_LAG, now - due)
             cell.record(H_QUEUED, 0)
             return
-        lag = arrival.launched - arrival.due
+        lag = arrival.launched - due
         queued = min(arrival.dialled or granted, granted) - arrival.launched
         if self._dialled:
             lag += self._dialled - granted + now - max(self._connected, self._dialled)

@@ -25,6 +25,7 @@ from loadtool.engine.httpx_links import Links
 from loadtool.engine.httpx_network import Network
 from loadtool.engine.httpx_stream import Stream, Unreachable
 from loadtool.engine.idleness import Idleness
+from loadtool.engine.ledger import TOO_LATE
 from loadtool.engine.transports import Gauges, Parts
 from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
 
@@ -146,13 +147,14 @@ class HttpxTransport:
 
     def _launch(self, arrival: Arrival, now: int) -> None:
         ledger = self._ledger
-        ledger.begin(arrival, now)
+        if not ledger.begin(arrival, now):
+            return
         if arrival.give_up <= now:
-            ledger.unsent(arrival, now, "the generator got round to it only after its timeout")
+            ledger.missed(arrival, now, TOO_LATE)
             return
         if not arrival.data:
             self._dialler.ran_out_of("RENDER")
-            ledger.unsent(arrival, now, self._feed.render_problem)
+            ledger.missed(arrival, now, self._feed.render_problem)
             return
         self._pending.append(arrival)
         self._serve_pending(now)
@@ -208,8 +210,7 @@ class HttpxTransport:
                 arrival.dialled = 0  # not the target's fault: it waits on
         elif failure is not None and self._pending:
             unlucky = self._pending.popleft()
-            self._ledger.settle_wait(unlucky, now)
-            self._ledger.fail(unlucky, failure.outcome, failure.detail)
+            self._ledger.unreachable(unlucky, now, failure.outcome, failure.detail)
         self._next(now)
 
     def _begin(self, link: Link, now: int) -> None:
@@ -251,18 +252,16 @@ class HttpxTransport:
         while not feed.exhausted and (not ready or ready[-1].due < self._stop):
             feed.fill(64)
         while ready and ready[0].due < self._stop:
-            arrival = ready.popleft()
-            ledger.begin(arrival, now)
-            self._pending.append(arrival)
+            ledger.cut_off(ready.popleft(), now)
         for exchange in self._live:
             if not exchange.over:
                 exchange.over = True
-                if not exchange.sent:
-                    ledger.settle_wait(exchange.arrival, now)
-                ledger.aborted(exchange.arrival)
+                if exchange.sent:
+                    ledger.aborted(exchange.arrival)
+                else:
+                    ledger.aborted_waiting(exchange.arrival, now)
         for arrival in self._pending:
-            ledger.settle_wait(arrival, now)
-            ledger.aborted(arrival)
+            ledger.aborted_waiting(arrival, now)
         self._pending.clear()
 
     # One arrival
@@ -360,13 +359,13 @@ class HttpxTransport:
             arrival.dialled = 0
             self._pending.appendleft(arrival)  # not the target's fault: it waits on
             return None
-        if not scene.sent:
-            self._ledger.settle_wait(arrival, now)
         if failure.outcome == REFUSED:
             self._dialler.ran_out_of("RENDER")
-            self._ledger.fail(arrival, UNSENT, f"httpx does not send this request: {failure.detail}")
-            return None
-        self._ledger.fail(arrival, failure.outcome, failure.detail, began(error, scene.stream))
+            self._ledger.missed(arrival, now, f"httpx does not send this request: {failure.detail}")
+        elif scene.sent:
+            self._ledger.fail(arrival, failure.outcome, failure.detail, began(error, scene.stream))
+        else:
+            self._ledger.unreachable(arrival, now, failure.outcome, failure.detail)
         return None
 
     def _why_unsent(self, arrival: Arrival) -> str:

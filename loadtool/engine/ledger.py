@@ -1,4 +1,8 @@
-"""Ledger: what becomes of each arrival, written into its cell. Every arrival ends here exactly once."""
+"""Ledger: what becomes of each arrival, written into its cell. Every arrival ends here exactly once.
+
+An arrival may be tried more than once: what is asked for here is told of attempts, and `_tries_again` decides
+whether one was the last.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Final
 
 from loadtool.engine.connection import Arrival
 from loadtool.engine.http1 import Answer
+from loadtool.engine.retry_after import promised_ns
 from loadtool.measure.frame import Example
 from loadtool.measure.outcome import (
     ABORTED,
@@ -18,6 +23,9 @@ from loadtool.measure.outcome import (
     H_SERVICE,
     H_SHED,
     H_TTFB,
+    M_RETRIES,
+    M_SHED_ATTEMPTS,
+    M_TOLD,
     OK,
     OUTCOMES,
     SHED,
@@ -29,6 +37,7 @@ from loadtool.plan.expect import Expectation
 
 QUOTED: Final = 200  # characters of an answer's body in an example
 BEGAN: Final = 40  # characters of what is no answer
+TOO_LATE: Final = "the generator got round to it only after its timeout"
 HALF_SECRET: Final = 3  # characters of one, at the end of what has come, that are hidden
 
 
@@ -67,12 +76,26 @@ class Ledger:
         self._longest_secret = len(self._secrets[0].encode()) if self._secrets else 0
         self._noted = [False] * len(OUTCOMES)
 
-    def begin(self, arrival: Arrival, now: int) -> None:
-        """The loop has got round to it."""
+    def begin(self, arrival: Arrival, now: int) -> bool:
+        """The loop has got round to it. False: it has ended already, and is not to be sent."""
         arrival.launched = now
         cell = arrival.cell
         cell.touched = True
         cell.scheduled += 1
+        return True
+
+    def resume(self, arrival: Arrival, now: int) -> None:
+        """The loop has got round to its next attempt."""
+        arrival.launched = now
+        cell = arrival.cell
+        cell.touched = True
+        cell.marks[M_RETRIES] += 1
+
+    def cut_off(self, arrival: Arrival, now: int) -> None:
+        """The run was ended before the loop got round to it, though it was due."""
+        Ledger.begin(self, arrival, now)
+        self.settle_wait(arrival, now)
+        self.aborted(arrival)
 
     def settle_wait(self, arrival: Arrival, now: int) -> None:
         """Record how long it waited before it was sent, as lag or as queued.
@@ -84,11 +107,12 @@ class Ledger:
             return
         cell = arrival.cell
         cell.touched = True
-        if self.last_idle >= arrival.due:
-            cell.record(H_LAG, arrival.launched - arrival.due)
+        due = arrival.planned()
+        if self.last_idle >= due:
+            cell.record(H_LAG, arrival.launched - due)
             cell.record(H_QUEUED, (arrival.dialled or now) - arrival.launched)
         else:
-            cell.record(H_LAG, now - arrival.due)
+            cell.record(H_LAG, now - due)
             cell.record(H_QUEUED, 0)
 
     def answered(self, arrival: Arrival, answer: Answer, sent: int, now: int, first: int) -> None:
@@ -111,26 +135,53 @@ class Ledger:
             cell.counts[OK] += 1
             return
         kind, detail = problem
-        if kind == "status" and cell.shed_allowed and answer.status in self._shed:
+        if kind != "status":
+            outcome = CHECK
+        elif answer.status in self._shed:
+            outcome = SHED
+            if cell.shed_allowed:
+                self._turned_away(arrival)
+        else:
+            outcome = STATUS
+        if self._tries_again(arrival, outcome, answer):
+            return
+        if outcome == SHED and cell.shed_allowed:
             cell.record(H_SHED, service)
-            due = arrival.due - self._start
-            if due < cell.first_shed:
-                cell.first_shed = due
+            if service <= self._good_within and promised_ns(answer) is not None:
+                cell.marks[M_TOLD] += 1
             cell.open -= 1
             cell.counts[SHED] += 1
             return
+        if outcome == SHED:
+            outcome = STATUS  # nobody may turn away normal load
         cell.record(H_FAILED, response)
-        outcome = STATUS if kind == "status" else CHECK
         if not self._noted[outcome]:
             if answer.truncated:
                 detail = f"{detail} in its first {answer.body_length:,} bytes, which is all that was kept"
             snippet = self._quoted(answer.snippet(QUOTED + self._longest_secret), QUOTED)
             if snippet:
                 detail = f"{detail}; the answer: {snippet}"
-        self.fail(arrival, outcome, detail)
+        self._end(arrival, outcome, detail)
+
+    def _turned_away(self, arrival: Arrival) -> None:
+        """An attempt at it was shed where shedding is allowed."""
+        cell = arrival.cell
+        cell.marks[M_SHED_ATTEMPTS] += 1
+        due = arrival.due - self._start
+        if due < cell.first_shed:
+            cell.first_shed = due
+
+    def _tries_again(self, arrival: Arrival, outcome: int, answer: Answer | None) -> bool:
+        """Whether an attempt that ended so is followed by another one. `answer`: if one came."""
+        return False
 
     def fail(self, arrival: Arrival, outcome: int, detail: str, began: bytes = b"") -> None:
-        """It ended with an error kind. `began`: what came in place of an answer."""
+        """An attempt at it ended with an error kind. `began`: what came in place of an answer."""
+        if not self._tries_again(arrival, outcome, None):
+            self._end(arrival, outcome, detail, began)
+
+    def _end(self, arrival: Arrival, outcome: int, detail: str, began: bytes = b"") -> None:
+        """It ended with an error kind."""
         cell = arrival.cell
         cell.touched = True
         cell.open -= 1
@@ -144,13 +195,39 @@ class Ledger:
             self.examples.append(Example(OUTCOMES[outcome], self._names[arrival.request], due_s, detail))
 
     def unsent(self, arrival: Arrival, now: int, why: str) -> None:
-        """It timed out before its first byte left."""
+        """It timed out before its first byte left; a connection that was being opened for it was a try."""
         self.settle_wait(arrival, now)
+        if arrival.dialled:
+            self.attempted(arrival)
         self.fail(arrival, UNSENT, why)
+
+    def missed(self, arrival: Arrival, now: int, why: str) -> None:
+        """It could not leave, and neither the target nor its connections are to blame: no other try helps."""
+        self.settle_wait(arrival, now)
+        self._end(arrival, UNSENT, why)
+
+    def unreachable(self, arrival: Arrival, now: int, outcome: int, detail: str) -> None:
+        """The connection that it was to leave over did not come about: that was a try, too."""
+        self.settle_wait(arrival, now)
+        self.attempted(arrival)
+        self.fail(arrival, outcome, detail)
+
+    def attempted(self, arrival: Arrival) -> None:
+        """Count an attempt that failed before its first byte left; others are counted when they leave."""
+        if not arrival.resent:
+            arrival.cell.attempts += 1
+            arrival.cell.touched = True
+
+    def aborted_waiting(self, arrival: Arrival, now: int) -> None:
+        """The run was ended while it waited for a connection."""
+        self.settle_wait(arrival, now)
+        if arrival.dialled:
+            self.attempted(arrival)
+        self.aborted(arrival)
 
     def aborted(self, arrival: Arrival) -> None:
         """The run was ended while it was under way."""
-        self.fail(arrival, ABORTED, "the run was ended")
+        self._end(arrival, ABORTED, "the run was ended")
 
     def _masked(self, text: str) -> str:
         for secret in self._secrets:

@@ -104,10 +104,7 @@ class Reactor:
         while not feed.exhausted and (not ready or ready[-1].due < self.stop_at):
             feed.fill(64)
         while ready and ready[0].due < self.stop_at:
-            arrival = ready.popleft()
-            ledger.begin(arrival, now)
-            ledger.settle_wait(arrival, now)
-            ledger.aborted(arrival)
+            ledger.cut_off(ready.popleft(), now)
         self._traffic.abort(now)
 
 

@@ -1,32 +1,27 @@
-"""Traffic: arrivals on connections, from due to done. Synchronous; the reactor's loop drives it.
-
-Arrivals without a free connection wait in `pending`, in the order of their due times; each of them has a
-connection opened for it while the limit allows, and whichever connection is free first takes the first one.
-"""
+"""Traffic: arrivals on connections, from due to done. Synchronous; the reactor's loop drives it."""
 
 from __future__ import annotations
 
 import ssl
-from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic_ns as clock
 from typing import Final
 
-from loadtool.engine.addresses import Address
 from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, IDLE, Arrival, Connection
-from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
 from loadtool.engine.http1 import ProtocolError
-from loadtool.engine.ledger import Ledger
+from loadtool.engine.ledger import TOO_LATE, Ledger
+from loadtool.engine.opening import Opening
 from loadtool.engine.poller import READ, WRITE, Events
 from loadtool.engine.pool import Pool
-from loadtool.measure.outcome import H_CONNECT, H_LAG, H_QUEUED, H_TLS, PROTOCOL, RESET, TIMEOUT, UNSENT
+from loadtool.measure.outcome import H_LAG, H_QUEUED, PROTOCOL, RESET, TIMEOUT, UNSENT
 
 RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from the poller
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Traffic:
+class Traffic(Opening):
     """All connections of a worker. `special` maps its pipes to what to do when they are ready."""
 
     def __init__(
@@ -40,13 +35,10 @@ class Traffic:
         keepalive: bool,
     ) -> None:
         """`heads`, `keep_bodies`: by request, whether it is a HEAD and whether the answer's body matters."""
+        super().__init__(pool, dialler, ledger)
         self.special: dict[int, Callable[[], None]] = {}
         self.render_problem: Callable[[], str] = str  # why an arrival has no data, in words
         self.resent = 0  # requests sent again on a fresh connection; since the last frame
-        self.pool = pool
-        self.pending: deque[Arrival] = deque()
-        self._dialler = dialler
-        self._ledger = ledger
         self._heads = list(heads)
         self._keep_bodies = list(keep_bodies)
         self._keepalive = keepalive
@@ -56,13 +48,14 @@ class Traffic:
     def launch(self, arrival: Arrival, now: int) -> None:
         """It is due: send it, or let it wait for a connection."""
         ledger = self._ledger
-        ledger.begin(arrival, now)
+        if not ledger.begin(arrival, now):
+            return
         if arrival.give_up <= now:
-            ledger.unsent(arrival, now, "the generator got round to it only after its timeout")
+            ledger.missed(arrival, now, TOO_LATE)
             return
         if not arrival.data:
             self._dialler.ran_out_of("RENDER")
-            ledger.unsent(arrival, now, self.render_problem())
+            ledger.missed(arrival, now, self.render_problem())
             return
         connection = self.pool.take_idle() if not self.pending else None
         if connection is not None:
@@ -108,16 +101,13 @@ class Traffic:
 
     def upkeep(self, now: int) -> None:
         """Expire what has waited too long, and open connections that are missing."""
-        pending = self.pending
-        while pending and pending[0].give_up <= now:
-            arrival = pending.popleft()
-            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+        self._expire_pending(now)
         for connection in self.pool.expired(now):
             self._expire(connection)
         self.pool.reconnect(now)
         for failure in self.pool.reopen(now):
             self._dial_failed(failure, None, now)
-        if self.pool.dialling < len(pending):
+        if self.pool.dialling < len(self.pending):
             self._dial_for_pending(now)
 
     def done(self) -> bool:
@@ -133,8 +123,7 @@ class Traffic:
     def abort(self, now: int) -> None:
         """The run is over: whatever is under way is aborted."""
         for arrival in self.pending:
-            self._ledger.settle_wait(arrival, now)
-            self._ledger.aborted(arrival)
+            self._ledger.aborted_waiting(arrival, now)
         self.pending.clear()
         self.close()
 
@@ -147,37 +136,6 @@ class Traffic:
                 self._ledger.aborted(arrival)
 
     # From due to sent
-
-    def _dial_for_pending(self, now: int) -> None:
-        pending = self.pending
-        pool = self.pool
-        while pool.dialling < len(pending) and pool.may_open(now):
-            arrival = pending[pool.dialling]
-            before = pool.dialling
-            self._open(now, None, [])
-            if pool.dialling > before:
-                arrival.dialled = now
-
-    def _why_unsent(self, arrival: Arrival) -> str:
-        if self._dialler.lacking:
-            return f"this machine could open no connection: {self._dialler.lacking}"
-        if arrival.dialled:
-            return "the connection opened for it was not ready before the timeout"
-        return "no connection was free before the timeout"
-
-    def _take_pending(self, connection: Connection, now: int) -> None:
-        """Give a connection that has become free to whoever has waited longest, else to the stack."""
-        pending = self.pending
-        while pending:
-            arrival = pending.popleft()
-            if arrival.give_up <= now:
-                self._ledger.unsent(arrival, now, self._why_unsent(arrival))
-                continue
-            self._ledger.settle_wait(arrival, now)
-            self._send(connection, arrival, now)
-            return
-        self.pool.busy -= 1
-        self.pool.put_idle(connection)
 
     def _send(self, connection: Connection, arrival: Arrival, now: int) -> None:
         connection.arrival = arrival
@@ -225,72 +183,6 @@ class Traffic:
             self._dialler.want(connection, READ)
             if connection.cut:
                 self._read(connection)
-
-    # Opening and closing
-
-    def _open(self, now: int, arrival: Arrival | None, tried: list[Address]) -> None:
-        failure = self.pool.open_new(now, arrival, tried)
-        if failure is not None:
-            self._dial_failed(failure, arrival, now)
-
-    def _dial_failed(self, failure: Failure, arrival: Arrival | None, now: int) -> None:
-        """Somebody pays for it: the arrival it was for, else the one that has waited longest."""
-        if failure.local:
-            if arrival is not None:
-                self.pending.appendleft(arrival)  # not the target's fault: it waits on
-            return
-        if arrival is None and self.pending:
-            arrival = self.pending.popleft()
-            self._ledger.settle_wait(arrival, now)
-        if arrival is not None:
-            self._ledger.fail(arrival, failure.outcome, failure.detail)
-
-    def _connected(self, connection: Connection) -> None:
-        now = clock()
-        failure = self._dialler.connected(connection, now)
-        if failure is not None:
-            arrival = connection.arrival
-            again = not failure.local and connection.state == CONNECTING
-            self.pool.close(connection)
-            if again and self._dialler.others_left(connection):
-                self._open(now, arrival, connection.tried)
-            else:
-                self._dial_failed(failure, arrival, now)
-            return
-        self._record_stage(connection, H_CONNECT, now - connection.connect_begun)
-        if connection.state == HANDSHAKING:
-            self._handshake(connection)
-        else:
-            self._opened(connection, now)
-
-    def _handshake(self, connection: Connection) -> None:
-        now = clock()
-        done = self._dialler.handshake(connection, now)
-        if isinstance(done, Failure):
-            arrival = connection.arrival
-            self.pool.close(connection)
-            self._dial_failed(done, arrival, now)
-        elif done:
-            now = clock()
-            self._record_stage(connection, H_TLS, now - connection.begun)
-            self._opened(connection, now)
-
-    def _record_stage(self, connection: Connection, code: int, length: int) -> None:
-        arrival = connection.arrival
-        if arrival is None and self.pending:
-            arrival = self.pending[0]
-        if arrival is not None:
-            arrival.cell.touched = True
-            arrival.cell.record(code, length)
-
-    def _opened(self, connection: Connection, now: int) -> None:
-        self._dialler.want(connection, READ)
-        arrival = connection.arrival
-        self.pool.opened(connection)
-        if arrival is None:
-            self._take_pending(connection, now)
-        else:
-            self._send(connection, arrival, now)
 
     # From sent to done
 

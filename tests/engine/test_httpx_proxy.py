@@ -140,7 +140,7 @@ async def test_a_proxy_that_opens_no_tunnel_is_a_connect_error(
     detail = done.examples["connect"].detail
     assert detail.startswith("the proxy 127.0.0.1:")
     assert words in detail
-    assert done.tally.totals.attempts == 0
+    assert done.tally.totals.attempts == 10  # what fails before it leaves was tried
 
 
 async def test_a_proxy_that_says_nothing_leaves_it_unsent(authority: trustme.CA) -> None:

@@ -97,6 +97,18 @@ async def test_a_closed_port_is_a_connect_error() -> None:
     done = await run_job(job_for(free_port()))
     assert done.outcomes == {"connect": 10}
     assert "ECONNREFUSED" in done.examples["connect"].detail
+    assert done.tally.totals.attempts == 10  # each has tried
+
+
+async def test_a_connection_that_is_not_open_in_time_was_a_try() -> None:
+    with socket.socket() as listener:  # whose queue is full, so that what comes is left waiting
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        with socket.create_connection(listener.getsockname()):
+            job = job_for(listener.getsockname()[1], count=4, rate=1e6, timeout_ns=100 * MS, connections=2)
+            done = await run_job(job)
+    assert done.outcomes == {"unsent": 4}
+    assert done.tally.totals.attempts == 2  # the others found both connections taken up
 
 
 async def test_no_answer_is_a_timeout_at_the_timeout() -> None:
@@ -111,6 +123,7 @@ async def test_what_waits_for_a_slot_until_its_timeout_is_unsent() -> None:
         job = job_for(server.port, count=5, rate=1e6, timeout_ns=150 * MS, connections=1)
         done = await run_job(job)
     assert done.outcomes == {"timeout": 1, "unsent": 4}
+    assert done.tally.totals.attempts == 1
     assert "no connection was free" in done.examples["unsent"].detail
     assert server.connections == 1
 

@@ -1,0 +1,134 @@
+"""Opening: arrivals that wait for a connection, and the connections that are opened for them.
+
+They wait in `pending`, in the order in which they give up, which is that of their due times; each of them has
+a connection opened for it while the limit allows, and whichever connection is free first takes the first one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic_ns as clock
+
+from loadtool.engine.addresses import Address
+from loadtool.engine.connection import CONNECTING, HANDSHAKING, Arrival, Connection
+from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.ledger import Ledger
+from loadtool.engine.poller import READ
+from loadtool.engine.pool import Pool
+from loadtool.measure.outcome import H_CONNECT, H_TLS
+
+
+class Opening:
+    """Who waits for a connection, and what becomes of those that are being opened."""
+
+    def __init__(self, pool: Pool, dialler: Dialler, ledger: Ledger) -> None:
+        self.pool = pool
+        self.pending: deque[Arrival] = deque()
+        self._dialler = dialler
+        self._ledger = ledger
+
+    def _send(self, connection: Connection, arrival: Arrival, now: int) -> None:
+        """Send the arrival over a connection that is ready and counted as busy."""
+        raise NotImplementedError
+
+    # From due to sent
+
+    def _expire_pending(self, now: int) -> None:
+        pending = self.pending
+        while pending and pending[0].give_up <= now:
+            arrival = pending.popleft()
+            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+
+    def _dial_for_pending(self, now: int) -> None:
+        pending = self.pending
+        pool = self.pool
+        while pool.dialling < len(pending) and pool.may_open(now):
+            arrival = pending[pool.dialling]
+            before = pool.dialling
+            self._open(now, None, [])
+            if pool.dialling > before:
+                arrival.dialled = now
+
+    def _why_unsent(self, arrival: Arrival) -> str:
+        if self._dialler.lacking:
+            return f"this machine could open no connection: {self._dialler.lacking}"
+        if arrival.dialled:
+            return "the connection opened for it was not ready before the timeout"
+        return "no connection was free before the timeout"
+
+    def _take_pending(self, connection: Connection, now: int) -> None:
+        """Give a connection that has become free to whoever has waited longest, else to the stack."""
+        pending = self.pending
+        while pending:
+            arrival = pending.popleft()
+            if arrival.give_up <= now:
+                self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+                continue
+            self._ledger.settle_wait(arrival, now)
+            self._send(connection, arrival, now)
+            return
+        self.pool.busy -= 1
+        self.pool.put_idle(connection)
+
+    def _open(self, now: int, arrival: Arrival | None, tried: list[Address]) -> None:
+        failure = self.pool.open_new(now, arrival, tried)
+        if failure is not None:
+            self._dial_failed(failure, arrival, now)
+
+    def _dial_failed(self, failure: Failure, arrival: Arrival | None, now: int) -> None:
+        """Somebody pays for it: the arrival it was for, else the one that has waited longest."""
+        if failure.local:
+            if arrival is not None:
+                self.pending.appendleft(arrival)  # not the target's fault: it waits on
+            return
+        if arrival is None and self.pending:
+            arrival = self.pending.popleft()
+        if arrival is not None:
+            self._ledger.unreachable(arrival, now, failure.outcome, failure.detail)
+
+    def _connected(self, connection: Connection) -> None:
+        now = clock()
+        failure = self._dialler.connected(connection, now)
+        if failure is not None:
+            arrival = connection.arrival
+            again = not failure.local and connection.state == CONNECTING
+            self.pool.close(connection)
+            if again and self._dialler.others_left(connection):
+                self._open(now, arrival, connection.tried)
+            else:
+                self._dial_failed(failure, arrival, now)
+            return
+        self._record_stage(connection, H_CONNECT, now - connection.connect_begun)
+        if connection.state == HANDSHAKING:
+            self._handshake(connection)
+        else:
+            self._opened(connection, now)
+
+    def _handshake(self, connection: Connection) -> None:
+        now = clock()
+        done = self._dialler.handshake(connection, now)
+        if isinstance(done, Failure):
+            arrival = connection.arrival
+            self.pool.close(connection)
+            self._dial_failed(done, arrival, now)
+        elif done:
+            now = clock()
+            self._record_stage(connection, H_TLS, now - connection.begun)
+            self._opened(connection, now)
+
+    def _record_stage(self, connection: Connection, code: int, length: int) -> None:
+        arrival = connection.arrival
+        if arrival is None and self.pending:
+            arrival = self.pending[0]
+        if arrival is not None:
+            arrival.cell.touched = True
+            arrival.cell.record(code, length)
+
+    def _opened(self, connection: Connection, now: int) -> None:
+        self._dialler.want(connection, READ)
+        arrival = connection.arrival
+        self.pool.opened(connection)
+        if arrival is None:
+            self._take_pending(connection, now)
+        else:
+            self._send(connection, arrival, now)
