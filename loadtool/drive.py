@@ -239,6 +239,6 @@ def stage_of(loaded: Loaded, job: Job) -> Stage:
         target=loaded.secrets.mask(loaded.profile.target),
         phases=tuple(Bar(s.name, s.start_ns / 1e9, s.end_ns / 1e9) for s in timeline.spans),
         faults=tuple(Bar(f.name, f.start_ns / 1e9, f.end_ns / 1e9, f.ramp_ns / 1e9) for f in timeline.faults),
-        curve=tuple((ns / 1e9, timeline.rate_at(ns)) for ns in range(0, timeline.duration_ns, step)),
+        curve=tuple((ns / 1e9, timeline.offered_at(ns)) for ns in range(0, timeline.duration_ns, step)),
         slos=tuple(slo.text for slo in loaded.slos),
     )
