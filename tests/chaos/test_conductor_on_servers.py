@@ -42,6 +42,7 @@ class Gate:
 
     url: str
     server: str
+    client: httpx.AsyncClient
     fail_at: int = 0
     when: str = ""
     seen: list[str] = field(default_factory=list)
@@ -51,16 +52,15 @@ class Gate:
         fails = len(self.seen) == self.fail_at
         if fails and self.when == "before":
             raise trio.BrokenResourceError
-        async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as client:
-            answer = await client.request(request.method, self.server + request.target, content=request.body)
+        answer = await self.client.request(request.method, self.server + request.target, content=request.body)
         if fails:
             raise trio.BrokenResourceError
         return http.Answer(answer.status_code, answer.headers.get("content-type", ""), answer.content)
 
 
-async def open_gate(nursery: trio.Nursery, server: str) -> Gate:
+async def open_gate(nursery: trio.Nursery, server: str, client: httpx.AsyncClient) -> Gate:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    gate = Gate(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}", server)
+    gate = Gate(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}", server, client)
 
     async def serve(stream: trio.SocketStream) -> None:
         await http.serve_connection(stream, gate.answer)
@@ -147,19 +147,20 @@ async def test_a_failure_at_each_call_ends_with_nothing_left(
     theirs = await toxiproxy.proxy("127.0.0.1:1")
     await theirs.add("latency", latency=1)
     before = await state(toxiproxy)
-    clean = await open_gate(nursery, toxiproxy.url)
-    assert await run_through(clean) == []
-    assert await state(toxiproxy) == before
-    changes = [line.split()[0] for line in clean.seen if not line.startswith("GET")]
-    assert sorted(changes) == ["DELETE"] * 3 + ["POST"] * 6
-    for n in range(1, len(clean.seen) + 1):
-        for when in ("before", "after"):
-            gate = await open_gate(nursery, toxiproxy.url)
-            gate.fail_at, gate.when = n, when
-            await run_through(gate)
-            assert len(gate.seen) >= n, "the same calls up to there"
-            assert await state(toxiproxy) == before, (n, when, gate.seen)
-            assert left(tmp_path) == []
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as client:
+        clean = await open_gate(nursery, toxiproxy.url, client)
+        assert await run_through(clean) == []
+        assert await state(toxiproxy) == before
+        changes = [line.split()[0] for line in clean.seen if not line.startswith("GET")]
+        assert sorted(changes) == ["DELETE"] * 3 + ["POST"] * 6
+        for n in range(1, len(clean.seen) + 1):
+            for when in ("before", "after"):
+                gate = await open_gate(nursery, toxiproxy.url, client)
+                gate.fail_at, gate.when = n, when
+                await run_through(gate)
+                assert len(gate.seen) >= n, "the same calls up to there"
+                assert await state(toxiproxy) == before, (n, when, gate.seen)
+                assert left(tmp_path) == []
 
 
 @pytest.mark.parametrize("after_ms", [5, 15, 25, 55, 65])

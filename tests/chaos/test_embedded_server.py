@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import resource
-import select
 import signal
 import socket
 import subprocess
@@ -266,28 +264,3 @@ def test_it_says_in_one_line_why_it_cannot_listen() -> None:
         f"toxiproxy: cannot listen on 127.0.0.1:{port}:"
         f" listen tcp 127.0.0.1:{port}: bind: address already in use\n"
     )
-
-
-_PARENT = """
-import sys, trio
-from loadtool.processes import Child
-async def main():
-    child = Child("toxiproxy", [sys.executable, "-m", "loadtool.chaos.server", "--port", "0", "--lifeline"])
-    print(await child.read_line(), child.pid, flush=True)
-    await trio.sleep_forever()
-trio.run(main)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd to watch a process that is no child")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_it_ends_when_its_parent_is_killed(number: signal.Signals) -> None:
-    argv = [sys.executable, "-c", _PARENT]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
-        assert parent.stdout is not None
-        child = os.pidfd_open(int(parent.stdout.readline().split()[-1]))
-        parent.send_signal(number)
-    try:
-        assert select.select([child], [], [], 10)[0], "it still runs"
-    finally:
-        os.close(child)
