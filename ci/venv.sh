@@ -1,10 +1,12 @@
-# Sourced by ci/demo and ci/test: keeps this checkout installed in a virtual environment.
+# Sourced by the programs in ci/: keeps this checkout installed in virtual environments.
 #
-#   ensure_venv EXTRA      EXTRA is "" or "test"
+#   ensure_venv EXTRA              EXTRA is "" or "test"; the plain build
+#   ensure_compiled_venv EXTRA     the compiled one
 #
-# Sets venv and bin. Installs again only when pyproject.toml, the Python or the place changed since: the install
-# is an editable one, so the sources are always those of the checkout. LOADTOOL_VENV puts it elsewhere than .venv,
-# PYTHON names the interpreter to make it with.
+# Both set venv and bin. The plain one is an editable install, so its sources are always those of the checkout; it
+# installs again only when pyproject.toml, the Python or the place changed since. The compiled one is built from a
+# copy, so that no compiled module gets into the checkout, and again whenever a source changed. LOADTOOL_VENV puts
+# them elsewhere than .venv (and .venv-compiled), PYTHON names the interpreter to make them with.
 
 die() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -31,11 +33,10 @@ find_python() {
   die "needs Python 3.11 or newer with venv; found:${seen:- none}. PYTHON=/path/to/python3 names another one"
 }
 
-ensure_venv() {
-  local extra=$1 python stamp want have
-  venv=${LOADTOOL_VENV:-$root/.venv}
+# Makes the virtual environment $venv, unless it is there and works.
+make_venv() {
+  local python
   bin=$venv/bin
-  stamp=$venv/loadtool-install
 
   # A virtual environment whose interpreter is gone, or that was moved, is made anew.
   if [ -e "$venv" ] && ! { [ -f "$venv/pyvenv.cfg" ] && "$bin/python" -c 'import pip' >/dev/null 2>&1; }; then
@@ -47,20 +48,60 @@ ensure_venv() {
     echo "Making $venv with $("$python" --version)" >&2
     "$python" -m venv "$venv" || { rm -rf "$venv"; die "$python -m venv $venv failed"; }
   fi
+}
 
-  want="$("$bin/python" - "$root" <<'PY'
+# Prints a digest of the Python, the place and the files (in the checkout) that are named.
+digest() {
+  "$bin/python" - "$root" "$@" <<'PY'
 import hashlib, pathlib, sys
 root = pathlib.Path(sys.argv[1])
-print(hashlib.sha256(f"{sys.version} {root} {sys.prefix}".encode() + (root / "pyproject.toml").read_bytes()).hexdigest())
+digest = hashlib.sha256(f"{sys.version} {root} {sys.prefix}".encode())
+for pattern in sys.argv[2:]:
+    for path in sorted(root.glob(pattern)):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(root)} ".encode() + path.read_bytes())
+print(digest.hexdigest())
 PY
-  )"
-  have=$(cat "$stamp" 2>/dev/null || true)
+}
+
+# Whether what has this digest is installed, with EXTRA; forgets the stamp if not.
+is_installed() {
+  local extra=$1 want=$2 have
+  have=$(cat "$venv/loadtool-install" 2>/dev/null || true)
   case $have in
-    "$want test" | "$want $extra") return ;;
+    "$want test" | "$want $extra") return 0 ;;
   esac
-  echo "Installing loadtool into $venv (about a minute; the next time takes none)" >&2
-  rm -f "$stamp"
-  "$bin/python" -m pip install --quiet --disable-pip-version-check --editable "$root${extra:+[$extra]}" ||
+  rm -f "$venv/loadtool-install"
+  return 1
+}
+
+pip_install() {
+  "$bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
     die "could not install loadtool into $venv: see pip's message above"
-  echo "$want $extra" >"$stamp"
+}
+
+ensure_venv() {
+  local extra=$1 want
+  venv=${LOADTOOL_VENV:-$root/.venv}
+  make_venv
+  want=$(digest pyproject.toml)
+  is_installed "$extra" "$want" && return
+  echo "Installing loadtool into $venv (about a minute; the next time takes none)" >&2
+  pip_install --editable "$root${extra:+[$extra]}"
+  echo "$want $extra" >"$venv/loadtool-install"
+}
+
+ensure_compiled_venv() {
+  local extra=$1 want copy
+  venv=${LOADTOOL_VENV:-$root/.venv}-compiled
+  make_venv
+  want=$(digest pyproject.toml setup.py 'loadtool/**/*')
+  is_installed "$extra" "$want" && return
+  echo "Compiling loadtool and installing it into $venv (two minutes; until a source changes it takes none)" >&2
+  copy=$(mktemp -d)
+  tar --create --directory "$root" --exclude=__pycache__ --exclude='*.so' \
+    pyproject.toml setup.py README.md LICENSE loadtool | tar --extract --directory "$copy"
+  (LOADTOOL_COMPILE=1 pip_install "$copy${extra:+[$extra]}") || { rm -rf "$copy"; exit 3; }
+  rm -rf "$copy"
+  echo "$want $extra" >"$venv/loadtool-install"
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = f"""\
 #!/bin/sh
 if [ "$1 $2" = "-m pip" ]; then shift 2; echo "pip $*" >>"$LOG"; exit "${{PIP_EXIT:-0}}"; fi
-if [ "$1 $2" = "-m pytest" ]; then shift 2; echo "pytest $*" >>"$LOG"; exit 0; fi
+if [ "$1 $2" = "-m pytest" ]; then
+  shift 2; echo "pytest $*" >>"$LOG"; echo "== ${{SUMMARY:-1 passed}} in 0.50s =="; exit "${{PYTEST_EXIT:-0}}"
+fi
+case "$1 $2" in "-c "*compiled*) exit "${{COMPILED_EXIT:-0}}" ;; esac
 exec {sys.executable} "$@"
 """
 
@@ -29,13 +33,18 @@ class Checkout:
         self.venv = self.root / ".venv"
         self.log = place / "log"
         shutil.copytree(ROOT / "ci", self.root / "ci")
-        shutil.copy(ROOT / "pyproject.toml", self.root)
-        bin_ = self.venv / "bin"
-        bin_.mkdir(parents=True)
-        (self.venv / "pyvenv.cfg").write_text("")
-        for name, text in (("python", PYTHON), ("loadtool", '#!/bin/sh\necho "loadtool $*" >>"$LOG"\n')):
-            (bin_ / name).write_text(text)
-            (bin_ / name).chmod(0o755)
+        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, self.root)
+        self.source = self.root / "loadtool" / "engine" / "source.py"
+        self.source.parent.mkdir(parents=True)
+        self.source.write_text("")
+        for venv in (self.venv, self.root / ".venv-compiled"):
+            bin_ = venv / "bin"
+            bin_.mkdir(parents=True)
+            (venv / "pyvenv.cfg").write_text("")
+            for name, text in (("python", PYTHON), ("loadtool", '#!/bin/sh\necho "loadtool $*" >>"$LOG"\n')):
+                (bin_ / name).write_text(text)
+                (bin_ / name).chmod(0o755)
 
     def run(self, script: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         self.log.write_text("")
@@ -47,7 +56,8 @@ class Checkout:
 
     @property
     def did(self) -> list[str]:
-        return self.log.read_text().replace(str(self.root), "ROOT").splitlines()
+        text = self.log.read_text().replace(str(self.root), "ROOT")
+        return re.sub(r"/\S*/tmp\.\w+", "COPY", text).splitlines()
 
 
 @pytest.fixture
@@ -69,13 +79,48 @@ def test_the_demo_installs_once_and_passes_its_words_on(checkout: Checkout) -> N
 def test_the_tests_install_once_and_pass_their_words_on(checkout: Checkout) -> None:
     assert checkout.run("test", "-k", "a or b").returncode == 0
     assert checkout.did == [f"{INSTALL}[test]", "pytest -k a or b"]
-    assert checkout.run("test").returncode == 0
-    assert checkout.did == ["pytest "]
+    assert checkout.run("test", "tests/judge").returncode == 0
+    assert checkout.did == ["pytest tests/judge"]
+
+
+COMPILE = "pip install --quiet --disable-pip-version-check COPY[test]"
+
+
+def test_without_words_the_tests_run_on_both_builds(checkout: Checkout) -> None:
+    done = checkout.run("test", SUMMARY="1 failed, 20 passed, 2 warnings", PYTEST_EXIT="1")
+    plain, compiled = checkout.did[1], checkout.did[3]
+    assert checkout.did == [f"{INSTALL}[test]", plain, COMPILE, compiled]
+    assert plain == "pytest "
+    assert compiled.startswith("pytest tests/engine ")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "=== 2 failed, 40 passed, 4 warnings in 1.00s ==="
+
+
+def test_both_builds_get_the_words(checkout: Checkout) -> None:
+    assert checkout.run("test", "--both", "-x").returncode == 0
+    assert checkout.did[1] == "pytest -x"
+    assert checkout.did[3].startswith("pytest -x tests/engine ")
+
+
+def test_the_compiled_build_is_made_again_when_a_source_changed(checkout: Checkout) -> None:
+    assert checkout.run("test", "--compiled", "-x").returncode == 0
+    assert checkout.did == [COMPILE, "pytest -x"]
+    checkout.run("test", "--compiled", "-x")
+    assert checkout.did == ["pytest -x"]
+    checkout.source.write_text("1\n")
+    checkout.run("test", "--compiled", "-x")
+    assert checkout.did == [COMPILE, "pytest -x"]
+
+
+def test_a_build_that_is_not_compiled_after_all_is_not_tested(checkout: Checkout) -> None:
+    done = checkout.run("test", "--compiled", COMPILED_EXIT="1")
+    assert (done.returncode, checkout.did) == (3, [COMPILE])
+    assert done.stderr.endswith(f"test: {checkout.venv}-compiled does not have the compiled build\n")
 
 
 def test_what_the_tests_installed_does_for_the_demo_but_not_the_other_way_round(checkout: Checkout) -> None:
     checkout.run("demo")
-    checkout.run("test")
+    checkout.run("test", "-x")
     assert checkout.did[0] == f"{INSTALL}[test]"
     checkout.run("demo", "--seed", "7")
     assert checkout.did == DEMO
