@@ -130,6 +130,53 @@ def test_what_a_killed_run_left_is_seen_and_taken_out(tmp_path: Path, kind: str)
             assert (again.returncode, again.stdout) == (0, "nothing is left\n")
 
 
+def test_what_went_with_a_server_that_was_restarted_is_not_taken_out_again(tmp_path: Path) -> None:
+    with foreign("embedded") as server, service(tmp_path / "broken") as (port, _):
+        profile = LASTING.format(port=port, toxiproxy=server.url)
+        with running(tmp_path, profile, XDG_STATE_HOME=str(tmp_path / "state")) as live:
+            live.wait_for(PLACED)
+            live.send(signal.SIGKILL)
+            live.process.wait()
+        # As after a restart with the owner's configuration.
+        for name in server.state():
+            httpx.delete(f"{server.url}/proxies/{name}", trust_env=False)
+        for name in ("db", "cache"):
+            server.add(name)
+        before = server.state()
+        recover = chaos(tmp_path, "recover")
+        assert server.state() == before
+    assert (recover.returncode, recover.stderr) == (0, "")
+    assert re.search(
+        r": taken out: the command of fault loadtool-\w+-pause \(.*\); already gone: "
+        r"proxy loadtool-\w+-front, toxic loadtool-\w+-db-hangs on proxy db, proxy cache disabled\n$",
+        recover.stdout,
+    ), recover.stdout
+    assert chaos(tmp_path, "status").stdout == "nothing is left\n"
+
+
+@pytest.mark.parametrize("proxies", ["", "toxiproxy: {url}\nproxies: {{db: {{existing: db}}}}\n"])
+def test_a_journal_that_cannot_be_written_is_said_before_anything_is_sent(
+    tmp_path: Path, proxies: str
+) -> None:
+    (tmp_path / "state").touch()  # a file where a directory has to be
+    fault = "proxy: db, toxic: noop" if proxies else "run: touch done, undo: touch undone"
+    with foreign("embedded") as server, service(tmp_path / "broken") as (port, books):
+        before = server.state()
+        profile = f"""\
+target: http://127.0.0.1:{port}
+requests: [{{get: /}}]
+phases: [{{name: baseline, rate: 20/s, for: 1s}}]
+faults: [{{name: late, at: 900ms, {fault}}}]
+steady_state: [{{name: health, get: /health}}]
+"""
+        done = run(tmp_path, profile + proxies.format(url=server.url), XDG_STATE_HOME=str(tmp_path / "state"))
+        assert server.state() == before
+    assert (done.code, done.results, books.asked) == (3, [], [])
+    journal = rf"{tmp_path}/state/loadtool/\w+\.journal"
+    said = rf"loadtool: cannot write the journal {journal}: Not a directory; without one, a killed run"
+    assert re.match(said, done.err.splitlines()[-1]), done.err
+
+
 def test_what_a_killed_run_did_by_commands_is_seen_and_undone(tmp_path: Path) -> None:
     with service(tmp_path / "broken") as (port, _):
         profile = f"""\

@@ -91,8 +91,11 @@ class Conductor:
     async def open_proxies(self) -> dict[str, str]:
         """Make the run's proxies and find the existing ones. Returns HOST:PORT by the profile's name.
 
-        Raises FaultError; what was made until then goes with `teardown`.
+        Raises FaultError; what was made until then goes with `teardown`. A journal that cannot be written is
+        found here, not at the first fault.
         """
+        if self._journal is not None and any(map(self._outlives, self._planned_changes())):
+            self._journal.begin()
         control = self._control
         if control is None:
             return {}
@@ -118,6 +121,11 @@ class Conductor:
                 )
             listens[spec.name] = state.listen
         return listens
+
+    def _planned_changes(self) -> list[Change]:
+        """All that will be done, proxies first."""
+        made = [Change("proxy", self._names[p.name]) for p in self._proxies.values() if p.existing is None]
+        return [*made, *(state.change for state in self._states)]
 
     async def _recover(self, url: str, directory: Path) -> None:
         # What a killed run has run is for `loadtool chaos recover`: nobody asked for a command now.
@@ -188,6 +196,8 @@ class Conductor:
         async with self._turn(state):
             if state.change in self._made:
                 await self._remove(state)
+            else:  # it was never begun
+                state.gone = True
 
     def _turn(self, state: FaultState) -> trio.Lock:
         what = state.change.proxy if state.plan.down else state.change.toxic
@@ -215,7 +225,8 @@ class Conductor:
         try:
             await state.placement.take_out()
         except FaultError as e:
-            self._fail(state, f"could not be {_gone(state.change)}: {e}; {self._remedy(state.change)}")
+            state.stuck = str(e)
+            self._tell(state, "failed", self._stuck(state))
             return
         self._out(state)
         self._settle(state.change)
@@ -259,6 +270,11 @@ class Conductor:
     def _tell(self, state: FaultState, what: str, text: str) -> None:
         self._on_event(FaultEvent(self._now(), state.plan.name, what, text))
 
+    def _stuck(self, state: FaultState) -> str:
+        if state.gone:
+            return f"was {_gone(state.change)} only at the end of the run: {state.stuck}"
+        return f"could not be {_gone(state.change)}: {state.stuck}; {self._remedy(state.change)}"
+
     def _remedy(self, change: Change) -> str:
         if change.kind != "run" and self._is_owned:
             return "the server belongs to this run and ends with it"
@@ -294,10 +310,12 @@ class Conductor:
                     # Others' proxies only come up again once their toxics are out, so not all at once.
                     nursery.start_soon(self._take_back_all, ("proxy", "toxic", "down"), failed)
             own = {c.proxy for c in self._made if c.kind == "proxy"}
+            told = {s.change for s in self._states if s.stuck}
             late = f"no end of it within {within_s:g} s"
             self._left = [
                 f"{change} was not {_gone(change)}: {failed.get(change, late)}; {self._remedy(change)}"
                 for change in in_order(self._made)
+                if change not in told
             ]
             for state in self._states:
                 if not state.gone and state.change not in self._made and state.change.proxy not in own:
@@ -344,12 +362,15 @@ class Conductor:
 
     def figures(self) -> list[FaultFigure]:
         """What became of each fault, in the order of the plan; times in s since the run's start."""
-        return [state.figure() for state in self._states]
+        return [state.figure(self._problems_of(state)) for state in self._states]
+
+    def _problems_of(self, state: FaultState) -> list[str]:
+        return [*state.problems, self._stuck(state)] if state.stuck else state.problems
 
     def problems(self) -> list[str]:
         """What makes the run invalid: faults that were not placed or not removed, in words."""
         return (
-            [f"fault {s.plan.name} {p}" for s in self._states for p in s.problems]
+            [f"fault {s.plan.name} {p}" for s in self._states for p in self._problems_of(s)]
             + self._problems
             + self._left
         )

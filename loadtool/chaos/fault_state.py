@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +17,10 @@ _LATE_S: Final = 0.1  # a fault that is placed or removed this much after its ti
 
 @dataclass(slots=True)
 class FaultState:
-    """Times in s since the run's start. `problems` make the run invalid, `remarks` do not."""
+    """Times in s since the run's start. `problems` make the run invalid, `remarks` do not.
+
+    `stuck`: why its planned end could not take it out; what that means is known when the run is over.
+    """
 
     plan: PlannedFault
     change: Change
@@ -24,6 +28,7 @@ class FaultState:
     started_s: float | None = None
     ended_s: float | None = None
     gone: bool = False  # read back
+    stuck: str = ""
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -31,8 +36,8 @@ class FaultState:
         if late_s > _LATE_S:
             self.remarks.append(f"{what} {late_s:.1f} s late")
 
-    def figure(self) -> FaultFigure:
-        """As it stands in the result."""
+    def figure(self, problems: Sequence[str]) -> FaultFigure:
+        """As it stands in the result, with all of its problems."""
         return FaultFigure(
             name=self.plan.name,
             text=self.plan.text,
@@ -42,7 +47,7 @@ class FaultState:
             started_s=self.started_s,
             ended_s=self.ended_s,
             removed=self.gone,
-            problem="; ".join(self.problems),
+            problem="; ".join(problems),
             output=self.placement.output,
             remark="; ".join(self.remarks),
         )

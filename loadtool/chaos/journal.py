@@ -80,7 +80,7 @@ def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 @dataclass(slots=True)
 class Journal:
-    """The journal of a run that is going on. The file is made at the first change.
+    """The journal of a run that is going on. The file is made by `begin`, or at the first change.
 
     `url`: of the Toxiproxy; "" if that is the run's own, or none.
     """
@@ -95,12 +95,16 @@ class Journal:
     def path(self) -> Path:
         return self.directory / f"{self.run}{_SUFFIX}"
 
+    def begin(self) -> None:
+        """Make the file, so that it is known before the load whether that can be done. Raises FaultError."""
+        if self._file is None:
+            self._file = self._create()
+
     def record(self, change: Change) -> None:
         """Say that this is about to be done; it is on the disk before this returns. Raises FaultError."""
         if change in self._open:
             return
-        if self._file is None:
-            self._file = self._create()
+        self.begin()
         self._append({"do": asdict(change)})
         self._open.append(change)
 

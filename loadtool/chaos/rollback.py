@@ -105,20 +105,27 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What became of one dead run's leftovers. `problems` say what to do by hand."""
+    """What became of one dead run's leftovers. `problems` say what to do by hand.
+
+    `gone` are changes that the server did not show any more, such as after a restart of it.
+    """
 
     entry: Entry
     undone: tuple[Change, ...]
+    gone: tuple[Change, ...] = ()
     problems: tuple[str, ...] = ()
 
 
 async def status(directory: Path | None = None) -> list[Leftover]:
-    """All runs, dead or going on, that have something in a Toxiproxy that is not their own.
+    """All runs, dead or going on, that have something in a Toxiproxy that is not their own, or have run it.
 
+    One that has not begun to change anything is left out.
     Whether a command has been undone cannot be seen, so it counts as remaining.
     """
     found = []
     for entry in entries(directory):
+        if not entry.changes:
+            continue
         remaining = []
         try:
             async with AsyncExitStack() as stack:
@@ -156,10 +163,14 @@ async def recover(
 
 async def _recover(found: Entry, commands: bool) -> Recovery | None:
     undone: list[Change] = []
+    gone: list[Change] = []
     problems: list[str] = []
     try:
         with claimed(found) as entry:
             if entry is None:
+                return None
+            if not entry.changes:
+                forget(entry)
                 return None
             changes = [c for c in in_order(entry.changes) if commands or c.kind != "run"]
             async with AsyncExitStack() as stack:
@@ -168,12 +179,23 @@ async def _recover(found: Entry, commands: bool) -> Recovery | None:
                     control = await stack.enter_async_context(Control(entry.url))
                 for change in changes:
                     try:
-                        await undo_surely(control, change)
-                        undone.append(change)
+                        there = change.kind == "run" or not await _is_seen_undone(control, change)
+                        if there:
+                            await undo_surely(control, change)
+                        (undone if there else gone).append(change)
                     except FaultError as e:
                         problems.append(f"{change}: {e}; by hand: {by_hand(entry.url, change)}")
             if not problems and len(changes) == len(in_order(entry.changes)):
                 forget(entry)
     except FaultError as e:
         problems.append(str(e))
-    return Recovery(found, tuple(undone), tuple(problems))
+    return Recovery(found, tuple(undone), tuple(gone), tuple(problems))
+
+
+async def _is_seen_undone(control: Control | None, change: Change) -> bool:
+    """Whether the server says that a change is gone. If it says nothing, `undo_surely` asks it again."""
+    assert control is not None
+    try:
+        return await is_undone(control, change)
+    except FaultError:
+        return False

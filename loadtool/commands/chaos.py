@@ -104,7 +104,10 @@ def _told(leftover: Leftover) -> str:
 
 
 def _recovered(recovery: Recovery) -> str:
-    return f"{_run(recovery.entry)}: taken out: {_listed(recovery.undone)}"
+    done = [f"taken out: {_listed(recovery.undone)}"] if recovery.undone or not recovery.gone else []
+    if recovery.gone:
+        done.append(f"already gone: {_listed(recovery.gone)}")
+    return f"{_run(recovery.entry)}: {'; '.join(done)}"
 
 
 def _run(entry: Entry) -> str:

@@ -134,9 +134,9 @@ def actual(fault: FaultFigure) -> str:
 def removal(fault: FaultFigure) -> str:
     """What has become of it; in capitals if it may still be there."""
     done = "undone" if fault.toxic == "run" else "removed"
-    if fault.removed:
-        return done
-    return "nothing to remove" if fault.started_s is None and not fault.problem else f"NOT {done.upper()}"
+    if fault.started_s is None and (fault.removed or not fault.problem):
+        return "nothing to remove"
+    return done if fault.removed else f"NOT {done.upper()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,20 @@ def test_a_journal_with_nothing_left_in_it_goes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_run_that_was_killed_before_its_first_change_has_left_nothing(tmp_path: Path) -> None:
+    with Journal(URL, "r", tmp_path) as journal:
+        journal.begin()
+        journal.begin()
+        assert await rollback.status(tmp_path) == []
+        assert (len(entries(tmp_path)), await rollback.recover(None, tmp_path)) == (1, [])
+        copy = journal.path.read_bytes()
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "dead.journal").write_bytes(copy)
+    assert await rollback.status(tmp_path) == []
+    assert await rollback.recover(None, tmp_path) == []
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_line_cut_short_was_a_change_never_made(tmp_path: Path) -> None:
     with Journal(URL, "r", tmp_path) as journal:
         journal.record(PROXY)
@@ -162,6 +176,10 @@ async def test_recovery_takes_back_exactly_what_a_killed_run_made(
     assert await rollback.recover("http://127.0.0.1:2", tmp_path) == []
     (recovery,) = await rollback.recover(toxiproxy.url, tmp_path)
     assert recovery.problems == ()
+    assert [str(c) for c in recovery.undone] == [
+        f"proxy {own}", f"toxic loadtool-t on proxy {theirs.name}", f"proxy {theirs.name} disabled"
+    ]  # fmt: skip
+    assert [str(c) for c in recovery.gone] == ["proxy never-made", f"toxic never-made on proxy {theirs.name}"]
     assert (await toxiproxy.ask("GET", "/proxies")).json() == before
     assert list(os.listdir(tmp_path)) == []
     assert await rollback.recover(None, tmp_path) == []

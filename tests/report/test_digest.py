@@ -137,6 +137,12 @@ def test_probes_are_told_apart_by_the_faults_real_windows() -> None:
         (FaultFigure("f", "", "p", "t", [34.0, 39.0], 34.01), "34.0 – 39.0 s", "34.01 s – ?", "NOT REMOVED"),
         (FaultFigure("f", "", "p", "t", [34.0, 39.0]), "34.0 – 39.0 s", "never placed", "nothing to remove"),
         (FaultFigure("f", "", "p", "t", problem="refused"), "n/a", "never placed", "NOT REMOVED"),
+        (
+            FaultFigure("f", "", "p", "t", problem="late", removed=True),
+            "n/a",
+            "never placed",
+            "nothing to remove",
+        ),
     ],
 )
 def test_a_fault_as_planned_and_as_it_was(
