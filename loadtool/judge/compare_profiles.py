@@ -1,0 +1,89 @@
+"""What differs between the profiles of runs: paths of keys and their values, as results hold them (masked).
+
+Only what makes another load, other faults or other figures of it counts. What is under test (`target`), the
+draws (`seed`), what is made of the figures (`slos`, `validity`) and how the run began do not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from loadtool.errors import SHOWN_LENGTH
+from loadtool.measure.result import Result
+
+# Keys at the top of a profile that may differ between runs that are compared.
+FREE: Final = frozenset(
+    {"name", "target", "seed", "good_within", "slos", "validity", "allow_hosts", "toxiproxy", "wait_for",
+     "setup", "teardown", "steady_state"}
+)  # fmt: skip
+MOST: Final = 12
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A key, and its value on either side as JSON; empty if it is not there."""
+
+    path: str
+    baseline: str
+    candidate: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.baseline or 'absent'} and {self.candidate or 'absent'}"
+
+
+def changed_keys(results: Sequence[Result]) -> list[Changed]:
+    """How each result differs from the first, every path once, in the profile's order."""
+    first, *rest = results
+    found: dict[str, Changed] = {}
+    for other in rest:
+        for changed in (*changes(first.profile, other.profile), *_good_within(first, other)):
+            found.setdefault(changed.path, changed)
+    every = list(found.values())
+    if len(every) <= MOST:
+        return every
+    return [*every[: MOST - 1], Changed(f"and {len(every) - MOST + 1} more keys", "…", "…")]
+
+
+def changes(first: dict[str, Any], second: dict[str, Any]) -> Iterator[Changed]:
+    """What differs between two profiles and counts."""
+    for key in dict.fromkeys((*first, *second)):
+        if key not in FREE:
+            yield from _changes(key, first.get(key, _ABSENT), second.get(key, _ABSENT))
+
+
+def _good_within(first: Result, second: Result) -> Iterator[Changed]:
+    """It may follow from an SLO, so it is compared as it was."""
+    if first.good_within_ms != second.good_within_ms:
+        yield Changed("good_within", f"{first.good_within_ms:g} ms", f"{second.good_within_ms:g} ms")
+
+
+def _changes(path: str, a: Any, b: Any) -> Iterator[Changed]:
+    if a == b and type(a) is type(b):
+        return
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in dict.fromkeys((*a, *b)):
+            yield from _changes(f"{path}.{key}", a.get(key, _ABSENT), b.get(key, _ABSENT))
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            yield from _changes(f"{path}[{_called(x, y) or index}]", x, y)
+    elif isinstance(a, int | float) and isinstance(b, int | float) and a == b:
+        return  # 5 and 5.0
+    else:
+        yield Changed(path, _shown(a), _shown(b))
+
+
+def _called(a: Any, b: Any) -> str:
+    """The name of an item that both sides have under the same."""
+    name = a.get("name") if isinstance(a, dict) else None
+    return name if isinstance(name, str) and isinstance(b, dict) and b.get("name") == name else ""
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return ""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 1]}…"

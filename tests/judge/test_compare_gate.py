@@ -1,0 +1,124 @@
+"""Gates of a comparison: their grammar, and how each is decided."""
+
+from __future__ import annotations
+
+import pytest
+from compare_samples import Second, noisy, run
+
+from loadtool.errors import UsageError
+from loadtool.judge.compare import Comparer
+from loadtool.judge.compare_gate import check, decide, exit_code, parse_gate
+from loadtool.measure.result import Result
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "amount", "unit", "during"),
+    [
+        ("p99 worse by 10%", "p99", 0.1, "%", None),
+        ("p99.95 worse by 250%", "p99.95", 2.5, "%", None),
+        ("p99 worse by 20ms during spike", "p99", 20.0, "ms", "spike"),
+        ("  error rate  worse  by 0.5pp", "error rate", 0.005, "pp", None),
+        ("goodput worse by 20/s", "goodput", 20.0, "/s", None),
+        ("goodput worse by 5%", "goodput", 0.05, "%", None),
+        ("recovery worse by 5s", "recovery", 5000.0, "ms", None),
+        ("goodput retention worse by 5pp during spike", "goodput retention", 0.05, "pp", "spike"),
+        ("retry amplification worse by 10%", "retry amplification", 0.1, "%", None),
+    ],
+)
+def test_a_gate_names_metric_amount_and_place(
+    text: str, metric: str, amount: float, unit: str, during: str | None
+) -> None:
+    gate = parse_gate(text)
+    assert (gate.metric.name, gate.unit, gate.during) == (metric, unit, during)
+    assert gate.amount == pytest.approx(amount)
+
+
+KNOWN = (
+    "p50, p90, p95, p99, p99.9, goodput, error rate, shed rate, goodput retention, end retention, "
+    "honest rejection, recovery, hysteresis, retry amplification, latency growth"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("p99 < 250ms", "got p99 < 250ms, want a gate such as 'p99 worse by 10%'"),
+        ("", "got '', want a gate such as 'p99 worse by 10%'"),
+        ("p99 worse by", "got p99 worse by, want a gate such as 'p99 worse by 10%'"),
+        ("p99 worse by ten", "p99 worse by: got ten, want a share or a time such as 10% or 20ms"),
+        ("p99 worse by 0%", "p99 worse by: got 0%, want a share or a time such as 10% or 20ms"),
+        ("p99 worse by -5%", "p99 worse by: got -5%, want a share or a time such as 10% or 20ms"),
+        ("p99 worse by nan%", "p99 worse by: got nan%, want a share or a time such as 10% or 20ms"),
+        ("error rate worse by 10%", "error rate worse by: got 10%, want percentage points such as 0.5pp"),
+        ("goodput worse by 5ms", "goodput worse by: got 5ms, want a share or a rate such as 5% or 20/s"),
+        ("gooodput worse by 5%", f"got gooodput, want one of {KNOWN}; did you mean goodput?"),
+        ("p0 worse by 5%", f"got p0, want one of {KNOWN}; did you mean p90?"),
+    ],
+)
+def test_a_wrong_gate_says_what_was_wanted(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as e:  # noqa: PT011 - the whole text is anchored below
+        parse_gate(text)
+    assert str(e.value) == message
+
+
+def steady(us: int, failed: int = 0) -> Result:
+    return run(baseline=[Second([us] * 50, failed) for _ in range(12)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text", "decision", "why"),
+    [
+        (steady(10_000), steady(12_000), "p50 worse by 10%", "holds", "20% worse, certain to over 99.9%"),
+        (steady(10_000), steady(12_000), "p50 worse by 1ms", "holds", "2 ms worse, certain to over 99.9%"),
+        (steady(10_000), steady(12_000), "p50 worse by 3ms", "clear", "2 ms worse, at most 2 ms worse"),
+        (steady(10_000), steady(12_000), "p50 worse by 30%", "clear", "20% worse, at most 20% worse"),
+        (steady(12_000), steady(10_000), "p50 worse by 1%", "clear", "16.7% better, at most 16.7% better"),
+        (steady(10_000), steady(10_000, 5), "error rate worse by 1pp", "holds",
+         "9.09pp worse, certain to over 99.9%"),
+        (steady(10_000), steady(10_000, 5), "p99 worse by 10%", "holds", "∞ worse, certain to over 99.9%"),
+    ],
+)  # fmt: skip
+def test_a_gate_is_decided(before: Result, after: Result, text: str, decision: str, why: str) -> None:
+    (found,) = decide([parse_gate(text)], Comparer.of([before], [after]))
+    assert found.decision == decision
+    if "∞" not in why:
+        assert found.why == why
+    assert exit_code([found]) == {"holds": 1, "clear": 0, "undecidable": 3}[decision]
+
+
+def test_what_noise_hides_is_undecidable() -> None:
+    comparer = Comparer.of([run(baseline=noisy(1))], [run(baseline=noisy(2))])
+    (found,) = decide([parse_gate("p50 worse by 1%")], comparer)
+    assert found.decision == "undecidable"
+    assert found.why.endswith("longer runs or several a side tell more")
+    (found,) = decide([parse_gate("p50 worse by 50%")], comparer)
+    assert found.decision == "clear"
+    (found,) = decide([parse_gate("p99.9 worse by 50%")], comparer)
+    assert (found.decision, found.why) == ("undecidable", "only 0 samples beyond it")
+
+
+def test_an_invalid_run_decides_no_gate() -> None:
+    after = steady(20_000)
+    after.verdict = "invalid"
+    (found,) = decide([parse_gate("p50 worse by 1%")], Comparer.of([steady(10_000)], [after]))
+    assert (found.decision, found.why) == ("undecidable", "candidate: it is invalid")
+
+
+def test_a_gate_on_a_spike_needs_one() -> None:
+    (found,) = decide([parse_gate("recovery worse by 5s")], Comparer.of([steady(1)], [steady(1)]))
+    assert (found.decision, found.why) == ("undecidable", "no spike of the baseline was judged")
+
+
+def test_a_gate_names_what_is_there() -> None:
+    with pytest.raises(
+        UsageError, match="^--fail-if: p50 worse by 1% during x: got x, want one of baseline$"
+    ):
+        check([parse_gate("p50 worse by 1% during x")], steady(1))
+
+
+def test_one_gate_that_holds_fails_them_all() -> None:
+    comparer = Comparer.of([steady(10_000)], [steady(12_000)])
+    texts = ("p50 worse by 10%", "recovery worse by 1s", "p50 worse by 90%")
+    findings = decide([parse_gate(t) for t in texts], comparer)
+    assert [f.decision for f in findings] == ["holds", "undecidable", "clear"]
+    assert [exit_code(findings[i:]) for i in range(4)] == [1, 3, 0, 0]
