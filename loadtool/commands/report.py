@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from loadtool.commands import console, help_pages, options
+from loadtool.commands import comparing, console, help_pages, options
 from loadtool.errors import OutputError
 
 
@@ -40,6 +40,8 @@ def report(
     json: options.Json = None,
     junit: options.Junit = None,
     markdown: options.Markdown = None,
+    baseline: comparing.Baselines = None,
+    different_profiles: comparing.DifferentProfiles = False,
 ) -> None:
     """Show the report of a past run, and write its other forms."""
     from loadtool.commands import outputs
@@ -48,9 +50,13 @@ def report(
 
     wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown})
     result = read(result_json)
+    reference = comparing.Baseline.of(baseline or (), different_profiles=different_profiles)
+    compared = reference.against([result]) if reference is not None else None
     outputs.prove_writable(wanted)
     written, failures = outputs.write(result, wanted)
     console.say(terminal.render(result, width=console.width(), color=console.colour(sys.stdout)))
+    if compared is not None:
+        console.say("\n" + compared.terminal())
     if written:
         console.say("\n" + "\n".join(f"wrote {path}" for path in written))
     outputs.complain(failures)

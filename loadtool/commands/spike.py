@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loadtool.commands import console, help_pages, options
-from loadtool.errors import OutputError
+from loadtool.commands import comparing, console, help_pages, options
+from loadtool.errors import LoadtoolError, OutputError
 
 if TYPE_CHECKING:
     from loadtool.commands.outputs import Wanted
@@ -30,6 +31,7 @@ Examples:
   $ loadtool spike -p checkout.yaml --set phases.spike.rate=800/s --seed 7
   $ loadtool spike -p checkout.yaml --target http://127.0.0.1:9000
   $ loadtool spike -p checkout.yaml --junit slos.xml --json result.json
+  $ loadtool spike -p checkout.yaml --baseline main.json --fail-if 'p99 worse by 10%'
 
 \b
 Exit codes, the first that fits:
@@ -38,8 +40,8 @@ Exit codes, the first that fits:
   2    the command line or the profile is wrong; nothing was sent
   3    invalid: the generator was late, ran out of something or lost a
        worker; nothing answered; a fault could not be placed or removed
-  1    at least one SLO failed
-  3    inconclusive: no SLO failed, at least one could not be decided
+  1    at least one SLO failed, or a gate against the baseline holds
+  3    inconclusive: no SLO failed, at least one, or a gate, could not be decided
   0    every SLO passed
 
 Reports go to standard output, progress and errors to standard error. On GitHub the summary page and
@@ -77,6 +79,9 @@ def spike(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", rich_help_panel=_SEEN, help="No progress, only the report."),
     ] = False,
+    baseline: comparing.Baselines = None,
+    fail_if: comparing.FailIf = None,
+    different_profiles: comparing.DifferentProfiles = False,
 ) -> None:  # fmt: skip
     """Run a profile: baseline, spike, recovery, and a verdict.
 
@@ -89,13 +94,35 @@ def spike(
 
     wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown})
     load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
+    reference = comparing.Baseline.of(baseline or (), fail_if or (), different_profiles=different_profiles)
+    if reference is not None:
+        reference.check(load(environment=os.environ, pending=True).normalised())
     outputs.prove_writable(wanted)
     finished = run.spike(
         lambda environment, *, pending=False: load(environment=environment, pending=pending),
         run.RunOptions(workers=workers, toxiproxy=toxiproxy, allow_hosts=tuple(allow_host or ()), out=out),
         views.choose(plain=plain, quiet=quiet),
     )
-    raise typer.Exit(_deliver(finished, wanted))
+    code = _deliver(finished, wanted)
+    if reference is not None:
+        code = _compare(finished, reference, code)
+    raise typer.Exit(code)
+
+
+def _compare(finished: Finished, reference: comparing.Baseline, code: int) -> int:
+    """Show the run beside its baseline; the exit code of both."""
+    from loadtool.commands import outputs
+
+    try:
+        compared = reference.against([finished.result])
+        console.say("\n" + compared.terminal())
+        problem = comparing.tell_github(compared)
+    except LoadtoolError as e:
+        outputs.complain([OutputError(f"not compared with the baseline: {e}")])
+        return code or OutputError.exit_code
+    outputs.complain([OutputError(problem)] if problem else [])
+    code = comparing.worst(code, finished.result.verdict, compared.exit_code)
+    return code or (OutputError.exit_code if problem else 0)
 
 
 def _deliver(finished: Finished, wanted: list[Wanted]) -> int:

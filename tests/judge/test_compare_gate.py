@@ -110,9 +110,8 @@ def test_a_gate_on_a_spike_needs_one() -> None:
 
 
 def test_a_gate_names_what_is_there() -> None:
-    with pytest.raises(
-        UsageError, match="^--fail-if: p50 worse by 1% during x: got x, want one of baseline$"
-    ):
+    said = r"^--fail-if: p50 worse by 1% during x: got x, want one of baseline$"
+    with pytest.raises(UsageError, match=said):
         check([parse_gate("p50 worse by 1% during x")], steady(1))
 
 
