@@ -18,7 +18,7 @@ from typing import Final
 
 import trio
 
-from loadtool.drive import Drive, Heed, Measured, Silent, View, endings, result_of
+from loadtool.drive import Drive, Heed, Measured, View, endings, result_of
 from loadtool.engine.fleet import default_workers, open_fleet
 from loadtool.errors import Interrupted, OutputError, UsageError, lone
 from loadtool.judge.verdict import judge
@@ -27,7 +27,7 @@ from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
 from loadtool.report.result_file import RESULT_NAME, new_run_directory, write_atomically
 
-__all__ = ["Finished", "RunOptions", "Silent", "View", "run_directory", "spike", "workers_for"]
+__all__ = ["Finished", "RunOptions", "View", "remove_if_empty", "run_directory", "spike", "workers_for"]
 
 RESULTS: Final = Path("loadtool-results")
 
@@ -87,7 +87,7 @@ class _Run:
         started = datetime.now(UTC)
         loaded = self._load(os.environ, pending=True)
         workers = workers_for(loaded, self._options.workers)
-        directory = run_directory(self._options.out, started, loaded)
+        directory = run_directory(self._options.out, started, loaded.profile.name)
         measured: Measured | None = None
         try:
             async with AsyncExitStack() as stack:
@@ -104,7 +104,7 @@ class _Run:
                 await self._calm_down(prepared, measured)
         except BaseException:
             if measured is None:
-                _remove_if_empty(directory)
+                remove_if_empty(directory)
             raise
         finally:
             self._view.end()
@@ -157,10 +157,13 @@ def workers_for(loaded: Loaded, wanted: int | None) -> int:
     return workers
 
 
-def run_directory(out: Path | None, started: datetime, loaded: Loaded) -> Path:
-    """The directory for a run's files: `out`, proven writable, or a new one below RESULTS."""
+def run_directory(out: Path | None, started: datetime, name: str) -> Path:
+    """The directory for a run's files: `out`, proven writable, or a new one below RESULTS.
+
+    Raises UsageError if nothing can be written to `out`, OutputError if a new one can't be made.
+    """
     if out is None:
-        return new_run_directory(RESULTS, started, loaded.profile.name)
+        return new_run_directory(RESULTS, started, name)
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
@@ -176,7 +179,7 @@ def _masked(fault: FaultFigure, mask: Callable[[str], str]) -> FaultFigure:
     return replace(fault, text=text, problem=problem, output=output)
 
 
-def _remove_if_empty(directory: Path) -> None:
+def remove_if_empty(directory: Path) -> None:
     """A run that never began leaves no trace."""
     try:
         directory.rmdir()

@@ -11,6 +11,7 @@ import typer
 from loadtool.errors import UsageError, got
 
 _RUN, _WHERE, FILES = "Profile", "Where the load goes", "Files to write"
+HOW, SEEN = "How it runs", "What is shown"
 
 
 def whole_number(option: str, least: int, most: int | None = None) -> Callable[[object], int]:
@@ -75,6 +76,21 @@ Toxiproxy = Annotated[
         help="A running Toxiproxy. Else a toxiproxy-server on PATH is started, else the embedded one.",
     ),
 ]  # fmt: skip
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", rich_help_panel=HOW, show_default=False,
+                 parser=whole_number("--workers", 1),
+                 help="Processes that send the load; by default one for each usable core but one."),
+]  # fmt: skip
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", rich_help_panel=SEEN,
+                 help="A line every few seconds instead of the live view; so it is without a terminal."),
+]  # fmt: skip
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", rich_help_panel=SEEN, help="No progress, only the report."),
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="The result, for programs.", rich_help_panel=FILES),

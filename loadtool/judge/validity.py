@@ -55,6 +55,16 @@ def invalidities(case: Case) -> list[str]:
     return [*result.problems, *_faults(result), *_generator(result), *_answers(result), *_lags(case)]
 
 
+def generator_limits(case: Case) -> list[str]:
+    """Those of them that are this tool's or its machine's doing."""
+    return [*case.result.problems, *_generator(case.result), *_lags(case)]
+
+
+def no_answer(case: Case) -> str | None:
+    """That no HTTP answer came in the whole run, with what came instead; None if one did."""
+    return next(_answers(case.result), None)
+
+
 def _faults(result: Result) -> Iterator[str]:
     """Faults that could not be placed or removed, unless `problems` says so already."""
     for fault in result.faults:

@@ -49,8 +49,9 @@ class PlainView:
         self._last: tuple[str, frozenset[str]] | None = None
 
     def begin(self, stage: Stage) -> None:
-        """The run is about to start."""
+        """The run is about to start, or the next load of several."""
         self._stage = stage
+        self._next_s, self._last = 0.0, None
         phases = " → ".join(clean(p.name) for p in stage.phases)
         self._put(
             f"{clean(stage.name)}: {phases}, {figures.clock(stage.end_s)} against {clean(stage.target)}"

@@ -1,0 +1,383 @@
+"""The search for a target's capacity: one preparation, and a load of its own for each step.
+
+The target (the embedded demo included), proxies and what `setup:` has started stay the same all along. Faults
+are left out, and so are proxies before the target, which only they need.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import trio
+
+import loadtool
+from loadtool.drive import Drive, Heed, Silent, View, endings, result_of
+from loadtool.engine.build import compiled
+from loadtool.engine.fleet import open_fleet, usable_cores
+from loadtool.errors import Interrupted, Mistake, OutputError, ProfileError, UsageError, lone
+from loadtool.judge.capacity import Found, Hunt, Purpose, Trial, Tried, beyond, next_step
+from loadtool.judge.capacity_result import CAPACITY_NAME, Capacity, conclude
+from loadtool.judge.capacity_slos import LeftOut, slos_for
+from loadtool.judge.capacity_step import HOLD, OVERHEAD_S, Step, estimate_s, hold_s, step_of
+from loadtool.measure.result import Engine
+from loadtool.plan.job import Job, PhaseSpec
+from loadtool.plan.timeline import slice_width
+from loadtool.preparation import Load, Preparation, Prepared
+from loadtool.profile.load import Loaded
+from loadtool.report import figures
+from loadtool.report.result_file import write_text_atomically
+from loadtool.run import remove_if_empty, run_directory, workers_for
+from loadtool.units import SECOND
+
+HIGHEST: Final = 100_000.0  # arrivals/s, unless --max says otherwise
+WARM_SHARE: Final = 0.25  # of a step's hold: so long the rate is sent before it counts
+LONGEST_WARM_S: Final = 3.0
+CALM_SHARE: Final = 0.2  # of the first rate: what asks whether the service is well again
+LEAST_CALM: Final = 2.0  # arrivals/s
+CALM_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Rates in arrivals/s, times in s. `start`: None: the baseline's rate."""
+
+    start: float | None = None
+    most: float | None = None
+    precision: float = 0.02
+    step_s: float = 10.0
+    confirm_s: float = 30.0
+    settle_s: float = 60.0  # how long a service may take to come back after a step that was too much
+    workers: int | None = None
+    toxiproxy: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+    out: Path | None = None  # directory of capacity.json; default: a new one below RESULTS
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    capacity: Capacity
+    exit_code: int
+    files: list[Path]
+    failures: list[OutputError]  # what could not be written
+
+
+def capacity(load: Load, options: Options, view: View) -> Searched:
+    """Search for the capacity of the profile's target, and write capacity.json.
+
+    Raises UsageError before anything is sent, Interrupted if a signal came before the first step, and other
+    LoadtoolErrors if the load could not begin.
+    """
+    search = _Search(load, options, view)
+    try:
+        return trio.run(search.go)
+    except BaseExceptionGroup as group:
+        error = lone(group)
+        for problem in search.left:
+            error.add_note(problem)
+        raise error from group
+
+
+class _Search:
+    """The state of one search."""
+
+    def __init__(self, load: Load, options: Options, view: View) -> None:
+        self._load = load
+        self._options = options
+        self._view = view
+        self._preparation = Preparation(self._stripped, options.toxiproxy, options.allow_hosts, view.notice)
+        self._heed = Heed(view.notice, self._preparation.hurry)
+        self._steps: list[Step] = []
+        self._tried: list[Tried] = []
+        self._runs = 0  # loads so far: each has a seed of its own
+        self._began = 0.0
+
+    @property
+    def left(self) -> list[str]:
+        """What could not be taken back."""
+        return self._preparation.problems
+
+    async def go(self) -> Searched:
+        with trio.open_signal_receiver(*endings()) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._heed.heed, signals)
+                found = await self._go()
+                nursery.cancel_scope.cancel()
+        return found
+
+    async def _go(self) -> Searched:
+        started = datetime.now(UTC)
+        whole = self._load(os.environ, pending=True)
+        loaded, left_out = strip(whole)
+        self._hunt = hunt_of(loaded, self._options)
+        self._workers = workers_for(loaded, self._options.workers)
+        directory = run_directory(self._options.out, started, f"{loaded.profile.name}-capacity")
+        self._foretell()
+        found: Found | None = None
+        verdict = "interrupted"
+        capacity = self._empty(started, loaded, left_out)
+        try:
+            async with AsyncExitStack() as stack:
+                with self._heed.idle:
+                    prepared = await self._preparation.prepare(stack, loaded)
+                    capacity.good_within_ms = prepared.job.good_within_ns / 1e6
+                    capacity.engine.transport = prepared.job.transport
+                    self._began = trio.current_time()
+                    found, verdict = await self._search(prepared)
+                if self._began:
+                    capacity.elapsed_s = round(trio.current_time() - self._began, 3)
+        except BaseException:
+            if not self._steps:
+                remove_if_empty(directory)
+            raise
+        finally:
+            self._view.end()
+        if self._heed.signal is not None:
+            if not self._steps:
+                remove_if_empty(directory)
+                raise Interrupted(self._heed.signal or signal.SIGINT)
+            capacity.interrupted = self._heed.signal.name
+            found, verdict = None, "interrupted"
+        capacity.steps = self._steps
+        conclude(capacity, found, verdict)
+        capacity.reasons += self._preparation.problems
+        file = directory / CAPACITY_NAME
+        try:
+            write_text_atomically(capacity.text(), file)
+        except OutputError as e:
+            return Searched(capacity, capacity.exit_code or e.exit_code, [], [e])
+        return Searched(capacity, capacity.exit_code, [file], [])
+
+    def _stripped(self, environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
+        return strip(self._load(environment, pending=pending))[0]
+
+    def _empty(self, started: datetime, loaded: Loaded, left_out: list[LeftOut]) -> Capacity:
+        profile, options = loaded.profile, self._options
+        return Capacity(
+            loadtool=loadtool.__version__,
+            started=started.isoformat(timespec="milliseconds"),
+            name=profile.name,
+            target=loaded.secrets.mask(profile.target),
+            profile_file=loaded.file,
+            seed=profile.seed,
+            engine=Engine(workers=self._workers, compiled=compiled(), cores=usable_cores()),
+            good_within_ms=0.0,
+            slos=[loaded.secrets.mask(slo.text) for slo in loaded.slos],
+            left_out=[replace(left, text=loaded.secrets.mask(left.text)) for left in left_out],
+            precision=options.precision,
+            step_s=options.step_s,
+            confirm_s=options.confirm_s,
+            most_per_s=self._hunt.most,
+        )
+
+    def _foretell(self) -> None:
+        """How long it will take, before anything is sent."""
+        o, hunt = self._options, self._hunt
+        short, long = (_warm_s(s) + s + OVERHEAD_S for s in (o.step_s, o.confirm_s))
+        usual, most = estimate_s(hunt, short, long)
+        self._view.notice(
+            f"looking for the capacity from {figures.rate(hunt.start)} to {figures.rate(hunt.most)}: usually "
+            f"about {figures.clock(usual)}, at most about {figures.clock(most)}, and what the service takes "
+            "to come back; Ctrl-C gives what is known by then"
+        )
+
+    # The steps
+
+    async def _search(self, prepared: Prepared) -> tuple[Found | None, str]:
+        """Steps until the search ends, and the curve beyond; or None and why it did not end."""
+        loaded = prepared.loaded
+        self._like = prepared.job.phases[base_of(loaded)]
+        while True:
+            if self._heed.signal is not None:
+                return None, "interrupted"
+            step = next_step(self._hunt, self._tried)
+            if isinstance(step, Found):
+                break
+            seconds = self._options.confirm_s if step.long else self._options.step_s
+            done = await self._step(prepared, step, hold_s(step.rate, seconds, loaded.slos, long=step.long))
+            if done.outcome == "cut":
+                return None, "interrupted"
+            self._tried.append(Tried(step, done.outcome == "holds", done.outcome == "late"))
+            if not done.answered and not any(t.holds for t in self._tried):
+                return None, "no-answer"
+            if done.outcome != "holds" and not await self._settle(prepared, done):
+                return None, "down" if self._heed.signal is None else "interrupted"
+        settled = True
+        for trial in beyond(self._hunt, step):
+            if not settled and not await self._settle(prepared, done):
+                break  # how it fares at still more is not known, but the knee is
+            done = await self._step(prepared, trial, self._options.step_s)
+            if done.outcome == "cut":
+                return None, "interrupted"
+            settled = done.outcome == "holds"
+        return step, step.ending
+
+    async def _step(self, prepared: Prepared, trial: Trial, seconds: float) -> Step:
+        number = len(self._steps) + 1
+        self._view.notice(
+            f"step {number}: {figures.rate(trial.rate)} for {seconds:g} s ({_WORDS[trial.purpose]})"
+        )
+        warm = replace(self._hold(trial.rate, _warm_s(seconds)), name="warmup", role="warmup")
+        phases = (warm, self._hold(trial.rate, seconds))
+        done = await self._drive(prepared, phases, trial.purpose, trial.rate, self._view)
+        self._steps.append(done)
+        self._view.notice(_said(number, done))
+        return done
+
+    async def _settle(self, prepared: Prepared, after: Step) -> bool:
+        """Wait until the service is well again at a low rate; False if it is not in time."""
+        rate = min(self._hunt.start, max(CALM_SHARE * self._hunt.start, LEAST_CALM), after.rate_per_s)
+        calm = replace(self._hold(rate, CALM_S), process="constant", burst_on_ns=0, burst_off_ns=0, batch=1)
+        give_up = trio.current_time() + self._options.settle_s
+        self._view.notice(f"waiting until the service is well again, asked at {figures.rate(rate)}")
+        while True:
+            done = await self._drive(prepared, (calm,), "repeat", rate, Silent())
+            if self._heed.signal is not None:
+                return False
+            if done.answered and not done.failed:
+                return True
+            if trio.current_time() >= give_up:
+                self._view.notice(f"the service did not come back within {self._options.settle_s:g} s")
+                return False
+
+    async def _drive(
+        self, prepared: Prepared, phases: tuple[PhaseSpec, ...], purpose: Purpose, rate: float, view: View
+    ) -> Step:
+        began = trio.current_time() - self._began
+        job = self._job(prepared.job, phases)
+        loaded = prepared.loaded
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        async with open_fleet(job, self._workers) as fleet:
+            self._heed.fleet = fleet
+            try:
+                measured = await Drive(loaded, job, self._workers, view).run(fleet)
+            finally:
+                self._heed.fleet = None
+        result = result_of(loaded, measured, started)
+        return step_of(result, purpose, rate, began, cut=self._heed.signal is not None)
+
+    def _job(self, job: Job, phases: tuple[PhaseSpec, ...]) -> Job:
+        self._runs += 1
+        return replace(
+            job,
+            seed=job.seed + self._runs - 1,
+            phases=phases,
+            faults=(),
+            client=replace(job.client, reconnect_ns=()),
+            slice_ns=slice_width(sum(phase.for_ns for phase in phases)),
+        )
+
+    def _hold(self, rate: float, seconds: float) -> PhaseSpec:
+        """The phase that counts; its arrivals are spread as the profile's baseline has them."""
+        return replace(
+            self._like,
+            name=HOLD,
+            role="baseline",
+            rate=rate,
+            for_ns=round(seconds * SECOND),
+            ramp_ns=0,
+            double_every_ns=0,
+        )
+
+
+_WORDS: Final[dict[Purpose, str]] = {
+    "climb": "going up",
+    "descend": "going down",
+    "bisect": "closing in",
+    "repeat": "again",
+    "confirm": "confirming",
+    "curve": "beyond the knee",
+}
+
+
+def strip(loaded: Loaded) -> tuple[Loaded, list[LeftOut]]:
+    """The profile as steps need it: SLOs without their phases, no faults, no proxies before the target.
+
+    Raises ProfileError if no SLO is left, or if rows are for single use.
+    """
+    profile = loaded.profile
+    mistakes = [
+        Mistake(
+            loaded.file,
+            loaded.line_of("data", name, "order") or loaded.line_of("data", name),
+            f"data.{name}",
+            "order: once gives each row away once, and every step would begin anew; "
+            f"want --set data.{name}.order=cycle",
+        )
+        for name, source in profile.data.items()
+        if source.order == "once"
+    ]
+    slos, left_out = slos_for(loaded.slos, {fault.name for fault in profile.faults})
+    if not slos:
+        why = (
+            "none that can be judged at a constant rate "
+            f"({'; '.join(f'{left.text}: {left.why}' for left in left_out)})"
+            if left_out
+            else "none"
+        )
+        message = f"got {why}, want at least one such as p95 < 250ms or error rate < 1%"
+        mistakes.append(Mistake(loaded.file, loaded.line_of("slos"), "slos", message))
+    if mistakes:
+        raise ProfileError(mistakes)
+    stripped = profile.model_copy(
+        update={
+            "faults": (),
+            "proxies": {n: p for n, p in profile.proxies.items() if p.upstream != "target"},
+            "slos": tuple(slo.text for slo in slos),
+        }
+    )
+    masked = {path: text for path, text in loaded.masked.items() if path[0] not in ("slos", "faults")}
+    return replace(loaded, profile=stripped, slos=tuple(slos), moments={}, masked=masked), left_out
+
+
+def base_of(loaded: Loaded) -> int:
+    """Which phase the steps are like: the first with the role baseline, else the first of all."""
+    phases = loaded.profile.phases
+    return next((i for i, phase in enumerate(phases) if phase.role == "baseline"), 0)
+
+
+def hunt_of(loaded: Loaded, options: Options) -> Hunt:
+    """The bounds of the search. Raises UsageError for a start above the highest rate, or none to start at."""
+    start = options.start
+    if start is None:
+        start = loaded.profile.phases[base_of(loaded)].rate
+        if not start:
+            raise UsageError(
+                "--start: missing: the profile's baseline has a rate of 0; want one such as 50/s"
+            )
+        if options.most is not None:
+            start = min(start, options.most)
+    most = options.most if options.most is not None else max(HIGHEST, start)
+    if start > most:
+        raise UsageError(
+            f"--start: got {figures.rate(start)}, want at most {figures.rate(most)}, which is --max"
+        )
+    return Hunt(start, most, options.precision)
+
+
+def _warm_s(seconds: float) -> float:
+    return min(WARM_SHARE * seconds, LONGEST_WARM_S)
+
+
+def _said(number: int, step: Step) -> str:
+    """One line on a step that is over."""
+    head = f"step {number}: {figures.rate(step.rate_per_s)} {_OUTCOMES[step.outcome]}"
+    if step.outcome == "late":
+        return f"{head}: {'; '.join(step.reasons)}"
+    p99 = figures.duration(step.p99_ms, failed=bool(step.errors))
+    failed = f" ({'; '.join(step.failed)})" if step.failed else ""
+    return f"{head}{failed}: goodput {figures.rate(step.goodput_per_s)}, p99 {p99}"
+
+
+_OUTCOMES: Final = {
+    "holds": "holds",
+    "fails": "fails",
+    "late": "could not be sent on time",
+    "cut": "was cut short",
+}
