@@ -100,6 +100,7 @@ class Preparation:
         demo: DemoService | None = None
         if profile.target == "demo":
             demo = await stack.enter_async_context(demo_service(profile.seed))
+            stack.callback(self._see_it_alive, demo)
         url = demo.url if demo is not None else profile.target
         endpoint = endpoint_of(url)
         allowed = (*profile.allow_hosts, *self._allow_hosts)
@@ -169,6 +170,14 @@ class Preparation:
         """Take the faults and proxies out, whatever came of the run."""
         await conductor.teardown()
         self.problems += map(mask, conductor.problems())
+
+    def _see_it_alive(self, demo: DemoService) -> None:
+        """It belongs to the run: that it broke says nothing about a service."""
+        if demo.ended is not None:
+            self.problems.append(
+                f"the demo service ended during the run ({demo.ended}): look in the system's log for what"
+                " ended it, and run again"
+            )
 
     async def _tear_down(self, loaded: Loaded) -> None:
         with self._tearing_down:
@@ -243,6 +252,11 @@ class DemoService:
         self.url = url
         self.store = store  # HOST:PORT of its store
         self._child = child
+
+    @property
+    def ended(self) -> str | None:
+        """How it ended, in words; None while it runs."""
+        return None if self._child.running else self._child.last_words()
 
     async def reach_store_at(self, address: str) -> None:
         """Let it reach its store at HOST:PORT from now on."""

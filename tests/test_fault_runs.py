@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import pytest
 import trustme
 from chaos_servers import SERVERS
-from run_harness import Run, run
+from run_harness import Run, children, run, running
 from run_service import service
 
 from loadtool.measure.histogram import Histogram
@@ -304,3 +305,22 @@ def test_several_faults_at_once_on_several_proxies(tmp_path: Path) -> None:
     assert not any(p["ok"] for p in inside)
     assert all(p["ok"] for p in store if p["t"] + p["ms"] / 1000 < cut["started_s"])
     assert [p["ok"] for p in result["probes"] if p["name"] == "store" and p["after"]] == [True]
+
+
+@pytest.mark.parametrize("what", ["loadtool.target", "loadtool.chaos.server"])
+def test_what_the_run_started_and_lost_makes_it_invalid(tmp_path: Path, what: str) -> None:
+    """Errors of a demo service, or behind a Toxiproxy, that somebody killed are none of a service's."""
+    profile = DEMO.partition("faults:")[0] + "validity: {lag: 10s}\nslos: [error rate < 1%]\n"
+    with running(tmp_path, profile, PATH=without_toxiproxy()) as live:
+        live.wait_for("baseline")
+        (pid,) = [p for p in children(live.process.pid) if what in Path(f"/proc/{p}/cmdline").read_text()]
+        os.kill(pid, signal.SIGKILL)
+        done = live.end()
+    assert (done.code, done.result["verdict"]) == (3, "invalid")
+    said = (
+        "the demo service ended during the run (killed by SIGKILL): look in"
+        if what == "loadtool.target"
+        else "no Toxiproxy answers at http://127.0.0.1:"
+    )
+    assert any(said in problem for problem in done.result["problems"]), done.result["problems"]
+    assert said in " ".join(done.out.split())
