@@ -14,7 +14,18 @@ from typing import Annotated
 import typer
 
 from loadtool import __version__
-from loadtool.commands import chaos, compare, help_pages, plan, profile, report, serve, spike, try_once
+from loadtool.commands import (
+    capacity,
+    chaos,
+    compare,
+    help_pages,
+    plan,
+    profile,
+    report,
+    serve,
+    spike,
+    try_once,
+)
 from loadtool.commands.console import note, prepare_streams, say
 from loadtool.errors import LoadtoolError, UsageError
 
@@ -73,7 +84,7 @@ def loadtool(
     back by itself? Answered with a number, a picture and an exit code."""  # fmt: skip
 
 
-for room in (spike, plan, try_once, report, compare, profile, serve, chaos):
+for room in (spike, capacity, plan, try_once, report, compare, profile, serve, chaos):
     room.mount(app)
 
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from loadtool.commands.outputs import Wanted
     from loadtool.run import Finished
 
-_HOW = "How it runs"
-_SEEN = "What is shown"
-
 
 def mount(app: typer.Typer) -> None:
     app.command(
@@ -57,12 +54,7 @@ def spike(
     target: options.Target = None,
     allow_host: options.AllowHosts = None,
     toxiproxy: options.Toxiproxy = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", rich_help_panel=_HOW, show_default=False,
-                     parser=options.whole_number("--workers", 1),
-                     help="Processes that send the load; by default one for each usable core but one."),
-    ] = None,
+    workers: options.Workers = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", rich_help_panel=options.FILES,
@@ -71,17 +63,11 @@ def spike(
     json: options.Json = None,
     junit: options.Junit = None,
     markdown: options.Markdown = None,
-    plain: Annotated[
-        bool,
-        typer.Option("--plain", rich_help_panel=_SEEN,
-                     help="A line every few seconds instead of the live view; so it is without a terminal."),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", rich_help_panel=_SEEN, help="No progress, only the report."),
-    ] = False,
     baseline: comparing.Baselines = None,
     fail_if: comparing.FailIf = None,
     different_profiles: comparing.DifferentProfiles = False,
+    plain: options.Plain = False,
+    quiet: options.Quiet = False,
 ) -> None:  # fmt: skip
     """Run a profile: baseline, spike, recovery, and a verdict.
 
