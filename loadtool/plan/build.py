@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadtool.errors import Mistake, ProfileError, got
 from loadtool.plan.checks import feeder_problems, render_problems, too_many_arrivals
-from loadtool.plan.endpoint import endpoint_of, proxy_of
+from loadtool.plan.client import client_of
+from loadtool.plan.endpoint import endpoint_of
 from loadtool.plan.job import (
-    ClientSpec,
     Endpoint,
     ExpectSpec,
     FaultWindow,
@@ -21,12 +21,11 @@ from loadtool.plan.job import (
     PhaseSpec,
     RequestSpec,
     RowsSpec,
-    TlsSpec,
 )
 from loadtool.plan.ordinals import check_feeders
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import slice_width
-from loadtool.profile.moment import parse_moment, run_length, windows
+from loadtool.profile.moment import run_length, windows
 from loadtool.profile.slo import good_within
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class _Builder:
                 if name in self._loaded.rows  # else its file's name waits for `setup:`
             ),
             endpoint=endpoint,
-            client=_client(self._loaded),
+            client=client_of(self._loaded),
             good_within_ns=good_within(profile, self._loaded.slos),
             slice_ns=slice_width(end),
             transport=profile.transport,
@@ -149,24 +148,6 @@ class _Builder:
             filename = part.get("filename", path.name)
             kind = part.get("type") or _TYPES.guess_type(filename)[0] or "application/octet-stream"
             yield FilePart(name, filename, kind, base64.b64encode(content).decode())
-
-
-def _client(loaded: Loaded) -> ClientSpec:
-    client, files = loaded.profile.client, loaded.certificates
-    moments = {parse_moment(text).since_start(loaded.profile.phases) for text in client.reconnect}
-    return ClientSpec(
-        timeout_ns=client.timeout,
-        deadline_ns=client.deadline,
-        connections=client.connections.max,
-        keepalive=client.keepalive,
-        shed=client.shed,
-        dials_per_s=client.connections.per_second,
-        reconnect_ns=tuple(sorted(moments)),
-        source=client.source,
-        http2=client.http2,
-        proxy=proxy_of(client.proxy) if client.proxy is not None else None,
-        tls=TlsSpec(client.tls is None or client.tls.verify, files.ca, files.cert, files.key),
-    )
 
 
 def _phase(phase: Phase, arrivals: Arrivals) -> PhaseSpec:

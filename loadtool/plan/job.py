@@ -120,6 +120,40 @@ class ProxySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSpec:
+    """What bounds retries, a total of the run: a share of the arrivals, or `tokens` if there are any.
+
+    `min_per_s`: retries a second besides the share. `ratio`: tokens that a success puts back.
+    """
+
+    share: float = 0.0
+    min_per_s: float = 0.0
+    tokens: float = 0.0
+    ratio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySpec:
+    """How an arrival is tried again: at most `max` times, after outcomes `on`."""
+
+    policy: str  # a row of plan/backoff.py
+    max: int
+    base_ns: int
+    cap_ns: int
+    on: tuple[str, ...]
+    obey: bool  # wait at least as long as a Retry-After asks for
+    budget: BudgetSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleSpec:
+    """Adaptive throttling: hold back once there are `k` times more requests than accepted ones."""
+
+    k: float
+    window_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClientSpec:
     timeout_ns: int
     deadline_ns: int | None
@@ -132,6 +166,8 @@ class ClientSpec:
     tls: TlsSpec = TlsSpec()
     http2: bool = False  # transport httpx only, as is the next one
     proxy: ProxySpec | None = None
+    retries: RetrySpec | None = None  # None: nothing is tried again
+    throttle: ThrottleSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,51 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "http://127.0.0.1:3128",
         ),
         "shed": Help("Statuses with which the service says no politely.", [429, 503]),
+        "retries": Help(
+            "How what came to nothing is sent again: a policy, or a mapping.",
+            {"policy": "full-jitter", "max": 3, "base": "100ms", "cap": "2s", "budget": "10%"},
+        ),
+        "throttle": Help(
+            "adaptive: clients hold back by themselves while the service turns most of them away.", "adaptive"
+        ),
+    },
+    "Retries": {
+        "policy": Help(
+            "none; immediate; exponential: base, 2 × base, 4 × base …; full-jitter: anything up to that; "
+            "decorrelated-jitter: from base to three times the last delay.",
+            "full-jitter",
+        ),
+        "max": Help("Most attempts after the first.", 3),
+        "base": Help("The first delay.", "100ms"),
+        "cap": Help("The longest delay.", "2s"),
+        "on": Help(
+            "Outcomes after which another attempt follows: shed, status, check, timeout, unsent, connect, "
+            "tls, dns, reset, protocol.",
+            ["shed", "timeout", "connect", "reset"],
+        ),
+        "budget": Help(
+            "Most retries in the whole run, as a share of the arrivals; or a mapping of that and a minimum, "
+            "or of a bucket of tokens.",
+            "10%",
+        ),
+        "retry_after": Help(
+            "obey: wait at least as long as an answer's Retry-After asks for; or ignore it.", "obey"
+        ),
+    },
+    "Budget": {
+        "share": Help("Retries as a share of the arrivals of the last ten seconds.", "10%"),
+        "min": Help("Retries allowed besides, so that few arrivals can be tried again, too.", "1/s"),
+        "tokens": Help(
+            "A failed attempt takes a token, a success puts `ratio` of one back, and nothing is tried again "
+            "unless more than half of them are left.",
+            10,
+        ),
+        "ratio": Help("Tokens that a success puts back.", 0.1),
+    },
+    "Throttle": {
+        "policy": Help("adaptive; or none.", "adaptive"),
+        "k": Help("Clients hold back past so many requests for each that was accepted.", 2),
+        "window": Help("Time over which both are counted; by default a tenth of the run, at most 2m.", "2m"),
     },
     "Connections": {
         "max": Help("Most connections at a time, in the whole run.", 1000),

@@ -69,6 +69,12 @@ PositiveDuration = Annotated[
 Share = Annotated[
     float, BeforeValidator(units.parse_share), PlainSerializer(units.format_share), WithJsonSchema(_SHARE)
 ]
+PositiveShare = Annotated[
+    float,
+    BeforeValidator(readers.positive_share),
+    PlainSerializer(units.format_share),
+    WithJsonSchema({"anyOf": [_SHARE["anyOf"][0], {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}),
+]
 Weight = Annotated[
     float,
     BeforeValidator(readers.weight),
@@ -93,6 +99,34 @@ Seed = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 0}),
 ]
 Flag = Annotated[bool, BeforeValidator(readers.flag), WithJsonSchema({"type": "boolean"})]
+Attempts = Annotated[
+    int,
+    BeforeValidator(
+        readers.whole(1, readers.MOST_RETRIES, f"a whole number from 1 to {readers.MOST_RETRIES}")
+    ),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": readers.MOST_RETRIES}),
+]
+Tokens = Annotated[
+    int,
+    BeforeValidator(readers.whole(1, 1000, "a whole number of tokens from 1 to 1000")),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000}),
+]
+TokenRatio = Annotated[
+    float,
+    BeforeValidator(readers.number(0.001, 1000.0, "tokens for each success, such as 0.1")),
+    WithJsonSchema({"type": "number", "minimum": 0.001, "maximum": 1000}),
+]
+Multiple = Annotated[
+    float,
+    BeforeValidator(readers.number(1.0, 1000.0, "a number from 1 up, such as 2")),
+    WithJsonSchema({"type": "number", "minimum": 1, "maximum": 1000}),
+]
+Outcome = Annotated[str, BeforeValidator(readers.one_of(*readers.RETRIABLE))]
+Retriable = Annotated[
+    tuple[Outcome, ...],
+    BeforeValidator(readers.as_list),
+    one_or_many({"enum": list(readers.RETRIABLE)}),
+]
 Status = Annotated[int, BeforeValidator(readers.whole(200, 599, "a status from 200 to 599"))]
 Statuses = Annotated[tuple[Status, ...], BeforeValidator(readers.as_list), one_or_many(_STATUS)]
 Shed = Annotated[int, BeforeValidator(readers.whole(400, 599, "a status from 400 to 599, such as 429"))]

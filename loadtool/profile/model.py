@@ -33,6 +33,12 @@ Process = Literal["constant", "poisson"]
 PROCESSES: tuple[Process, ...] = ("constant", "poisson")
 Transport = Literal["http1", "httpx"]
 TRANSPORTS: tuple[Transport, ...] = ("http1", "httpx")
+Policy = Literal["none", "immediate", "exponential", "full-jitter", "decorrelated-jitter"]
+POLICIES: tuple[Policy, ...] = ("none", "immediate", "exponential", "full-jitter", "decorrelated-jitter")
+ThrottlePolicy = Literal["none", "adaptive"]
+THROTTLES: tuple[ThrottlePolicy, ...] = ("none", "adaptive")
+RetryAfter = Literal["obey", "ignore"]
+RETRY_AFTERS: tuple[RetryAfter, ...] = ("obey", "ignore")
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 BODIES = ("json", "form", "raw", "multipart")
 
@@ -167,6 +173,55 @@ class Tls(Model):
     verify: fields.Flag = True
 
 
+class Budget(Model):
+    """What bounds retries in the whole run. Exactly one of `share` and `tokens`."""
+
+    share: fields.PositiveShare | None = None  # retries ÷ arrivals, over ten seconds
+    min: fields.Rate | None = None  # of share: retries allowed besides; default 1/s
+    tokens: fields.Tokens | None = None
+    ratio: fields.TokenRatio | None = None  # of tokens: what a success puts back; default 0.1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_alone(cls, data: object) -> object:
+        return data if isinstance(data, dict) else {"share": data}
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> Any:
+        dump = handler(self)
+        return dump["share"] if self.share is not None and self.min is None else dump
+
+
+class Retries(Model):
+    """How a request that came to nothing is sent again."""
+
+    policy: Annotated[Policy, BeforeValidator(one_of(*POLICIES))]
+    max: fields.Attempts = 3  # after the first attempt
+    base: fields.PositiveDuration = 100 * units.MILLISECOND
+    cap: fields.PositiveDuration = 2 * units.SECOND
+    on: fields.Retriable = ("shed", "timeout", "unsent", "connect", "reset")
+    budget: Budget | None = None
+    retry_after: Annotated[RetryAfter, BeforeValidator(one_of(*RETRY_AFTERS))] = "obey"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _policy_alone(cls, data: object) -> object:
+        return data if isinstance(data, dict) else {"policy": data}
+
+
+class Throttle(Model):
+    """Whether clients hold back by themselves while the service turns most of them away."""
+
+    policy: Annotated[ThrottlePolicy, BeforeValidator(one_of(*THROTTLES))] = "adaptive"
+    k: fields.Multiple = 2.0
+    window: fields.PositiveDuration | None = None  # default: a tenth of the run, from 1s to 2m
+
+    @model_validator(mode="before")
+    @classmethod
+    def _policy_alone(cls, data: object) -> object:
+        return data if isinstance(data, dict) else {"policy": data}
+
+
 class Client(Model):
     """How requests are sent."""
 
@@ -180,6 +235,8 @@ class Client(Model):
     http2: fields.Flag = False  # this and the next one with transport httpx only
     proxy: fields.ProxyUrl | None = None
     shed: fields.Sheds = (429, 503)
+    retries: Retries | None = None
+    throttle: Throttle | None = None
 
 
 class Proxy(Model):

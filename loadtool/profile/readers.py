@@ -10,10 +10,16 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from loadtool import units
 from loadtool.errors import got
 
 NAME_PATTERN: Final = r"[A-Za-z][\w-]*"
 MOST_CONNECTIONS: Final = 1_000_000
+MOST_RETRIES: Final = 100
+# Outcomes after which another attempt makes sense.
+RETRIABLE: Final = (
+    "shed", "status", "check", "timeout", "unsent", "connect", "tls", "dns", "reset", "protocol",
+)  # fmt: skip
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Headers that decide how a message is framed or a connection is used are the engine's business.
 ENGINE_HEADERS: Final[Mapping[str, str]] = {
@@ -77,6 +83,30 @@ def whole(least: int, most: int, want: str) -> Callable[[object], int]:
         return number
 
     return read
+
+
+def number(least: float, most: float, want: str) -> Callable[[object], float]:
+    """A reader of numbers in [least, most]; text is one if it looks like it, since ${…} gives text."""
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(got(value, want))
+        try:
+            found = float(value)
+        except (ValueError, OverflowError):
+            raise ValueError(got(value, want)) from None
+        if not least <= found <= most:
+            raise ValueError(got(value, want))
+        return found
+
+    return read
+
+
+def positive_share(value: object) -> float:
+    share = units.parse_share(value)
+    if share <= 0:
+        raise ValueError(got(value, "a share above 0, such as 10%"))
+    return share
 
 
 def weight(value: object) -> float:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from loadtool import units
 from loadtool.errors import got
 from loadtool.profile import keys, toxics
 from loadtool.profile.addresses import UNIX
@@ -44,6 +45,7 @@ def _client(draft: Draft, data: Mapping[str, Any]) -> None:
     client, target = data.get("client"), str(data.get("target"))
     if not isinstance(client, dict):
         return
+    _retries(draft, client.get("retries"))
     http2 = client.get("http2") in (True, "true")
     wanted = [key for key, on in (("http2", http2), ("proxy", "proxy" in client)) if on]
     if data.get("transport", "http1") == "http1":
@@ -55,6 +57,41 @@ def _client(draft: Draft, data: Mapping[str, Any]) -> None:
     elif http2 and "proxy" in client and target.startswith("http:"):
         message = "a proxy forwards plain HTTP as HTTP/1.1; want an https target, or no proxy"
         draft.report(("client", "http2"), message)
+
+
+def _retries(draft: Draft, item: Any) -> None:
+    if not isinstance(item, dict):
+        return
+    path: Path = ("client", "retries")
+    base, cap = (_duration(item.get(key), default) for key, default in _BACKOFF.items())
+    if base is not None and cap is not None and cap < base:
+        want = f"at least `base`, {units.format_duration(base)}"
+        key = "cap" if "cap" in item else "base"
+        shown = item.get(key)
+        draft.report((*path, key), got(shown, want if key == "cap" else "at most `cap`, 2s"))
+    budget = item.get("budget")
+    if not isinstance(budget, dict):
+        return
+    path = (*path, "budget")
+    if "share" in budget and "tokens" in budget:
+        draft.report((*path, "tokens"), "only one of share and tokens")
+    elif "share" not in budget and "tokens" not in budget:
+        draft.report(path, "missing: share, such as 10%, or tokens, such as 10")
+    elif "tokens" in budget and "min" in budget:
+        draft.report((*path, "min"), "belongs to share, not to tokens")
+    elif "share" in budget and "ratio" in budget:
+        draft.report((*path, "ratio"), "belongs to tokens, not to share")
+
+
+_BACKOFF: Final = {"base": 100 * units.MILLISECOND, "cap": 2 * units.SECOND}  # the defaults
+
+
+def _duration(text: Any, default: int) -> int | None:
+    """None if it is none: the model will say so."""
+    try:
+        return default if text is None else units.parse_duration(text)
+    except ValueError:
+        return None
 
 
 _CLIENT: Final = {"http2": "HTTP/2", "proxy": "HTTP proxies"}

@@ -102,6 +102,7 @@ def _named(m: type[model.Model], alone: Schema | None = None) -> Schema:
 
 
 _CONNECTIONS: Final[Schema] = TypeAdapter(fields.Connections).json_schema()
+_SHARE: Final[Schema] = TypeAdapter(fields.PositiveShare).json_schema()
 _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "wait_for"): lambda: _object(model.WaitFor),
     ("Profile", "requests"): lambda: _items(model.Request),
@@ -113,6 +114,9 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "client"): lambda: _object(model.Client),
     ("Client", "connections"): lambda: {"anyOf": [_CONNECTIONS, _object(model.Connections)]},
     ("Client", "tls"): lambda: _object(model.Tls),
+    ("Client", "retries"): lambda: {"anyOf": [{"enum": list(model.POLICIES)}, _object(model.Retries)]},
+    ("Retries", "budget"): lambda: {"anyOf": [_SHARE, _object(model.Budget)]},
+    ("Client", "throttle"): lambda: {"anyOf": [{"enum": list(model.THROTTLES)}, _object(model.Throttle)]},
     ("Profile", "proxies"): lambda: _named(model.Proxy),
     ("Profile", "faults"): lambda: {"type": "array", "items": _object(model.Fault)},
     ("Profile", "steady_state"): lambda: {"type": "array", "items": _object(model.Check)},
@@ -197,4 +201,9 @@ _SHAPES: Final[Mapping[type[model.Model], Callable[[Schema], Schema]]] = {
     model.Proxy: lambda schema: {**schema, **_one_of("upstream", "existing")},
     model.Fault: _fault,
     model.Check: lambda schema: {**schema, **_one_of("get", "tcp")},
+    model.Budget: lambda schema: {
+        **schema,
+        **_one_of("share", "tokens"),
+        "allOf": [_needs("min", "share"), _needs("ratio", "tokens")],
+    },
 }

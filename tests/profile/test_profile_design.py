@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from profile_samples import load, mistakes
+from profile_samples import load
 
 SAMPLE = Path(__file__).with_name("design_sample.yaml").read_text()
 ENVIRONMENT = {"TOKEN": "t0ken"}
-NOT_BUILT = {
-    36: "client.retries: not built yet",
-}
 
 
-def test_the_whole_sample_says_what_is_not_built_yet(tmp_path: Path) -> None:
+def test_the_sample_loads(tmp_path: Path) -> None:
     (tmp_path / "carts.csv").write_text("cart\nA-1\n")
-    assert mistakes(tmp_path, SAMPLE, environment=ENVIRONMENT) == [
-        f"shop.yaml:{line}: {said}" for line, said in NOT_BUILT.items()
-    ]
-
-
-def test_the_rest_of_the_sample_loads(tmp_path: Path) -> None:
-    (tmp_path / "carts.csv").write_text("cart\nA-1\n")
-    lines = [line for number, line in enumerate(SAMPLE.splitlines(), 1) if number not in NOT_BUILT]
-    loaded = load(tmp_path, "\n".join(lines), environment=ENVIRONMENT)
+    loaded = load(tmp_path, SAMPLE, environment=ENVIRONMENT)
+    retries = loaded.profile.client.retries
+    assert retries is not None
+    assert retries.model_dump(mode="json", exclude_none=True) == {
+        "policy": "full-jitter", "max": 3, "base": "100ms", "cap": "2s", "budget": "10%",
+        "on": ["shed", "timeout", "unsent", "connect", "reset"], "retry_after": "obey",
+    }  # fmt: skip
     assert loaded.profile.name == "checkout-10x"
     assert loaded.profile.target == "http://127.0.0.1:8080"
     assert [str(slo) for slo in loaded.slos] == [
