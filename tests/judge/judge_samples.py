@@ -21,7 +21,13 @@ from loadtool.measure.outcome import (
 from loadtool.measure.population import CellKey, Population, pool, to_entries
 from loadtool.measure.result import Engine, FaultFigure, PhaseFigures, Result
 
-ROLES = {"warmup": "warmup", "baseline": "baseline", "spike": "spike", "recovery": "recovery"}
+ROLES = {
+    "warmup": "warmup",
+    "hold": "baseline",
+    "baseline": "baseline",
+    "spike": "spike",
+    "recovery": "recovery",
+}
 
 
 @dataclass
