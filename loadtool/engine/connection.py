@@ -33,7 +33,8 @@ class Arrival:
     """One request of the schedule on its way. Times are ns of the monotonic clock."""
 
     __slots__ = (
-        "cell", "data", "dialled", "due", "give_up", "launched", "number", "request", "resent", "retry",
+        "cell", "data", "dialled", "due", "give_up", "launched", "number", "queue_due", "queue_rested",
+        "request", "resent", "rested", "retry",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,9 @@ class Arrival:
         self.launched = 0  # when the loop got round to it
         self.dialled = 0  # when a connection began to be opened for it: no longer its turn that it waits for
         self.resent = False  # has had its one more try on a fresh connection
+        self.rested = 0  # what the loop had rested when it began to wait for a connection
+        self.queue_due = 0  # when the first one of those it waits behind was due; 0: it does not wait
+        self.queue_rested = 0  # what the loop had rested when that one began to wait
 
     def planned(self) -> int:
         """When the attempt under way is due."""

@@ -189,12 +189,14 @@ class Exchange:
         """
         arrival, cell, granted = self.arrival, self.arrival.cell, self._granted
         idle, due = self._ledger.last_idle, arrival.planned()
-        if idle < due:
+        turn = min(arrival.dialled or granted, granted)
+        rested = self._ledger.has_rested(arrival, turn)
+        if idle < due and not rested:
             cell.record(H_LAG, now - due)
             cell.record(H_QUEUED, 0)
             return
-        lag = arrival.launched - due
-        queued = min(arrival.dialled or granted, granted) - arrival.launched
+        begun = arrival.launched if rested else turn
+        lag, queued = begun - due, turn - begun
         if self._dialled:
             lag += self._dialled - granted + now - max(self._connected, self._dialled)
         elif idle < granted:

@@ -157,6 +157,7 @@ class HttpxTransport:
             ledger.missed(arrival, now, self._feed.render_problem)
             return
         self._pending.append(arrival)
+        ledger.waits(arrival, self._pending[0])
         self._serve_pending(now)
 
     def _upkeep(self, now: int) -> None:

@@ -15,7 +15,7 @@ WAITED_NS: Final = 200_000  # a poll that took as long has waited, where the ker
 
 
 class Idleness(trio.abc.Instrument):
-    """Notes when the worker had nothing to do: no task could run, and nothing was ready on any socket.
+    """Notes when the worker had nothing to do, and for how long: no task could run, no socket was ready.
 
     That is what the reactor calls idle. trio does not tell whether its poll found something at once; the
     kernel counts it when a thread gives up the processor by itself, which a poll that finds something does
@@ -39,6 +39,7 @@ class Idleness(trio.abc.Instrument):
         waited = _waits() > self._count if self._counted else clock() - self._since > WAITED_NS
         if waited:
             self._ledger.last_idle = self._since
+            self._ledger.rested += clock() - self._since
 
 
 def _waits() -> int:

@@ -38,6 +38,7 @@ from loadtool.plan.expect import Expectation
 QUOTED: Final = 200  # characters of an answer's body in an example
 BEGAN: Final = 40  # characters of what is no answer
 TOO_LATE: Final = "the generator got round to it only after its timeout"
+RESTED: Final = 5  # a loop at rest for less than this part of the time is at its limit
 HALF_SECRET: Final = 3  # characters of one, at the end of what has come, that are hidden
 
 
@@ -66,6 +67,7 @@ class Ledger:
         secrets: Sequence[str] = (),
     ) -> None:
         self.last_idle = 0  # when the loop last had nothing to do
+        self.rested = 0  # for how long it has had nothing to do, all in all
         self.examples: list[Example] = []  # not yet reported
         self._names = names
         self._expectations = expectations
@@ -87,9 +89,16 @@ class Ledger:
     def resume(self, arrival: Arrival, now: int) -> None:
         """The loop has got round to its next attempt."""
         arrival.launched = now
+        arrival.queue_due = 0
         cell = arrival.cell
         cell.touched = True
         cell.marks[M_RETRIES] += 1
+
+    def waits(self, arrival: Arrival, first: Arrival) -> None:
+        """It begins to wait for a connection, last in a queue that `first` leads; that may be itself."""
+        arrival.rested = self.rested
+        arrival.queue_due = first.planned()
+        arrival.queue_rested = first.rested
 
     def cut_off(self, arrival: Arrival, now: int) -> None:
         """The run was ended before the loop got round to it, though it was due."""
@@ -100,20 +109,32 @@ class Ledger:
     def settle_wait(self, arrival: Arrival, now: int) -> None:
         """Record how long it waited before it was sent, as lag or as queued.
 
-        Waiting for a connection is lag, too, unless the loop has been idle since the arrival was due: a
-        generator without a moment's rest can't say that its arrivals waited for the target.
+        Waiting for a connection is lag, too, unless the loop `has_rested`; so is all of it, with the time in
+        which a connection was opened, if the loop has not been idle for a moment since the arrival was due.
         """
         if arrival.resent:
             return
         cell = arrival.cell
         cell.touched = True
-        due = arrival.planned()
-        if self.last_idle >= due:
-            cell.record(H_LAG, arrival.launched - due)
-            cell.record(H_QUEUED, (arrival.dialled or now) - arrival.launched)
+        due, turn = arrival.planned(), arrival.dialled or now
+        if self.has_rested(arrival, turn):
+            begun = arrival.launched
         else:
-            cell.record(H_LAG, now - due)
-            cell.record(H_QUEUED, 0)
+            begun = turn = turn if self.last_idle >= due else now
+        cell.record(H_LAG, begun - due)
+        cell.record(H_QUEUED, turn - begun)
+
+    def has_rested(self, arrival: Arrival, until: int) -> bool:
+        """Whether the loop had so much rest while this one waited that it can say that it was the target.
+
+        A generator that does not keep up hardly rests, and one that has to catch up after a stall of the
+        target has rested before. So the time counts since the first one of its queue was due, and a fifth of
+        it is enough. Who did not queue for others' connections waited for a moment of rest.
+        """
+        queue_due = arrival.queue_due
+        if (arrival.dialled or not queue_due) and self.last_idle < arrival.planned():
+            return False
+        return not queue_due or (self.rested - arrival.queue_rested) * RESTED >= until - queue_due
 
     def answered(self, arrival: Arrival, answer: Answer, sent: int, now: int, first: int) -> None:
         """A whole answer has come."""

@@ -67,6 +67,7 @@ class Traffic(Opening):
             self._send(connection, arrival, now)
             return
         self.pending.append(arrival)  # nobody overtakes
+        ledger.waits(arrival, self.pending[0])
         self._dial_for_pending(now)
 
     def dispatch(self, events: Events) -> None:

@@ -57,6 +57,39 @@ def test_lag_or_queued(launched: int, dialled: int, sent: int, last_idle: int, l
     assert (waiting.cell.sums[H_LAG], waiting.cell.sums[H_QUEUED]) == (lag * 1000, queued * 1000)
 
 
+@pytest.mark.parametrize(
+    ("queue_due", "queue_rested", "rested", "launched", "dialled", "sent", "last_idle", "lag", "queued"),
+    [
+        # It leads its queue. A fifth of its wait is rest enough; less is a loop at its limit.
+        (100, 50, 68, 100, 0, 190, 150, 0, 90),
+        (100, 50, 67, 100, 0, 190, 150, 90, 0),
+        (100, 50, 51, 130, 0, 190, 150, 90, 0),
+        (100, 50, 50, 100, 0, 190, 99, 90, 0),
+        # The first of its queue waited through a stall, and the loop has been busy only since: it catches up.
+        (40, 10, 60, 110, 0, 190, 99, 10, 80),
+        (40, 10, 40, 110, 0, 190, 99, 10, 80),
+        (40, 10, 39, 110, 0, 190, 99, 90, 0),
+        # It waited for its turn to have a connection opened, and then for that.
+        (100, 50, 67, 100, 120, 190, 150, 0, 20),
+        (40, 10, 20, 110, 120, 190, 150, 20, 0),
+        (40, 10, 60, 110, 120, 190, 99, 90, 0),
+    ],
+)  # fmt: skip
+def test_lag_or_queued_by_the_rest_of_the_loop(
+    queue_due: int, queue_rested: int, rested: int, launched: int, dialled: int, sent: int, last_idle: int,
+    lag: int, queued: int,
+) -> None:  # fmt: skip
+    """All in ms; the arrival is due at 100. The first of its queue was due at `queue_due`."""
+    subject, waiting, first = ledger(), arrival(100), arrival(queue_due)
+    waiting.launched, waiting.dialled = launched * MS, dialled * MS
+    subject.rested = queue_rested * MS
+    subject.waits(first, first)
+    subject.waits(waiting, first)
+    subject.last_idle, subject.rested = last_idle * MS, rested * MS
+    subject.settle_wait(waiting, sent * MS)
+    assert (waiting.cell.sums[H_LAG], waiting.cell.sums[H_QUEUED]) == (lag * 1000, queued * 1000)
+
+
 def test_a_second_try_has_waited_already() -> None:
     subject, again = ledger(), arrival()
     again.resent = True
