@@ -209,6 +209,37 @@ async def test_hundreds_of_connections_at_once_and_nothing_is_left_of_them(echoi
 
 
 @linux
+async def test_connections_that_come_and_go_leak_nothing(echoing: Proxy) -> None:
+    pid = _pid_of(echoing.server.url)
+    await echoing.add("latency", latency=1, jitter=1)
+    await echoing.add("timeout", "upstream", toxicity=0, timeout=HOUR_MS)
+    await echoing.add("limit_data", toxicity=0.3, bytes=50)  # a third of them is cut by the proxy
+
+    async def come_and_go(n: int) -> None:
+        for _ in range(n):
+            async with await echoing.connect() as stream:
+                await stream.send_all(b"x" * 100)
+                assert len(await receive_all_of(stream, 100)) in (50, 100)
+
+    async def receive_all_of(stream: trio.SocketStream, size: int) -> bytes:
+        data = b""
+        while len(data) < size and (more := await stream.receive_some(size)):
+            data += more
+        return data
+
+    await come_and_go(100)
+    files, memory = _open_files(pid), _memory_kib(pid)
+    await come_and_go(500)
+    # A connection's own objects are more than 4 KiB, so a tenth of this if one in ten were kept.
+    assert _memory_kib(pid) - memory < 500 * 4 / 10 + 512
+    for _ in range(1000):
+        if _open_files(pid) <= files:
+            return
+        await trio.sleep(0.01)
+    raise AssertionError(f"{_open_files(pid)} files are open, there were {files}")
+
+
+@linux
 async def test_running_out_of_files_is_survived(upstream: Upstream) -> None:
     where = await upstream(echo)
     with embedded_server() as url:
