@@ -218,8 +218,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument(
         "--real-time", action="store_true",
-        help="go before everything else on the machine; without, of a busy core the real server's threads get a"
-        " larger share than the embedded one's single thread (Linux, root)",
+        help="go before everything else on the machine (root); without, the real server's threads get more of a"
+        " busy core than the embedded one's single thread",
     )  # fmt: skip
     options = parser.parse_args()
     try:
