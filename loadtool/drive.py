@@ -109,8 +109,8 @@ class Continuation(Protocol):
         """Count all of a frame; returns what of it belongs to the plan. Raises ValueError as Tally.add."""
         ...
 
-    def over(self, planned: Tally) -> bool:
-        """Whether the load may end now; asked after each frame."""
+    def over(self, planned: Tally, *, lost: bool) -> bool:
+        """Whether the load may end now; asked after each frame. `lost`: a worker was."""
         ...
 
 
@@ -162,7 +162,11 @@ class Drive:
                         tally.add(item if self.after is None else self.after.take(item))
                     except ValueError as e:
                         lost[item.worker] = f"it sent what can't be: {e}"
-                if self.after is not None and fleet.stop_ns is None and self.after.over(tally):
+                if (
+                    self.after is not None
+                    and fleet.stop_ns is None
+                    and self.after.over(tally, lost=bool(lost))
+                ):
                     ended_by_us = True
                     await fleet.stop()
             nursery.cancel_scope.cancel()

@@ -18,14 +18,19 @@ from typing import Final
 
 import trio
 
-from loadtool.drive import Drive, Heed, Measured, View, endings, result_of
-from loadtool.engine.fleet import default_workers, open_fleet
+from loadtool import cut_load
+from loadtool.cut_load import CutLoads
+from loadtool.drive import Drive, Heed, Measured, View, endings, result_of, stage_of
+from loadtool.engine.fleet import Fleet, default_workers, open_fleet
 from loadtool.errors import Interrupted, OutputError, UsageError, lone
 from loadtool.judge.verdict import judge
 from loadtool.measure.result import FaultFigure, Result
+from loadtool.measure.spike import CutLoadSteps
+from loadtool.measure.tally import Tally
 from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
 from loadtool.report.result_file import RESULT_NAME, new_run_directory, write_atomically
+from loadtool.report.stage import Stage
 
 __all__ = ["Finished", "RunOptions", "View", "remove_if_empty", "run_directory", "spike", "workers_for"]
 
@@ -38,6 +43,8 @@ class RunOptions:
     toxiproxy: str | None = None  # URL; wins over the profile's
     allow_hosts: tuple[str, ...] = ()
     out: Path | None = None  # directory of this run's files; default: a new one below RESULTS
+    cut_load: bool = False  # go on with less load if the service does not come back
+    cut_load_for_s: float | None = None  # at each rate; default: as long as recovery needs to be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +94,31 @@ class _Run:
         started = datetime.now(UTC)
         loaded = self._load(os.environ, pending=True)
         workers = workers_for(loaded, self._options.workers)
+        if self._options.cut_load:
+            cut_load.check(loaded)
         directory = run_directory(self._options.out, started, loaded.profile.name)
         measured: Measured | None = None
         try:
             async with AsyncExitStack() as stack:
                 with self._heed.idle:
                     prepared = await self._preparation.prepare(stack, loaded)
-                    fleet = await stack.enter_async_context(open_fleet(prepared.job, workers))
+                    after = self._cut_loads(started, prepared, workers) if self._options.cut_load else None
+                    job = prepared.job if after is None else after.job
+                    fleet = await stack.enter_async_context(open_fleet(job, workers))
                     self._heed.fleet = fleet
                 if self._heed.fleet is None or self._heed.signal is not None:
                     raise Interrupted(self._heed.signal or signal.SIGINT)
                 drive = Drive(
-                    prepared.loaded, prepared.job, workers, self._view, prepared.conductor, prepared.prober
+                    prepared.loaded,
+                    prepared.job,
+                    workers,
+                    self._view,
+                    prepared.conductor,
+                    prepared.prober,
+                    after,
                 )
                 measured = await drive.run(fleet)
+                beyond = _beyond(after, fleet)
                 await self._calm_down(prepared, measured)
         except BaseException:
             if measured is None:
@@ -108,7 +126,21 @@ class _Run:
             raise
         finally:
             self._view.end()
-        return self._finish(started, prepared, directory, measured)
+        return self._finish(started, prepared, directory, measured, beyond)
+
+    def _cut_loads(self, started: datetime, prepared: Prepared, workers: int) -> CutLoads:
+        """The load that follows the planned one, as far as it has to."""
+
+        def planned(tally: Tally) -> Result:
+            whole = Measured(prepared.job, workers, tally, 0.0, tally.timeline.duration_ns)
+            return _result(started, prepared, whole)
+
+        def begun(stage: Stage, why: str) -> None:
+            was = stage_of(prepared.loaded, prepared.job)
+            self._view.begin(replace(was, phases=stage.phases, curve=stage.curve))
+            self._view.notice(why)
+
+        return CutLoads(prepared.job, workers, self._options.cut_load_for_s, planned, begun)
 
     @property
     def left(self) -> list[str]:
@@ -127,15 +159,19 @@ class _Run:
 
     # After the load
 
-    def _finish(self, started: datetime, prepared: Prepared, directory: Path, measured: Measured) -> Finished:
-        conductor = prepared.conductor
+    def _finish(
+        self,
+        started: datetime,
+        prepared: Prepared,
+        directory: Path,
+        measured: Measured,
+        beyond: list[CutLoadSteps],
+    ) -> Finished:
         answers = prepared.prober.answers if prepared.prober is not None else []
-        result = result_of(prepared.loaded, measured, started.isoformat(timespec="milliseconds"))
-        result.engine.toxiproxy = prepared.toxiproxy
+        result = _result(started, prepared, measured)
+        result.cut_load = beyond
         result.interrupted = self._heed.signal.name if self._heed.signal is not None else None
         result.problems += self._preparation.problems
-        if conductor is not None:
-            result.faults = [_masked(f, prepared.mask) for f in conductor.figures()]
         result.probes = [replace(p, detail=prepared.mask(p.detail)) for p in answers]
         verdict = judge(result)
         file = directory / RESULT_NAME
@@ -144,6 +180,22 @@ class _Run:
         except OutputError as e:
             return Finished(result, verdict.exit_code or e.exit_code, directory, [], [e])
         return Finished(result, verdict.exit_code, directory, [file], [])
+
+
+def _result(started: datetime, prepared: Prepared, measured: Measured) -> Result:
+    """What was measured and done, not judged yet, without what is asked at the end."""
+    result = result_of(prepared.loaded, measured, started.isoformat(timespec="milliseconds"))
+    result.engine.toxiproxy = prepared.toxiproxy
+    if prepared.conductor is not None:
+        result.faults = [_masked(f, prepared.mask) for f in prepared.conductor.figures()]
+    return result
+
+
+def _beyond(after: CutLoads | None, fleet: Fleet) -> list[CutLoadSteps]:
+    """What was sent beyond the planned end, up to when it was stopped."""
+    if after is None:
+        return []
+    return after.measured(after.duration_ns if fleet.stop_ns is None else fleet.stop_ns - fleet.start_ns)
 
 
 def workers_for(loaded: Loaded, wanted: int | None) -> int:

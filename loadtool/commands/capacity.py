@@ -62,15 +62,6 @@ def _rate(text: str) -> float:
     return units.positive_rate(units.parse_rate(text))
 
 
-def _seconds(text: str) -> float:
-    from loadtool import units
-
-    seconds = units.positive_duration(units.parse_duration(text)) / units.SECOND
-    if seconds < 1:
-        raise ValueError(f"got {text}, want at least 1s")
-    return seconds
-
-
 def _precision(text: str) -> float:
     from loadtool import units
 
@@ -102,18 +93,18 @@ def capacity(
     hold: Annotated[
         float | None,
         typer.Option("--hold", metavar="TIME", rich_help_panel=_SEARCH, show_default="10s",
-                     parser=_quantity("--hold", _seconds), help="How long a step holds its rate."),
+                     parser=options.seconds("--hold", 1), help="How long a step holds its rate."),
     ] = None,
     confirm_for: Annotated[
         float | None,
         typer.Option("--confirm-for", metavar="TIME", rich_help_panel=_SEARCH, show_default="30s",
-                     parser=_quantity("--confirm-for", _seconds),
+                     parser=options.seconds("--confirm-for", 1),
                      help="How long the knee is held to confirm it, twice."),
     ] = None,
     settle: Annotated[
         float | None,
         typer.Option("--settle", metavar="TIME", rich_help_panel=_SEARCH, show_default="60s",
-                     parser=_quantity("--settle", _seconds),
+                     parser=options.seconds("--settle", 1),
                      help="How long the service may take to come back after a step that was too much."),
     ] = None,
     precision: Annotated[

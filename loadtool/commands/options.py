@@ -30,6 +30,24 @@ def whole_number(option: str, least: int, most: int | None = None) -> Callable[[
     return parse
 
 
+def seconds(option: str, least: float) -> Callable[[object], float]:
+    """A parser of a duration of at least so many seconds. It raises UsageError as above."""
+
+    def parse(value: object) -> float:
+        from loadtool import units
+
+        text = str(value)
+        try:
+            found = units.parse_duration(text) / units.SECOND
+        except ValueError as e:
+            raise UsageError(f"{option}: {e}") from None
+        if found < least:
+            raise UsageError(f"{option}: {got(text, f'at least {least:g}s')}")
+        return found
+
+    return parse
+
+
 def toxiproxy_url(value: str | None) -> str | None:
     from loadtool.profile.addresses import http_url
 

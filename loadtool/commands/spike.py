@@ -55,6 +55,17 @@ def spike(
     allow_host: options.AllowHosts = None,
     toxiproxy: options.Toxiproxy = None,
     workers: options.Workers = None,
+    cut_load: Annotated[
+        bool,
+        typer.Option("--cut-load", rich_help_panel=options.HOW,
+                     help="If the service does not come back, go on at 50%, then 10% of the baseline."),
+    ] = False,
+    cut_load_for: Annotated[
+        float | None,
+        typer.Option("--cut-load-for", metavar="TIME", rich_help_panel=options.HOW, show_default=False,
+                     parser=options.seconds("--cut-load-for", 3),
+                     help="How long each; by default 30s, or what it takes to tell whether it came back."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", rich_help_panel=options.FILES,
@@ -86,7 +97,14 @@ def spike(
     outputs.prove_writable(wanted)
     finished = run.spike(
         lambda environment, *, pending=False: load(environment=environment, pending=pending),
-        run.RunOptions(workers=workers, toxiproxy=toxiproxy, allow_hosts=tuple(allow_host or ()), out=out),
+        run.RunOptions(
+            workers=workers,
+            toxiproxy=toxiproxy,
+            allow_hosts=tuple(allow_host or ()),
+            out=out,
+            cut_load=cut_load or cut_load_for is not None,
+            cut_load_for_s=cut_load_for,
+        ),
         views.choose(plain=plain, quiet=quiet),
     )
     code = _deliver(finished, wanted)

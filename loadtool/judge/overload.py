@@ -10,6 +10,7 @@ from loadtool import units
 from loadtool.errors import UsageError
 from loadtool.judge import overload_figures as formulas
 from loadtool.judge.case import Case
+from loadtool.judge.cut_load import judge_cut_load
 from loadtool.judge.overload_words import sentence_of
 from loadtool.judge.spike_view import SpikeView
 from loadtool.judge.words import counted
@@ -40,7 +41,9 @@ def judge_overload(case: Case) -> tuple[Overload | None, str]:
     judged = [_figures(view, case) for view in views if view.spike.finished]
     if not judged:
         return None, f"no arrival was due in {' and '.join(view.frame.name for view in views)}"
-    return Overload(judged, formulas.worst([figures.verdict for figures in judged])), ""
+    return Overload(
+        judged, formulas.worst([figures.verdict for figures in judged]), judge_cut_load(result, judged[-1])
+    ), ""
 
 
 def capacity_of(result: Result) -> float | None:

@@ -23,6 +23,7 @@ def violations(result: Result) -> list[str]:
         *((f"request {r.name}", r) for r in result.requests),
         *((f"slice {s.t:g} s", s) for s in result.series),
         *((f"step {s.start_s:g} s", s) for s in result.steps),
+        *((f"cut load, {s.start_s:g} s", s) for cut in result.cut_load for s in cut.steps),
         *((f"cell {c.phase} {'+'.join(c.faults)} {c.request}", c) for c in result.cells),
     ]
     found = []

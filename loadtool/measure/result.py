@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtool.measure.spike import Overload, SpikeFrame, Step
+from loadtool.measure.spike import CutLoadSteps, Overload, SpikeFrame, Step
 
 FORMAT = 1
 
@@ -207,4 +207,5 @@ class Result:
     slo_lines: list[int | None] = field(default_factory=list)  # line in the profile of each SLO
     steps: list[Step] = field(default_factory=list)
     spikes: list[SpikeFrame] = field(default_factory=list)
+    cut_load: list[CutLoadSteps] = field(default_factory=list)  # what came after the profile's end
     format: int = FORMAT

@@ -107,6 +107,33 @@ class SpikeFigures:
 
 
 @dataclass(slots=True)
+class CutLoadSteps:
+    """Load beyond the planned end, at a share of the baseline's rate, for a service that did not come back.
+
+    It is no part of the profile: no total, phase or SLO of the run counts it.
+    """
+
+    share: float  # of the last spike's baseline
+    rate_per_s: float
+    start_s: float
+    end_s: float  # of what was run
+    window_s: float  # in which recovery is judged
+    steps: list[Step] = field(default_factory=list)  # from second to second
+
+
+@dataclass(slots=True)
+class CutLoad:
+    """How the service fared at that rate. `recovered`: None if too few arrivals tell."""
+
+    share: float
+    rate_per_s: float
+    watched_s: float
+    recovered: bool | None
+    recovered_s: float | None  # since the load was cut to that rate
+
+
+@dataclass(slots=True)
 class Overload:
     spikes: list[SpikeFigures]
     verdict: str  # the worst of theirs
+    cut_load: list[CutLoad] = field(default_factory=list)  # in the order in which rates were cut
