@@ -216,11 +216,8 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--latency", type=int, default=1, metavar="MS", help="of the latency toxic")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument(
-        "--real-time", action="store_true",
-        help="go before everything else on the machine (root); without, the real server's threads get more of a"
-        " busy core than the embedded one's single thread",
-    )  # fmt: skip
+    # Of a busy core the real server's threads get more than the embedded one's single thread.
+    parser.add_argument("--real-time", action="store_true", help="go before all else on the machine (root)")
     options = parser.parse_args()
     try:
         if options.real_time:
