@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import trio
-from chaos_world import STORE, S, World, a_file, down, files, latency
-from fake_control import URL, FakeControl
+from chaos_world import STORE, S, World, down, files, latency
+from fake_control import URL
 from trio.testing import MockClock
 
 from loadtool.chaos.fault import PlannedFault
@@ -359,38 +359,6 @@ async def test_an_existing_proxy_must_exist_and_be_enabled(autojump_clock: MockC
     )
 
 
-async def test_the_journal_is_written_before_each_change(autojump_clock: MockClock, tmp_path: Path) -> None:
-    journal = Journal(URL, "r1", tmp_path)
-    world = World(latency("slow", 1, 2), down("cut", 3, 4), existing=True, journal=journal)
-    seen: list[tuple[str, tuple[Change, ...]]] = []
-    plain = FakeControl._call
-
-    async def spy(self: FakeControl, what: str) -> None:
-        (entry,) = entries(tmp_path)
-        assert entry.alive
-        seen.append((what.split()[0], entry.changes))
-        await plain(self, what)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FakeControl, "_call", spy)
-        await world.run()
-    toxic, cut = Change("toxic", "postgres", "loadtool-r1-slow"), Change("down", "postgres")
-    assert seen == [("add", (toxic,)), ("remove", (toxic,)), ("disable", (cut,)), ("enable", (cut,))]
-    assert files(tmp_path) == []
-
-
-async def test_without_a_journal_nothing_is_changed(autojump_clock: MockClock, tmp_path: Path) -> None:
-    a_file(tmp_path / "file")
-    world = World(latency("slow", 1, 2), existing=True, journal=Journal(URL, "r1", tmp_path / "file"))
-    with pytest.raises(FaultError, match=r"^cannot write the journal .*/file/r1\.journal: "):
-        await world.run()
-    world = World(latency("slow", 1, 2), existing=True, journal=Journal(URL, "r1", Path("/proc/nowhere")))
-    with pytest.raises(FaultError, match=r"^cannot write the journal /proc/nowhere/r1\.journal: "):
-        await world.run()
-    assert world.server.calls == []
-    assert world.conductor.problems() == []
-
-
 async def test_a_fault_whose_turn_never_came_has_left_nothing(autojump_clock: MockClock) -> None:
     world = World(down("first", 1, 2), down("second", 1.2, 1.5), existing=True)
     world.server.delay_s["disable"] = 1  # so long do they wait for each other
@@ -399,15 +367,3 @@ async def test_a_fault_whose_turn_never_came_has_left_nothing(autojump_clock: Mo
     assert (second.started_s, second.removed) == (None, True)
     assert second.problem == "could not be placed: its time was over when its turn came"
     assert world.server.state == world.before
-
-
-async def test_a_disk_that_fills_up_is_said_at_the_fault(autojump_clock: MockClock, tmp_path: Path) -> None:
-    journal = Journal(URL, "r1", tmp_path)
-    world = World(latency("slow", 1, 2), existing=True, journal=journal)
-    await world.conductor.open_proxies()
-    journal._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, ASYNC230  # closed by the journal
-    await world.conductor.run(trio.current_time())
-    await world.teardown()
-    assert world.server.calls == []
-    (problem,) = world.conductor.problems()
-    assert problem.startswith(f"fault slow could not be placed: cannot write the journal {tmp_path}")

@@ -91,19 +91,19 @@ async def test_sockets_are_watched_for_what_was_asked(
     assert seen == [events]
 
 
-async def test_a_socket_that_is_always_ready_leaves_others_their_turn(nursery: trio.Nursery) -> None:
+async def test_a_socket_that_is_always_ready_leaves_others_their_turn() -> None:
     one, other = socket.socketpair()
+    called: list[int] = []
     with closing(Loop()) as loop, one, other:
-        called: list[int] = []
         other.send(b"x")
         loop.watch(one, 0, READ, called.append)  # and nobody ever reads
-        nursery.start_soon(loop.run)
-        for _ in range(10):
-            seen = len(called)
-            while len(called) == seen:
-                await trio.lowlevel.checkpoint()
-        loop.watch(one, READ, 0, called.append)
-        nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(loop.run)
+            for _ in range(10):
+                seen = len(called)
+                while len(called) == seen:
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
     assert len(called) > 10, "a turn is more than one event long"
 
 
