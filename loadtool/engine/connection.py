@@ -15,6 +15,7 @@ HANDSHAKING: Final = 1
 IDLE: Final = 2
 BUSY: Final = 3
 CLOSED: Final = 4
+FAR: Final = 1 << 62  # a moment that does not come
 
 
 class Retry:
@@ -64,8 +65,8 @@ class Connection:
     """State of one socket. `served` answers have come over it."""
 
     __slots__ = (
-        "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first", "in_heap",
-        "rest", "retired", "sent", "served", "sock", "state", "tried", "writing",
+        "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first",
+        "rest", "retired", "sent", "served", "sock", "state", "tried", "watched", "writing",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket | ssl.SSLSocket, address: Address, begun: int) -> None:
@@ -85,5 +86,5 @@ class Connection:
         self.first = 0  # when the answer's first byte came
         self.served = 0
         self.deadline = 0
-        self.in_heap = False
+        self.watched = FAR  # when its entry among the deadlines comes up, which may be before its own
         self.tried: list[Address] = [address]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from loadtool.engine.connection import FAR as FAR
 from loadtool.engine.connection import Arrival
 from loadtool.measure.recorder import Cell, Recorder
 from loadtool.plan.job import Job
@@ -15,7 +16,6 @@ from loadtool.plan.mix import Mix, RenderError
 from loadtool.plan.schedule import Batch
 
 WINDOW = 4096  # arrivals prepared at the most
-FAR = 1 << 62
 
 Render = Callable[[int, int, int], bytes]
 

@@ -17,6 +17,7 @@ import trio
 from loadtool.errors import SetupError
 from loadtool.measure.frame import PREFIX_BYTES, Frame, decode, lengths
 from loadtool.plan.job import Job
+from loadtool.plan.retries import longest_ns
 from loadtool.plan.wire import job_to_json
 from loadtool.processes import Child, python
 
@@ -174,7 +175,7 @@ async def open_fleet(job: Job, workers: int) -> AsyncIterator[Fleet]:
     Raises SetupError if one of them does not get ready.
     """
     children: list[Child] = []
-    patience_ns = job.client.timeout_ns
+    patience_ns = longest_ns(job.client)
     try:
         for number in range(workers):
             argv = python("loadtool.engine.worker")

@@ -18,6 +18,7 @@ class Http1Transport:
     def __init__(self, parts: Parts, new_socket: Callable[[int, int], socket.socket] = socket.socket) -> None:
         """`new_socket`: makes every socket, of this family and type."""
         job, poller = parts.job, parts.poller
+        self._ledger = parts.ledger
         self._dialler = Dialler(
             parts.addresses,
             poller,
@@ -60,7 +61,7 @@ class Http1Transport:
 
     def gauges(self) -> Gauges:
         gauges = Gauges(
-            in_flight=self._pool.busy,
+            in_flight=self._pool.busy + len(self._ledger.waiting),
             waiting=len(self._traffic.pending),
             connections=len(self._pool.connections),
             local=dict(self._dialler.local),

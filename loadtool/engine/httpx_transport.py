@@ -7,7 +7,6 @@ target does; expiry closes the connection, or resets the stream of HTTP/2; who w
 from __future__ import annotations
 
 import socket
-from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns as clock
 from typing import Final
@@ -15,7 +14,7 @@ from typing import Final
 import trio
 
 from loadtool.engine.connection import Arrival
-from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import LOCAL, NOT_NOW
 from loadtool.engine.feed import FAR
 from loadtool.engine.httpx_exchange import Exchange
@@ -23,39 +22,34 @@ from loadtool.engine.httpx_failures import REFUSED, began, blame, concerns_one_s
 from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_links import Links
 from loadtool.engine.httpx_network import Network
-from loadtool.engine.httpx_stream import Stream, Unreachable
+from loadtool.engine.httpx_opening import LAUNCHES_A_TURN, HttpxOpening
+from loadtool.engine.httpx_stream import Unreachable
 from loadtool.engine.idleness import Idleness
 from loadtool.engine.ledger import TOO_LATE
 from loadtool.engine.transports import Gauges, Parts
 from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
 
-LAUNCHES_A_TURN: Final = 64  # then the tasks get their turn
 _NOT_SENT: Final = "the timeout expired before its first byte left"
 
 
-class HttpxTransport:
+class HttpxTransport(HttpxOpening):
     """See `Transport`."""
 
     def __init__(self, parts: Parts, new_socket: Callable[[int, int], socket.socket] = socket.socket) -> None:
         """`new_socket`: makes every socket, of this family and type."""
         job = parts.job
         self.special: dict[int, Callable[[], None]] = {}
-        self._feed = parts.feed
-        self._ledger = parts.ledger
-        self._poller = parts.poller
-        self._dialler = Dialler(
-            parts.addresses, parts.poller, source=job.client.source, new_socket=new_socket
-        )
-        self._proxied = job.client.proxy is not None
-        self._network = Network(
+        proxied = job.client.proxy is not None
+        dialler = Dialler(parts.addresses, parts.poller, source=job.client.source, new_socket=new_socket)
+        network = Network(
             parts.addresses,
-            self._dialler,
+            dialler,
             server_name=job.endpoint.server_name,
             http2=job.client.http2,
-            proxied=self._proxied,
+            proxied=proxied,
         )
-        self._links = Links(
-            self._network,
+        links = Links(
+            network,
             job.endpoint,
             job.client,
             parts.tls,
@@ -63,17 +57,19 @@ class HttpxTransport:
             dials_per_s=parts.dials_per_s,
             reconnect_at=parts.reconnect_at,
         )
-        self._timeout_s = job.client.timeout_ns / 1e9
-        self._spare_tls = parts.tls if not self._proxied else None  # a proxy is asked in plain
+        spare_tls = parts.tls if not proxied else None  # a proxy is asked in plain
+        super().__init__(dialler, network, links, parts.ledger, spare_tls, job.client.timeout_ns)
+        self._feed = parts.feed
+        self._poller = parts.poller
+        self._proxied = proxied
         self._heads = [r.method == "HEAD" for r in job.requests]
         self._keep_bodies = [e.needs_body for e in parts.expectations]
-        self._pending: deque[Arrival] = deque()  # in the order of their due times; nobody overtakes
         self._live: set[Exchange] = set()
         self._retried = 0
         self._stop = FAR
         self._tick = FAR
+        self._wake = FAR  # until when the loop waits, if nothing happens
         self._on_tick: Callable[[int], int] = _never
-        self._nursery: trio.Nursery | None = None
         self._offset_s = 0.0  # of trio's clock to the monotonic one
 
     def stop_at(self, stop_ns: int) -> None:
@@ -85,7 +81,7 @@ class HttpxTransport:
     def gauges(self) -> Gauges:
         sent = sum(exchange.sent > 0 for exchange in self._live)
         gauges = Gauges(
-            in_flight=sent,
+            in_flight=sent + len(self._ledger.waiting),
             waiting=len(self._pending) + len(self._live) - sent,
             connections=len(self._links) + self._links.dialling,
             local=dict(self._dialler.local),
@@ -125,7 +121,7 @@ class HttpxTransport:
                 return
             if self._finished():
                 return
-            wake = self._next_event()
+            wake = self._wake = self._next_event()
             if wake <= now:
                 await trio.lowlevel.checkpoint()
             elif feed.wants():
@@ -162,6 +158,7 @@ class HttpxTransport:
 
     def _upkeep(self, now: int) -> None:
         self._expire_pending(now)
+        self._resume(now)
         assert self._nursery is not None
         for _ in range(self._links.reconnect(now)):
             self._nursery.start_soon(self._dial, None)
@@ -170,50 +167,6 @@ class HttpxTransport:
             self._links.sweep()
             self._tick = self._on_tick(now)
 
-    def _expire_pending(self, now: int) -> None:
-        while self._pending and self._pending[0].give_up <= now:
-            arrival = self._pending.popleft()
-            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
-
-    def _serve_pending(self, now: int) -> None:
-        """Give links to those that have waited longest; for each of the others, open a connection."""
-        assert self._nursery is not None
-        pending, links = self._pending, self._links
-        while pending and (link := links.take()) is not None:
-            self._begin(link, now)
-        while links.dialling < len(pending) and links.may_dial(now):
-            arrival = pending[links.dialling - 1]
-            arrival.dialled = now
-            self._nursery.start_soon(self._dial, arrival)
-
-    async def _dial(self, arrival: Arrival | None) -> None:
-        """Open a connection. It goes to whoever has waited longest, and so does its failure.
-
-        `arrival`: the one it was opened for.
-        """
-        stream: Stream | None = None
-        failure: Failure | None = None
-        with trio.move_on_after(self._timeout_s):  # those who wait for it have timeouts of their own
-            try:
-                stream = await self._network.open(self._spare_tls, self._stage_over)
-            except Unreachable as e:
-                failure = e.failure
-        self._links.dialling -= 1
-        now = clock()
-        self._expire_pending(now)
-        if stream is not None:
-            if self._pending:
-                self._begin(self._links.over(stream), now)
-            else:
-                self._links.keep(stream)
-        elif failure is not None and failure.local:
-            if arrival is not None:
-                arrival.dialled = 0  # not the target's fault: it waits on
-        elif failure is not None and self._pending:
-            unlucky = self._pending.popleft()
-            self._ledger.unreachable(unlucky, now, failure.outcome, failure.detail)
-        self._next(now)
-
     def _begin(self, link: Link, now: int) -> None:
         """Send the one that has waited longest over this link."""
         assert self._nursery is not None
@@ -221,22 +174,19 @@ class HttpxTransport:
         self._live.add(exchange)
         self._nursery.start_soon(self._serve, exchange)
 
-    def _stage_over(self, code: int, length: int) -> None:
-        if self._pending:
-            cell = self._pending[0].cell
-            cell.touched = True
-            cell.record(code, length)
-
     def _next(self, now: int) -> None:
         """Something has ended."""
         self._serve_pending(now)
-        if self._finished():
-            self._poller.arm(now)  # the loop waits for something that will not come
+        if self._finished() or self._ledger.waiting.next_due() < self._wake:
+            self._poller.arm(now)  # the loop waits for something that will not come, or not soon enough
 
     def _next_event(self) -> int:
         ready, pending = self._feed.ready, self._pending
         wake = min(
-            self._tick, self._stop, self._links.next_event(waiting=self._links.dialling < len(pending))
+            self._tick,
+            self._stop,
+            self._ledger.waiting.next_due(),
+            self._links.next_event(waiting=self._links.dialling < len(pending)),
         )
         if ready:
             wake = min(wake, ready[0].due)
@@ -244,7 +194,8 @@ class HttpxTransport:
 
     def _finished(self) -> bool:
         feed = self._feed
-        return feed.exhausted and not feed.ready and not self._pending and not self._live
+        under_way = self._pending or self._live or self._ledger.waiting
+        return feed.exhausted and not feed.ready and not under_way
 
     def _abort(self, now: int) -> None:
         """The run is over: whatever is under way is aborted."""
@@ -264,6 +215,8 @@ class HttpxTransport:
         for arrival in self._pending:
             ledger.aborted_waiting(arrival, now)
         self._pending.clear()
+        for arrival in ledger.waiting.drain():
+            ledger.aborted(arrival)
 
     # One arrival
 
@@ -368,13 +321,6 @@ class HttpxTransport:
         else:
             self._ledger.unreachable(arrival, now, failure.outcome, failure.detail)
         return None
-
-    def _why_unsent(self, arrival: Arrival) -> str:
-        if arrival.dialled:
-            return "the connection opened for it was not ready before the timeout"
-        if self._dialler.lacking:
-            return f"this machine could open no connection: {self._dialler.lacking}"
-        return "no connection was free before the timeout"
 
 
 def _never(now: int) -> int:

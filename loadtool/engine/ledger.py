@@ -11,6 +11,7 @@ from typing import Final
 
 from loadtool.engine.connection import Arrival
 from loadtool.engine.http1 import Answer
+from loadtool.engine.retry import Waiting
 from loadtool.engine.retry_after import promised_ns
 from loadtool.measure.frame import Example
 from loadtool.measure.outcome import (
@@ -69,6 +70,7 @@ class Ledger:
         self.last_idle = 0  # when the loop last had nothing to do
         self.rested = 0  # for how long it has had nothing to do, all in all
         self.examples: list[Example] = []  # not yet reported
+        self.waiting = Waiting()  # arrivals between two attempts: a base ledger makes none
         self._names = names
         self._expectations = expectations
         self._shed = frozenset(shed)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from time import monotonic_ns as clock
+from typing import Final
 
 from loadtool.engine.addresses import Address
-from loadtool.engine.connection import CONNECTING, HANDSHAKING, Arrival, Connection
+from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, Arrival, Connection
 from loadtool.engine.dialler import Dialler, Failure
-from loadtool.engine.ledger import Ledger
+from loadtool.engine.ledger import TOO_LATE, Ledger
 from loadtool.engine.poller import READ
 from loadtool.engine.pool import Pool
+from loadtool.engine.retry import queue
 from loadtool.measure.outcome import H_CONNECT, H_TLS
+
+RESUMED_A_TURN: Final = 64  # retries that begin; then others get their turn
 
 
 class Opening:
@@ -38,6 +42,28 @@ class Opening:
         while pending and pending[0].give_up <= now:
             arrival = pending.popleft()
             self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+
+    def _resume(self, now: int) -> None:
+        """Begin the next attempts that are due."""
+        waiting, ledger = self._ledger.waiting, self._ledger
+        for _ in range(RESUMED_A_TURN):
+            arrival = waiting.take(now)
+            if arrival is None:
+                return
+            ledger.resume(arrival, now)
+            if arrival.give_up <= now:
+                ledger.missed(arrival, now, TOO_LATE)
+                continue
+            connection = self.pool.take_idle() if not self.pending else None
+            if connection is not None:
+                ledger.settle_wait(arrival, now)
+                connection.state = BUSY
+                self.pool.busy += 1
+                self._send(connection, arrival, now)
+                continue
+            queue(self.pending, arrival)
+            ledger.waits(arrival, self.pending[0])
+            self._dial_for_pending(now)
 
     def _dial_for_pending(self, now: int) -> None:
         pending = self.pending

@@ -152,8 +152,8 @@ class Pool:
     # Time
 
     def watch(self, connection: Connection) -> None:
-        """See to its deadline: one entry a connection, renewed only when it comes up."""
-        connection.in_heap = True
+        """See to its deadline: one entry a connection, renewed once it comes up or is too late."""
+        connection.watched = connection.deadline
         self._expiry_key += 1
         heapq.heappush(self._expiry, (connection.deadline, self._expiry_key, connection))
 
@@ -161,8 +161,10 @@ class Pool:
         """Those whose deadline has come."""
         expiry = self._expiry
         while expiry and expiry[0][0] <= now:
-            connection = heapq.heappop(expiry)[2]
-            connection.in_heap = False
+            moment, _, connection = heapq.heappop(expiry)
+            if moment != connection.watched:
+                continue  # an earlier entry has taken its place
+            connection.watched = FAR
             if connection.state == CLOSED or connection.deadline == FAR:
                 continue
             if connection.deadline > now:

@@ -105,6 +105,7 @@ class Traffic(Opening):
         self._expire_pending(now)
         for connection in self.pool.expired(now):
             self._expire(connection)
+        self._resume(now)
         self.pool.reconnect(now)
         for failure in self.pool.reopen(now):
             self._dial_failed(failure, None, now)
@@ -113,12 +114,12 @@ class Traffic(Opening):
 
     def done(self) -> bool:
         """Whether no arrival is under way."""
-        return not (self.pending or self.pool.busy or self.pool.promised)
+        return not (self.pending or self.pool.busy or self.pool.promised or self._ledger.waiting)
 
     def next_event(self) -> int:
         """When `upkeep` is needed next."""
         pending = self.pending
-        wake = self.pool.next_event(len(pending))
+        wake = min(self.pool.next_event(len(pending)), self._ledger.waiting.next_due())
         return min(wake, pending[0].give_up) if pending else wake
 
     def abort(self, now: int) -> None:
@@ -126,6 +127,8 @@ class Traffic(Opening):
         for arrival in self.pending:
             self._ledger.aborted_waiting(arrival, now)
         self.pending.clear()
+        for arrival in self._ledger.waiting.drain():
+            self._ledger.aborted(arrival)
         self.close()
 
     def close(self) -> None:
@@ -148,7 +151,7 @@ class Traffic(Opening):
         if not arrival.resent:
             arrival.cell.attempts += 1
             arrival.cell.touched = True
-        if not connection.in_heap:
+        if arrival.give_up < connection.watched:
             self.pool.watch(connection)
         data = arrival.data
         try:

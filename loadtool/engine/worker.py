@@ -19,9 +19,9 @@ from typing import Any, Final
 import trio
 
 from loadtool.engine.addresses import Addresses, is_name, keep_resolved, resolve
+from loadtool.engine.client_ledger import ledger_of
 from loadtool.engine.feed import Feed
 from loadtool.engine.http1 import encode
-from loadtool.engine.ledger import Ledger
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
 from loadtool.engine.tls import client_context
@@ -93,14 +93,7 @@ class Worker:
         batches = Schedule(job).batches(self._worker, self._workers)
         feed = Feed(job, batches, self.render, self._mix, recorder, start_ns)
         expectations = [Expectation.of(r.expect) for r in job.requests]
-        ledger = Ledger(
-            names=[r.name for r in job.requests],
-            expectations=expectations,
-            shed=job.client.shed,
-            good_within_ns=job.good_within_ns,
-            start_ns=start_ns,
-            secrets=job.secrets,
-        )
+        ledger = ledger_of(job, expectations, start_ns, self._workers)
         dials_per_s = job.client.dials_per_s
         transport = self._new_transport(
             Parts(

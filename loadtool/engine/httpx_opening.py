@@ -1,0 +1,126 @@
+"""Opening for the transport `httpx`: arrivals that wait for a link, and the connections opened for them.
+
+They wait in the order in which they give up, which is that of their due times, and nobody overtakes.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from time import monotonic_ns as clock
+from typing import Final
+
+import trio
+
+from loadtool.engine.connection import Arrival
+from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.httpx_link import Link
+from loadtool.engine.httpx_links import Links
+from loadtool.engine.httpx_network import Network
+from loadtool.engine.httpx_stream import Stream, Unreachable
+from loadtool.engine.ledger import TOO_LATE, Ledger
+from loadtool.engine.retry import queue
+
+LAUNCHES_A_TURN: Final = 64  # then the tasks get their turn
+
+
+class HttpxOpening:
+    """Who waits for a link, and what becomes of connections that are being opened."""
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        network: Network,
+        links: Links,
+        ledger: Ledger,
+        spare_tls: ssl.SSLContext | None,
+        timeout_ns: int,
+    ) -> None:
+        """`spare_tls`: of a connection that is opened for whoever needs one first; `timeout_ns` of those."""
+        self._dialler = dialler
+        self._network = network
+        self._links = links
+        self._ledger = ledger
+        self._spare_tls = spare_tls
+        self._timeout_s = timeout_ns / 1e9
+        self._pending: deque[Arrival] = deque()
+        self._nursery: trio.Nursery | None = None
+
+    def _begin(self, link: Link, now: int) -> None:
+        """Send the one that has waited longest over this link."""
+        raise NotImplementedError
+
+    def _next(self, now: int) -> None:
+        """Something has ended."""
+        raise NotImplementedError
+
+    def _resume(self, now: int) -> None:
+        """Begin the next attempts that are due."""
+        waiting, ledger = self._ledger.waiting, self._ledger
+        for _ in range(LAUNCHES_A_TURN):
+            arrival = waiting.take(now)
+            if arrival is None:
+                return
+            ledger.resume(arrival, now)
+            if arrival.give_up <= now:
+                ledger.missed(arrival, now, TOO_LATE)
+                continue
+            queue(self._pending, arrival)
+            ledger.waits(arrival, self._pending[0])
+
+    def _expire_pending(self, now: int) -> None:
+        while self._pending and self._pending[0].give_up <= now:
+            arrival = self._pending.popleft()
+            self._ledger.unsent(arrival, now, self._why_unsent(arrival))
+
+    def _serve_pending(self, now: int) -> None:
+        """Give links to those that have waited longest; for each of the others, open a connection."""
+        assert self._nursery is not None
+        pending, links = self._pending, self._links
+        while pending and (link := links.take()) is not None:
+            self._begin(link, now)
+        while links.dialling < len(pending) and links.may_dial(now):
+            arrival = pending[links.dialling - 1]
+            arrival.dialled = now
+            self._nursery.start_soon(self._dial, arrival)
+
+    async def _dial(self, arrival: Arrival | None) -> None:
+        """Open a connection. It goes to whoever has waited longest, and so does its failure.
+
+        `arrival`: the one it was opened for.
+        """
+        stream: Stream | None = None
+        failure: Failure | None = None
+        with trio.move_on_after(self._timeout_s):  # those who wait for it have timeouts of their own
+            try:
+                stream = await self._network.open(self._spare_tls, self._stage_over)
+            except Unreachable as e:
+                failure = e.failure
+        self._links.dialling -= 1
+        now = clock()
+        self._expire_pending(now)
+        if stream is not None:
+            if self._pending:
+                self._begin(self._links.over(stream), now)
+            else:
+                self._links.keep(stream)
+        elif failure is not None and failure.local:
+            if arrival is not None:
+                arrival.dialled = 0  # not the target's fault: it waits on
+        elif failure is not None and self._pending:
+            unlucky = self._pending.popleft()
+            self._ledger.unreachable(unlucky, now, failure.outcome, failure.detail)
+        self._next(now)
+
+    def _stage_over(self, code: int, length: int) -> None:
+        if self._pending:
+            cell = self._pending[0].cell
+            cell.touched = True
+            cell.record(code, length)
+
+    def _why_unsent(self, arrival: Arrival) -> str:
+        if arrival.dialled:
+            return "the connection opened for it was not ready before the timeout"
+        if self._dialler.lacking:
+            return f"this machine could open no connection: {self._dialler.lacking}"
+        return "no connection was free before the timeout"
