@@ -121,3 +121,8 @@ Markdown = Annotated[
     Path | None,
     typer.Option("--markdown", metavar="FILE", help="A page for a pull request.", rich_help_panel=FILES),
 ]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", rich_help_panel=FILES,
+                 help="A page with interactive charts, in one file that opens offline."),
+]  # fmt: skip

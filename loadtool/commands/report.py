@@ -20,6 +20,7 @@ def mount(app: typer.Typer) -> None:
 Examples:
   $ loadtool report loadtool-results/20260301T120000Z-demo
   $ loadtool report result.json --junit slos.xml --markdown summary.md
+  $ loadtool report result.json --html report.html
 
 \b
 Exit codes:
@@ -40,6 +41,7 @@ def report(
     json: options.Json = None,
     junit: options.Junit = None,
     markdown: options.Markdown = None,
+    html: options.Html = None,
     baseline: comparing.Baselines = None,
     different_profiles: comparing.DifferentProfiles = False,
 ) -> None:
@@ -48,7 +50,7 @@ def report(
     from loadtool.report import terminal
     from loadtool.report.result_file import read
 
-    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown})
+    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown, "html": html})
     result = read(result_json)
     reference = comparing.Baseline.of(baseline or (), different_profiles=different_profiles)
     compared = reference.against([result]) if reference is not None else None

@@ -74,6 +74,7 @@ def spike(
     json: options.Json = None,
     junit: options.Junit = None,
     markdown: options.Markdown = None,
+    html: options.Html = None,
     baseline: comparing.Baselines = None,
     fail_if: comparing.FailIf = None,
     different_profiles: comparing.DifferentProfiles = False,
@@ -89,7 +90,7 @@ def spike(
     from loadtool.commands import outputs, views
     from loadtool.profile.load import load_profile
 
-    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown})
+    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown, "html": html})
     load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
     reference = comparing.Baseline.of(baseline or (), fail_if or (), different_profiles=different_profiles)
     if reference is not None:

@@ -11,6 +11,7 @@ from loadtool.errors import UsageError, got
 from loadtool.measure.result import Result
 from loadtool.measure.result_json import dump
 from loadtool.report import junit, markdown
+from loadtool.report.html import page
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ FORMATS: Final = {
         Format("json", "--json", ".json", _json),
         Format("junit", "--junit", ".xml", junit.render),
         Format("markdown", "--markdown", ".md", markdown.render),
+        Format("html", "--html", ".html", page.render),
     )
 }
 

@@ -95,7 +95,7 @@ def test_every_format_of_the_table_has_its_option(command: str, capsys: pytest.C
     assert offered == {f.option for f in FORMATS.values()}
 
 
-@pytest.mark.parametrize("name", ["json", "junit", "markdown"])
+@pytest.mark.parametrize("name", ["json", "junit", "markdown", "html"])
 def test_a_file_that_cannot_be_written_stops_the_run_before_it_begins(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -29,9 +29,10 @@ def test_options_and_suffixes() -> None:
         ("--json", ".json"),
         ("--junit", ".xml"),
         ("--markdown", ".md"),
+        ("--html", ".html"),
     }
 
 
 def test_a_format_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match=r"^format: got pdf, want json or junit or markdown$"):
+    with pytest.raises(UsageError, match=r"^format: got pdf, want html or json or junit or markdown$"):
         render_format("pdf", passed())
