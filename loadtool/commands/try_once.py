@@ -106,6 +106,7 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
     from loadtool.plan.endpoint import proxy_of
     from loadtool.plan.expect import Expectation
     from loadtool.plan.mix import Mix
+    from loadtool.plan.replay import samples
     from loadtool.preparation import check_sources, demo_service
 
     profile = loaded.profile
@@ -122,8 +123,11 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
         mix, exchange = Mix(job), ONCE[job.transport]()
         color = console.colour(sys.stdout)
         tried: list[Exchange] = []
+        recorded = samples(job.replay) if job.replay is not None else {}
         for index, spec in enumerate(job.requests):
-            message = mix.message(index, index, 0)  # the first row of every feeder
+            if job.replay is not None and index not in recorded:
+                continue  # the phases end before it
+            message = mix.message(index, index, recorded.get(index, 0))  # the first row of every feeder
             done = await exchange(message, endpoint, job.client, Expectation.of(spec.expect), tls)
             console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
             tried.append(done)

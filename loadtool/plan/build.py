@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from itertools import accumulate
 from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +20,13 @@ from loadtool.plan.job import (
     FilePart,
     Job,
     PhaseSpec,
+    ReplaySpec,
     RequestSpec,
     RowsSpec,
 )
 from loadtool.plan.ordinals import check_feeders
 from loadtool.plan.places import Place, mistake
+from loadtool.plan.replay import mean_rates, pack
 from loadtool.plan.timeline import slice_width
 from loadtool.profile.moment import run_length, windows
 from loadtool.profile.slo import good_within
@@ -56,16 +59,17 @@ class _Builder:
     def job(self, endpoint: Endpoint, nonce: str) -> Job:
         profile = self._profile
         end = run_length(profile.phases)
+        replay = self._replay(end)
         job = Job(
             seed=profile.seed,
             arrivals=profile.arrivals.process,
-            phases=tuple(_phase(phase, phase.arrivals or profile.arrivals) for phase in profile.phases),
+            phases=tuple(self._phases(replay)),
             faults=tuple(
                 FaultWindow(fault.name, start, min(stop, end), fault.ramp or 0)
                 for fault in profile.faults
                 for start, stop in windows(fault, profile.phases)
             ),
-            requests=tuple(self._request(i, request, endpoint) for i, request in enumerate(profile.requests)),
+            requests=tuple(self._requests(endpoint)),
             rows=tuple(
                 (name, RowsSpec(source.order, *self._loaded.rows[name]))
                 for name, source in profile.data.items()
@@ -77,6 +81,7 @@ class _Builder:
             slice_ns=slice_width(end),
             transport=profile.transport,
             secrets=self._loaded.secrets.values,
+            replay=replay,
             nonce=nonce,
         )
         if (message := too_many_arrivals(job)) is not None:
@@ -98,10 +103,52 @@ class _Builder:
         if self._mistakes:
             raise ProfileError(self._mistakes)
 
+    def _replay(self, end_ns: int) -> ReplaySpec | None:
+        recording, replay = self._loaded.recording, self._profile.replay
+        if recording is None or replay is None:
+            return None
+        return pack(recording, replay.speed, replay.scale, self._profile.seed, end_ns, slice_width(end_ns))
+
+    def _phases(self, replay: ReplaySpec | None) -> Iterator[PhaseSpec]:
+        """Those of a replay have the mean rate of what is sent in them."""
+        profile = self._profile
+        ends = list(accumulate(phase.for_ for phase in profile.phases))
+        rates = (
+            mean_rates(replay, ends)
+            if replay is not None
+            else [phase.rate or 0.0 for phase in profile.phases]
+        )
+        for phase, rate in zip(profile.phases, rates, strict=True):
+            yield _phase(phase, rate, phase.arrivals or profile.arrivals)
+
+    def _requests(self, endpoint: Endpoint) -> Iterator[RequestSpec]:
+        profile = self._profile
+        for i, request in enumerate(profile.requests):
+            yield self._request(i, request, endpoint)
+        recording, replay = self._loaded.recording, profile.replay
+        if recording is None or replay is None:
+            return
+        headers = {name.lower(): (name, value) for name, value in profile.headers.items()}
+        if endpoint.authorization:
+            headers.setdefault("authorization", ("Authorization", endpoint.authorization))
+        expect = ExpectSpec(replay.expect.status, replay.expect.contains, replay.expect.matches)
+        for named in recording.names:
+            # Its path is each recorded request's own.
+            yield RequestSpec(
+                name=named.name,
+                weight=float(named.requests),
+                method=named.method,
+                path="/",
+                headers=tuple(headers.values()),
+                expect=expect,
+            )
+
     def _place_of(self, index: int, field: str) -> Place:
         """Where in the profile this field of this request stands."""
-        request = self._profile.requests[index]
         part, _, name = field.partition(".")
+        if self._profile.replay is not None:
+            return ("headers", name) if part == "headers" else ("replay",)
+        request = self._profile.requests[index]
         if part == "path":
             return "requests", index, request.method.lower()
         if part == "headers" and name.lower() not in {own.lower() for own in request.headers}:
@@ -150,16 +197,16 @@ class _Builder:
             yield FilePart(name, filename, kind, base64.b64encode(content).decode())
 
 
-def _phase(phase: Phase, arrivals: Arrivals) -> PhaseSpec:
+def _phase(phase: Phase, rate: float, arrivals: Arrivals) -> PhaseSpec:
     burst = arrivals.burst
     return PhaseSpec(
         name=phase.name,
         role=phase.role,
-        rate=phase.rate,
+        rate=rate,
         for_ns=phase.for_,
         ramp_ns=phase.ramp or 0,
         double_every_ns=phase.double_every or 0,
-        process=arrivals.process,
+        process=arrivals.process if phase.arrivals is not None else "",
         burst_on_ns=burst.on if burst is not None else 0,
         burst_off_ns=burst.off if burst is not None else 0,
         batch=arrivals.batch,

@@ -10,6 +10,7 @@ from loadtool.plan.client_doubts import client_doubts
 from loadtool.plan.job import Job
 from loadtool.plan.peak import peak_rate, peak_within
 from loadtool.plan.places import Place, mistake
+from loadtool.plan.replay_doubts import replay_doubts
 from loadtool.plan.spikes import Spike, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
 from loadtool.units import MILLISECOND, SECOND, format_duration, format_share
@@ -201,7 +202,12 @@ def _client(plan: _Plan) -> Iterator[Doubt]:
     yield from client_doubts(plan.job, plan.loaded, peak_rate(plan.timeline)[0])
 
 
+def _replay(plan: _Plan) -> Iterator[Doubt]:
+    yield from replay_doubts(plan.job, plan.loaded)
+
+
 DOUBTS: Final = (
+    _replay,
     _undecidable_slos,
     _toxicity,
     _ramps,

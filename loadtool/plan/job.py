@@ -171,6 +171,31 @@ class ClientSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayBlock:
+    """Consecutive recorded requests: `columns` and `texts_size` texts, as `plan/replay.py` packs them."""
+
+    size: int
+    texts_size: int
+    columns: str = field(repr=False)
+    texts: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySpec:
+    """Recorded requests to send instead of the mix, in the run's own time. `end_ns`: up to when the last ones
+    may be spread.
+    """
+
+    blocks: tuple[ReplayBlock, ...] = field(repr=False)
+    size: int  # recorded requests in all blocks
+    scale: tuple[int, int]  # arrivals for each of them, as a fraction
+    seed: int
+    end_ns: int
+    bin_ns: int
+    counts: tuple[int, ...] = field(repr=False)  # recorded requests by bin of the run
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     seed: int
     arrivals: str  # constant or poisson, where the phase has none of its own
@@ -184,6 +209,7 @@ class Job:
     slice_ns: int
     secrets: tuple[str, ...] = ()  # values to mask in examples
     transport: str = "http1"  # a row of engine/transports.py
+    replay: ReplaySpec | None = None
     nonce: str = ""  # makes uuid() of this run differ from that of another with the same seed
 
     @property

@@ -10,6 +10,7 @@ from loadtool.plan.context import Context
 from loadtool.plan.job import Job, RequestSpec
 from loadtool.plan.message import Message
 from loadtool.plan.ordinals import Ordinals
+from loadtool.plan.replay import Replayed
 from loadtool.plan.rows import Feeder
 from loadtool.plan.template import HEADER, PATH, QUERY
 from loadtool.plan.texts import Jinja, Named, RenderError, Texts
@@ -38,13 +39,14 @@ class Mix:
         self._uses_rows = [bool(used) for used in ordinals.by_request]
         jinja = Jinja(self._context, fast=fast)
         self._requests = [_Compiled(spec, Texts(spec.name, jinja)) for spec in job.requests]
+        self._replayed = Replayed(job.replay) if job.replay is not None else None
         self._static = [
             None if compiled.leaves.functions else compiled.render() for compiled in self._requests
         ]
 
     def is_static(self, request: int) -> bool:
         """Whether every arrival of this request has the same message."""
-        return self._static[request] is not None
+        return self._static[request] is not None and self._replayed is None
 
     def uses_rows(self, request: int) -> bool:
         """Whether this request's templates use feeder rows."""
@@ -56,10 +58,11 @@ class Mix:
         `ordinal` as in Batch. Raises RenderError if a template fails, a rendered header or path has a line
         break, or a feeder with `order: once` has no row left.
         """
-        if (static := self._static[request]) is not None:
-            return static
-        self._context.begin(arrival, ordinal)
-        return self._requests[request].render()
+        message = self._static[request]
+        if message is None:
+            self._context.begin(arrival, ordinal)
+            message = self._requests[request].render()
+        return message if self._replayed is None else self._replayed.over(message, ordinal)
 
 
 class _Compiled:

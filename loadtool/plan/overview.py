@@ -10,6 +10,8 @@ from loadtool.plan.arrivals_text import arrivals_text
 from loadtool.plan.doubts import Cells, doubts
 from loadtool.plan.job import FaultWindow, Job
 from loadtool.plan.peak import peak_rate, peak_within
+from loadtool.plan.replay import expected
+from loadtool.plan.replay_doubts import replay_text
 from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 
@@ -77,6 +79,7 @@ class Overview:
     reconnect_ns: tuple[int, ...] = ()
     transport: str = "http1"
     http2: bool = False
+    replay: str = ""  # what is replayed, in words
 
     @property
     def capped(self) -> bool:
@@ -90,6 +93,7 @@ class Overview:
         timeline = schedule.timeline
         exact = timeline.arrivals <= COUNTED
         cells = _counted(schedule) if exact else _expected(job, timeline)
+        whole = schedule.count() if job.replay is not None else sum(cells.values())
         by_phase, by_request = Counter[int](), Counter[int]()
         for (stretch, request), n in cells.items():
             by_phase[timeline.stretches[stretch].phase] += n
@@ -102,7 +106,7 @@ class Overview:
             arrivals_kind=arrivals_text(job, timeline),
             seed=job.seed,
             duration_ns=timeline.duration_ns,
-            arrivals=sum(cells.values()),
+            arrivals=whole,
             exact=exact,
             phases=tuple(
                 PhaseOverview(
@@ -128,6 +132,7 @@ class Overview:
             reconnect_ns=job.client.reconnect_ns,
             transport=job.transport,
             http2=job.client.http2,
+            replay=replay_text(job, loaded),
         )  # fmt: skip
 
 
@@ -139,6 +144,9 @@ def _counted(schedule: Schedule) -> Cells:
 
 
 def _expected(job: Job, timeline: Timeline) -> Cells:
+    if job.replay is not None:
+        ends = [stretch.end_ns for stretch in timeline.stretches]
+        return {cell: round(n) for cell, n in expected(job.replay, ends).items()}
     weight = sum(r.weight for r in job.requests)
     return {
         (s.index, i): round(

@@ -33,7 +33,8 @@ def peak_within(timeline: Timeline, window_ns: int, batch: int = 1) -> tuple[int
     ends = timeline.breaks()
     breaks = sorted({ns for end in ends for ns in (end, end + window_ns) if ns <= timeline.duration_ns})
     candidates = set(breaks)
-    for start, end in pairwise(breaks):
+    # A replay's rate is level from break to break, so nothing is to be found in between.
+    for start, end in () if timeline.replayed else pairwise(breaks):
         cuts = sorted({start + (end - start) * i // _CUTS for i in range(_CUTS)} | {end - 1})
         for low, high in pairwise(cuts):
             if slope(low) > 0 >= slope(high):

@@ -11,13 +11,14 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, count
+from itertools import accumulate, count, islice
 from math import ceil, log
 from typing import Final
 
 from loadtool.plan.axis import TOLERANCE, Span
-from loadtool.plan.job import Job
+from loadtool.plan.job import Job, ReplaySpec
 from loadtool.plan.ordinals import Ordinals
+from loadtool.plan.replay import arrivals, copies_in_all
 from loadtool.plan.seeding import GAPS, MIX, stream
 from loadtool.plan.timeline import Timeline
 
@@ -111,19 +112,23 @@ class Schedule:
             raise ValueError("a job needs at least one request")
         self.timeline = Timeline.of(job)
         self._seed = job.seed
+        self._replay = job.replay
         self._stretches = _stretches(job, self.timeline.spans)
         self._weights = list(accumulate(r.weight for r in job.requests))
         self._ordinals = Ordinals(job)
 
     def count(self) -> int:
         """Arrivals of the whole run, exactly. Poisson ones must be drawn for it, at about 0.1 µs each."""
-        return sum(map(len, self._blocks()))
+        return sum(map(len, self._blocks())) if self._replay is None else copies_in_all(self._replay)
 
     def batches(self, worker: int = 0, workers: int = 1) -> Iterator[Batch]:
         """The arrivals whose number % workers is `worker`, in order. 0 <= worker < workers.
 
         Each worker draws the whole run and keeps its own share; the draws cost well under 1 µs an arrival.
         """
+        if self._replay is not None:
+            yield from self._replayed(self._replay, worker, workers)
+            return
         number, ordinal = 0, 0
         for block, positions in enumerate(self._blocks()):
             size = len(positions)
@@ -166,6 +171,18 @@ class Schedule:
         draws = count()
         for stretch in self._stretches:
             yield from PROCESSES[stretch.process](stretch, self._seed, draws)
+
+    def _replayed(self, replay: ReplaySpec, worker: int, workers: int) -> Iterator[Batch]:
+        mine = islice(enumerate(arrivals(replay)), worker, None, workers)
+        while rows := list(islice(mine, BLOCK)):
+            due = [row[0] for _, row in rows]
+            yield Batch(
+                arrival=[number for number, _ in rows],
+                due=due,
+                request=[row[1] for _, row in rows],
+                segment=self._segments(due),
+                ordinal=[row[2] for _, row in rows],
+            )
 
     def _draws(self, block: int, size: int) -> Sequence[float]:
         if len(self._weights) == 1:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from operator import attrgetter
 
 from loadtool.plan.axis import Axis, Span, slice_width, spans_of
 from loadtool.plan.bursts import Bursts
 from loadtool.plan.job import FaultWindow, Job
 from loadtool.plan.spikes import steps_of
+from loadtool.units import SECOND
 
 __all__ = ["Segment", "Stretch", "Timeline", "slice_width"]
 
@@ -49,13 +50,16 @@ class Timeline(Axis):
     """The axis and its cuts. `stretches` and `segments` each cover [0, duration_ns), gapless and in order.
 
     `arrivals_by` and `rate_at` are of the mean rates, `offered_by` and `offered_at` of what really comes
-    when: they differ within a cycle of bursts, and agree at the ends of every phase.
+    when: they differ within a cycle of bursts, and agree at the ends of every phase. Of a replay they differ
+    within a phase, whose rate is the mean of what was recorded; there `offered_by` is exact between bins.
     """
 
     stretches: tuple[Stretch, ...]
     segments: tuple[Segment, ...]
     slice_ns: int
     bursts: tuple[Bursts, ...] = ()  # of the phases that have them, in order
+    replayed: tuple[float, ...] = ()  # of a replay: arrivals before each bin, and at last in all
+    bin_ns: int = 0
 
     @classmethod
     def of(cls, job: Job) -> Timeline:
@@ -70,7 +74,15 @@ class Timeline(Axis):
             for span, phase in zip(spans, job.phases, strict=True)
             if span.cycle_ns
         )
-        return cls(spans, job.faults, axis.duration_ns, pieces, stretches, segments, job.slice_ns, bursts)
+        replay, replayed = job.replay, tuple[float, ...]()
+        if replay is not None:
+            factor = replay.scale[0] / replay.scale[1]
+            replayed = tuple(n * factor for n in accumulate(replay.counts, initial=0))
+        bin_ns = replay.bin_ns if replay is not None else 0
+        return cls(
+            spans, job.faults, axis.duration_ns, pieces, stretches, segments, job.slice_ns, bursts,
+            replayed, bin_ns,
+        )  # fmt: skip
 
     @property
     def slices(self) -> int:
@@ -88,11 +100,17 @@ class Timeline(Axis):
 
     def offered_by(self, ns: int) -> float:
         """Planned arrivals in [0, ns), bursts as such."""
+        if self.replayed:
+            at, within = divmod(min(max(ns, 0), self.duration_ns), self.bin_ns)
+            return self.replayed[at] + self._in_bin(at) * within / self._bin_length(at)
         bursts = self._bursts_at(ns)
         return self.arrivals_by(ns) if bursts is None else self.arrivals_by(round(bursts.spread(ns)))
 
     def offered_at(self, ns: int) -> float:
         """Planned arrivals/s at this time: within a burst more than the mean, between bursts 0."""
+        if self.replayed:
+            at = ns // self.bin_ns
+            return self._in_bin(at) * SECOND / self._bin_length(at) if 0 <= ns < self.duration_ns else 0.0
         bursts = self._bursts_at(ns)
         if bursts is None:
             return self.rate_at(ns)
@@ -101,6 +119,8 @@ class Timeline(Axis):
 
     def peaks(self) -> list[tuple[float, int]]:
         """Rates as offered where they may be highest, each with its time: shapes have that at an end."""
+        if self.replayed:
+            return [(self.offered_at(ns), ns) for ns in range(0, self.duration_ns, self.bin_ns)]
         found: list[tuple[float, int]] = []
         for span in self.spans:
             bursts = self._bursts_at(span.start_ns)
@@ -114,10 +134,18 @@ class Timeline(Axis):
 
     def breaks(self) -> list[int]:
         """Where the offered rate may jump or change its shape, in ns, both ends of the run included."""
+        if self.replayed:
+            return [*range(0, self.duration_ns, self.bin_ns), self.duration_ns]
         found = {0} | {piece.end_ns for piece in self.pieces}
         for bursts in self.bursts:
             found.update(bursts.edges(MOST_CYCLES))
         return sorted(found)
+
+    def _in_bin(self, at: int) -> float:
+        return self.replayed[at + 1] - self.replayed[at] if at + 1 < len(self.replayed) else 0.0
+
+    def _bin_length(self, at: int) -> int:
+        return min(self.bin_ns, self.duration_ns - at * self.bin_ns) or self.bin_ns
 
     def _bursts_at(self, ns: int) -> Bursts | None:
         return next((b for b in self.bursts if b.start_ns <= ns < b.end_ns), None)

@@ -48,6 +48,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "or deflate, answers may come compressed; `expect` sees them decoded.",
             {"Authorization": "Bearer ${TOKEN}"},
         ),
+        "replay": Help(
+            "Send the requests of a log with their gaps, instead of `requests` at the phases' rates. Phases, "
+            "if any, then name parts of the replay by `for` alone; without them all of it is one baseline.",
+            {"file": "access.log", "speed": 2, "scale": 10},
+        ),
         "requests": Help("The traffic mix.", [{"get": "/"}]),
         "data": Help("Feeders: rows for the templates, by name.", {"row": "carts.csv"}),
         "phases": Help(
@@ -126,6 +131,31 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "cycle",
         ),
     },
+    "Replay": {
+        "file": Help("The log, relative to the profile; one that ends in .gz is unpacked.", "access.log"),
+        "format": Help(
+            "combined: nginx's and Apache's, or common; json: an object a line; csv: with a header line.",
+            "combined",
+        ),
+        "speed": Help("How much faster than recorded: 2 takes half the time.", 2),
+        "scale": Help(
+            "Arrivals for each recorded request: copies are spread over the time to the next one; below 1 "
+            "that share of the requests is sent.",
+            10,
+        ),
+        "fields": Help(
+            "What a JSON or CSV log calls time, method, path, request, status, headers and body, where that "
+            "can't be guessed.",
+            {"time": "when", "path": "uri"},
+        ),
+        "bodies": Help(
+            "Bodies for requests whose own was not recorded, by method or by name as the plan shows it; "
+            "without one, POST, PUT and PATCH are left out.",
+            {"POST /checkout": '{"cart": 1}'},
+        ),
+        "broken": Help("The share of the log's lines that may be broken.", "1%"),
+        "expect": Help("What every answer must be to count as ok.", {"status": [200, 301, 404]}),
+    },
     "Arrivals": {
         "process": Help("poisson: independent users; constant: evenly spaced.", "poisson"),
         "burst": Help(
@@ -144,7 +174,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "How reports, faults and SLOs call it. warmup, baseline, spike and recovery are roles as well.",
             "spike",
         ),
-        "rate": Help("Arrivals; a bare number is per second.", "50/s"),
+        "rate": Help("Arrivals; a bare number is per second. Not with `replay`.", "50/s"),
         "for": Help("How long the phase lasts.", "30s"),
         "ramp": Help("Reach the rate over so long from the rate before, inside `for`.", "1s"),
         "double_every": Help("The rate doubles every so long, beginning at `rate`.", "7m"),

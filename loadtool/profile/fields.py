@@ -81,6 +81,12 @@ Weight = Annotated[
     PlainSerializer(lambda w: int(w) if w == int(w) else w),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
+Factor = Annotated[
+    float,
+    BeforeValidator(readers.factor),
+    PlainSerializer(lambda f: int(f) if f == int(f) else f),
+    WithJsonSchema({"type": "number", "minimum": 0.0001, "maximum": 10000}),
+]
 Connections = Annotated[
     int,
     BeforeValidator(
@@ -93,12 +99,6 @@ Batch = Annotated[
     BeforeValidator(readers.whole(1, 10_000, "a whole number from 1 to 10,000, such as 50")),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10_000}),
 ]
-Seed = Annotated[
-    int,
-    BeforeValidator(readers.whole(0, 2**63 - 1, "a whole number of at least 0, such as 42")),
-    WithJsonSchema({"type": "integer", "minimum": 0}),
-]
-Flag = Annotated[bool, BeforeValidator(readers.flag), WithJsonSchema({"type": "boolean"})]
 Attempts = Annotated[
     int,
     BeforeValidator(
@@ -127,6 +127,12 @@ Retriable = Annotated[
     BeforeValidator(readers.as_list),
     one_or_many({"enum": list(readers.RETRIABLE)}),
 ]
+Seed = Annotated[
+    int,
+    BeforeValidator(readers.whole(0, 2**63 - 1, "a whole number of at least 0, such as 42")),
+    WithJsonSchema({"type": "integer", "minimum": 0}),
+]
+Flag = Annotated[bool, BeforeValidator(readers.flag), WithJsonSchema({"type": "boolean"})]
 Status = Annotated[int, BeforeValidator(readers.whole(200, 599, "a status from 200 to 599"))]
 Statuses = Annotated[tuple[Status, ...], BeforeValidator(readers.as_list), one_or_many(_STATUS)]
 Shed = Annotated[int, BeforeValidator(readers.whole(400, 599, "a status from 400 to 599, such as 429"))]
@@ -146,6 +152,17 @@ Fields = Annotated[
         {
             "type": "object",
             "additionalProperties": {"anyOf": [_FIELD, {"type": "array", "items": _FIELD}]},
+        }
+    ),
+]
+LogFields = Annotated[
+    dict[str, Line],
+    BeforeValidator(readers.log_fields),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {key: _TEXT for key in readers.LOG_FIELDS},
+            "additionalProperties": False,
         }
     ),
 ]

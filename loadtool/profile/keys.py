@@ -19,6 +19,8 @@ REST: Final = "**"  # whatever follows, at least one
 MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
     ((), model.Profile),
     (("wait_for",), model.WaitFor),
+    (("replay",), model.Replay),
+    (("replay", "expect"), model.Expect),
     (("requests", ANY), model.Request),
     (("requests", ANY, "expect"), model.Expect),
     (("data", ANY), model.DataSource),
@@ -44,7 +46,6 @@ NOT_BUILT: Final[frozenset[tuple[str, ...]]] = frozenset(
         ("abort",),
         ("flows",),
         ("jobs",),
-        ("replay",),
         ("client", "trace"),
         ("faults", ANY, "abort"),
     }
@@ -79,6 +80,10 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
         "assert": "expect", "auth": "headers",
     },
     "Phase": {"duration": "for", "rps": "rate", "target": "rate"},
+    "Replay": {
+        "path": "file", "log": "file", "rate": "speed", "factor": "scale", "body": "bodies",
+        "columns": "fields", "keys": "fields",
+    },
     "Arrivals": {"type": "process", "bursts": "burst", "batches": "batch", "size": "batch"},
     "Fault": {
         "duration": "for", "type": "toxic", "start": "at", "attributes": "them beside toxic", "end": "until",
@@ -92,6 +97,13 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
 TEXTS: Final = (
     ("name",),
     ("headers", ANY),
+    ("replay", "file"),
+    ("replay", "fields", ANY),
+    ("replay", "bodies", ANY),
+    ("replay", "expect", "contains"),
+    ("replay", "expect", "contains", ANY),
+    ("replay", "expect", "matches"),
+    ("replay", "expect", "matches", ANY),
     ("requests", ANY, "name"),
     ("requests", ANY, "headers", ANY),
     ("requests", ANY, "query", REST),
@@ -115,6 +127,7 @@ TEXTS: Final = (
 BODIES: Final = tuple(("requests", ANY, body) for body in model.BODIES) + tuple(
     ("requests", ANY, body, REST) for body in model.BODIES
 )
+REPLAY_BODIES: Final = (("replay", "bodies", ANY),)  # sent as they are: no templates
 PATHS: Final = tuple(("requests", ANY, method) for method in model.METHODS)
 QUERIES: Final = (("requests", ANY, "query", REST),)
 HEADERS: Final = (("headers", ANY), ("requests", ANY, "headers", ANY))

@@ -18,6 +18,7 @@ from loadtool.profile.keys import show_path
 from loadtool.profile.model import Profile
 from loadtool.profile.moment import Moment, parse_moment
 from loadtool.profile.overrides import apply_overrides
+from loadtool.profile.recording import Recording
 from loadtool.profile.references import Checker, Found
 from loadtool.profile.secrets import Secrets
 from loadtool.profile.slo import Slo, parse_slo
@@ -50,6 +51,7 @@ class Loaded:
     pending: frozenset[str] = frozenset()
     masked: Mapping[Path, str] = field(default_factory=dict)  # texts to show instead of those with secrets
     certificates: Certificates = field(default_factory=Certificates)  # of `client.tls`
+    recording: Recording | None = None  # of `replay`
 
     def line_of(self, *path: str | int) -> int | None:
         """Line of a key or item, as line_of("phases", 2, "rate"); None if it does not stand in the file."""
@@ -109,6 +111,8 @@ def load_profile(
     if pieces.whole is None:
         raise ProfileError(list(_undecided(draft)))
     profile = pieces.whole
+    if not profile.phases:
+        profile = profile.model_copy(update={"phases": (pieces.phases[0],)})
     return Loaded(
         profile=profile,
         file=name,
@@ -121,6 +125,7 @@ def load_profile(
         pending=frozenset(draft.pending),
         masked=MappingProxyType(draft.masked),
         certificates=found.certificates,
+        recording=found.recording,
     )
 
 

@@ -31,6 +31,8 @@ Role = Literal["warmup", "baseline", "spike", "recovery"]
 ROLES: tuple[Role, ...] = ("warmup", "baseline", "spike", "recovery")
 Process = Literal["constant", "poisson"]
 PROCESSES: tuple[Process, ...] = ("constant", "poisson")
+LogFormat = Literal["combined", "json", "csv"]
+LOG_FORMATS: tuple[LogFormat, ...] = ("combined", "json", "csv")
 Transport = Literal["http1", "httpx"]
 TRANSPORTS: tuple[Transport, ...] = ("http1", "httpx")
 Policy = Literal["none", "immediate", "exponential", "full-jitter", "decorrelated-jitter"]
@@ -105,6 +107,25 @@ class DataSource(Model):
         return {"file": data} if isinstance(data, str) else data
 
 
+class Replay(Model):
+    """Recorded requests to send, instead of `requests` at the phases' rates."""
+
+    file: fields.Line
+    format: Annotated[LogFormat, BeforeValidator(one_of(*LOG_FORMATS))] = "combined"
+    speed: fields.Factor = 1.0  # of time: 2 takes half as long
+    scale: fields.Factor = 1.0  # of number: 10 sends each recorded request ten times
+    # What a JSON or CSV log calls time, method, path and so on.
+    field_names: fields.LogFields = Field(default={}, alias="fields")
+    bodies: dict[str, fields.Text] = {}  # by request name or method, for requests without a recorded one
+    broken: fields.Share = 0.01  # most lines that may be broken
+    expect: Expect = Expect()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, data: object) -> object:
+        return {"file": data} if isinstance(data, str) else data
+
+
 class Burst(Model):
     """Arrivals come for `on`, then none for `off`, again and again; the mean rate is kept."""
 
@@ -133,7 +154,7 @@ class Phase(Model):
     """A named stretch of the schedule."""
 
     name: fields.Name
-    rate: fields.Rate
+    rate: fields.Rate | None = None  # missing with `replay` alone
     for_: fields.PositiveDuration = Field(alias="for")
     ramp: fields.PositiveDuration | None = None  # linear from the rate before, inside `for`
     double_every: fields.PositiveDuration | None = None  # rate doubles every so long, from `rate`
@@ -326,9 +347,10 @@ class Profile(Model):
     good_within: fields.PositiveDuration | None = None
     capacity: fields.PositiveRate | None = None  # what goodput in a spike is held against
     headers: fields.Headers = {}
-    requests: tuple[Request, ...] = Field(min_length=1)
+    replay: Replay | None = None
+    requests: tuple[Request, ...] = Field(default=(), min_length=1)  # empty with `replay` alone
     data: dict[str, DataSource] = {}
-    phases: tuple[Phase, ...] = Field(min_length=1)
+    phases: tuple[Phase, ...] = Field(default=(), min_length=1)  # the loader gives a replay one
     arrivals: Arrivals = Arrivals()
     transport: Annotated[Transport, BeforeValidator(one_of(*TRANSPORTS))] = "http1"
     client: Client = Client()
@@ -339,3 +361,10 @@ class Profile(Model):
     slos: fields.Slos = ()
     validity: Validity = Validity()
     allow_hosts: fields.Hosts = ()
+
+    @model_serializer(mode="wrap")
+    def _replayed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dump: dict[str, Any] = handler(self)
+        for key in ("requests", "data", "arrivals") if self.replay is not None else ():
+            del dump[key]
+        return dump

@@ -122,6 +122,31 @@ def weight(value: object) -> float:
     return number
 
 
+def factor(value: object) -> float:
+    want = "a number above 0, such as 2 or 0.5"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(got(value, want))
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(got(value, want)) from None
+    if not 1e-4 <= number <= 1e4:
+        raise ValueError(got(value, f"{want}, from 0.0001 to 10000" if number > 0 else want))
+    return number
+
+
+LOG_FIELDS: Final = ("time", "method", "path", "request", "status", "headers", "body")
+
+
+def log_fields(value: object) -> object:
+    """Looks at the keys of a replay's `fields` only."""
+    for key in value if isinstance(value, Mapping) else ():
+        if key not in LOG_FIELDS:
+            hint = did_you_mean(str(key), LOG_FIELDS)
+            raise ValueError(got(key, f"one of {', '.join(LOG_FIELDS)}{hint}"))
+    return value
+
+
 def flag(value: object) -> bool:
     if isinstance(value, str):  # ${…} gives text
         value = {"true": True, "false": False}.get(value, value)

@@ -18,6 +18,8 @@ from loadtool.profile.feeder import Rows, read_rows
 from loadtool.profile.model import Phase
 from loadtool.profile.moment import Moment, parse_moment, parse_until, run_length
 from loadtool.profile.readers import did_you_mean
+from loadtool.profile.recording import Recording
+from loadtool.profile.replay_file import read_recording, replayed_length
 from loadtool.profile.slo import NotBuilt, Slo, parse_slo
 from loadtool.profile.slo_rules import spike_flaws
 from loadtool.profile.validate import Pieces
@@ -33,6 +35,7 @@ class Found:
     slos: list[Slo] = field(default_factory=list)
     rows: dict[str, Rows] = field(default_factory=dict)
     certificates: Certificates = field(default_factory=Certificates)
+    recording: Recording | None = None
 
 
 class Checker:
@@ -46,6 +49,7 @@ class Checker:
 
     def check(self) -> Found:
         """Reports to the draft; returns what was read."""
+        self._replay()
         self._names()
         self._rates()
         self._proxies()
@@ -58,6 +62,29 @@ class Checker:
         self._uploads()
         return self._found
 
+    def _replay(self) -> None:
+        """Read the recording; without phases, all of it is one."""
+        replay, path = self._pieces.replay, ("replay", "file")
+        if self._draft.waits_within(("replay",)):
+            message = "is read before `setup` has run: nothing in it may wait for a variable"
+            self._report(("replay",), message)
+        elif replay is not None:
+            try:
+                self._found.recording = recording = read_recording(
+                    self._directory / replay.file,
+                    format=replay.format,
+                    fields=replay.field_names,
+                    bodies=replay.bodies,
+                    broken=replay.broken,
+                )
+            except ValueError as e:
+                self._report(path, f"{replay.file}: {e}")
+                return
+            if "phases" not in self._draft.data:
+                whole = Phase.model_validate({"name": "replay", "for": replayed_length(replay, recording)})
+                self._draft.data["phases"] = [whole.model_dump(mode="json", by_alias=True, exclude_none=True)]
+                self._pieces.phases[0] = whole
+
     def _section(self, section: str) -> list[tuple[Path, Any]]:
         items = self._draft.data.get(section)
         if isinstance(items, dict):
@@ -66,6 +93,8 @@ class Checker:
 
     def _named(self, section: str) -> list[tuple[Path, str]]:
         """Names of a section's items, with their places."""
+        if section == "requests" and self._found.recording is not None:
+            return [(("replay",), named.name) for named in self._found.recording.names]
         if section == "requests":  # those may have theirs from method and path
             return [((section, i, "name"), r.name) for i, r in self._pieces.requests.items()]
         if section == "steady_state":
@@ -78,12 +107,15 @@ class Checker:
 
     def _all_named(self, *sections: str) -> bool:
         """Whether every item of these sections has a name, so that another name is known to be wrong."""
+        if sections == ("requests",) and self._found.recording is not None:
+            return True
         return all(len(self._named(section)) == len(self._section(section)) for section in sections)
 
     def _names(self) -> None:
+        requests = () if self._found.recording is not None else (("requests", ()),)
         for section, others in (
             ("phases", ()),
-            ("requests", ()),
+            *requests,
             ("faults", ("phases",)),
             ("steady_state", ()),
         ):
@@ -118,7 +150,7 @@ class Checker:
         if (
             complete
             and not self._draft.waits_within(("phases",))
-            and all(p.rate == 0 for p in phases.values())
+            and all(p.rate == 0 for p in phases.values())  # in a replay it is None
         ):
             self._report(("phases",), "every rate is 0, want a phase with a rate such as 50/s")
 
@@ -326,8 +358,8 @@ def _uploaded(pieces: Pieces) -> Iterator[tuple[Path, str]]:
 
 def _peak(phase: Phase) -> tuple[float, str]:
     """The highest rate of a phase, and the key that leads to it."""
-    if phase.double_every is None or phase.rate == 0:
-        return phase.rate, "rate"
+    if phase.double_every is None or not phase.rate:
+        return phase.rate or 0.0, "rate"
     doublings = phase.for_ / phase.double_every
     log2 = math.log2(phase.rate) + doublings
     return (2.0**log2 if log2 < 1000 else math.inf), "double_every" if phase.rate <= PEAK else "rate"

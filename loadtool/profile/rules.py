@@ -35,6 +35,9 @@ def check(draft: Draft, data: Mapping[str, Any]) -> None:
         _data_name(draft, name)
     _headers(draft, ("headers",), data.get("headers"))
     _client(draft, data)
+    for key in UNREPLAYED if "replay" in data else ():
+        if key in data:
+            draft.report((key,), "a replay has its own; leave this out")
     wait_for = data.get("wait_for")
     if isinstance(wait_for, dict) and "{{" in str(wait_for.get("get")):
         draft.report(("wait_for", "get"), got(wait_for["get"], "a plain path: this is no template"))
@@ -117,6 +120,13 @@ def _request(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
         draft.report((*path, extra), f"only one body: {bodies[0]} is given already")
     if "json" in item and item["json"] is None:
         draft.report((*path, "json"), got(None, "a JSON value; for a body of null, write raw: 'null'"))
+
+
+def _phase(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
+    for key in UNREPLAYED_PHASE if "replay" in draft.data else ():
+        if key in item:
+            message = "the replay says when requests leave; leave this out, or use replay: {speed, scale}"
+            draft.report((*path, key), message)
 
 
 def _proxy(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
@@ -210,8 +220,11 @@ def _data_name(draft: Draft, name: str) -> None:
         draft.report(path, f"{name} is a name of the templates' own; take another, such as row")
 
 
+UNREPLAYED: Final = ("requests", "data", "arrivals")
+UNREPLAYED_PHASE: Final = ("rate", "ramp", "double_every", "arrivals")
 DATA_NAME_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 RULES: Final[Mapping[str, Callable[[Draft, Path, Mapping[str, Any]], None]]] = {
+    "phases": _phase,
     "requests": _request,
     "proxies": _proxy,
     "faults": _fault,

@@ -105,6 +105,8 @@ _CONNECTIONS: Final[Schema] = TypeAdapter(fields.Connections).json_schema()
 _SHARE: Final[Schema] = TypeAdapter(fields.PositiveShare).json_schema()
 _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "wait_for"): lambda: _object(model.WaitFor),
+    ("Profile", "replay"): lambda: {"anyOf": [{"type": "string"}, _object(model.Replay)]},
+    ("Replay", "expect"): lambda: _object(model.Expect),
     ("Profile", "requests"): lambda: _items(model.Request),
     ("Profile", "data"): lambda: _named(model.DataSource, {"type": "string"}),
     ("Profile", "phases"): lambda: _items(model.Phase),
@@ -196,7 +198,20 @@ def _toxic_rule(toxic: str) -> Schema:
     return {"if": {"properties": {"toxic": {"const": toxic}}, "required": ["toxic"]}, "then": then}
 
 
+def _profile(schema: Schema) -> Schema:
+    """With a replay, phases have neither rates nor requests; else both are needed."""
+    rated = {"properties": {"phases": {"items": {"required": ["rate"]}}}}
+    unrated = {"phases": {"items": _without("rate", "ramp", "double_every", "arrivals")}}
+    without = {"properties": {**_without("requests", "data", "arrivals")["properties"], **unrated}}
+    rules = [
+        {"if": {"required": ["replay"]}, "then": without},
+        {"if": _without("replay"), "then": {"required": ["requests", "phases"], **rated}},
+    ]
+    return {**schema, "allOf": rules}
+
+
 _SHAPES: Final[Mapping[type[model.Model], Callable[[Schema], Schema]]] = {
+    model.Profile: _profile,
     model.Request: _request,
     model.Proxy: lambda schema: {**schema, **_one_of("upstream", "existing")},
     model.Fault: _fault,

@@ -92,7 +92,7 @@ _SECRET_SPANS: Final[tuple[tuple[Sequence[tuple[str, ...]], Callable[[str], Span
     ((("headers",), ("headers", keys.REST)), _all),
     (tuple(("requests", keys.ANY, k) for k in ("headers", "query")), _all),
     (tuple(("requests", keys.ANY, k, keys.REST) for k in ("headers", "query")), _all),
-    (keys.BODIES, _all),
+    ((*keys.BODIES, *keys.REPLAY_BODIES), _all),
     (keys.COMMANDS, _all),
     ((*keys.PATHS, ("wait_for", "get")), _after_question_mark),
     (keys.PAGES, _userinfo_and_query),

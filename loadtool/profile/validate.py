@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from loadtool.errors import got
 from loadtool.profile import keys, rules, toxics
 from loadtool.profile.draft import Draft, get
-from loadtool.profile.model import Check, DataSource, Fault, Model, Phase, Profile, Proxy, Request
+from loadtool.profile.model import Check, DataSource, Fault, Model, Phase, Profile, Proxy, Replay, Request
 from loadtool.profile.overrides import item_name
 from loadtool.profile.yaml_tree import Path
 
@@ -30,6 +30,7 @@ class Pieces:
     checks: dict[int, Check] = field(default_factory=dict)
     proxies: dict[str, Proxy] = field(default_factory=dict)
     data: dict[str, DataSource] = field(default_factory=dict)
+    replay: Replay | None = None
     whole: Profile | None = None
 
 
@@ -98,7 +99,22 @@ def validate(draft: Draft, stem: str) -> Pieces:
                     found[section][name] = piece
             data[section] = found[section]
     pieces.whole = _piece(draft, Profile, data, ())
+    _complete(draft, data, pieces)
     return pieces
+
+
+def _complete(draft: Draft, data: Mapping[str, Any], pieces: Pieces) -> None:
+    """Say what is missing of that which a replay alone may leave out."""
+    if pieces.whole is not None:
+        pieces.replay = pieces.whole.replay
+    if "replay" in data:
+        return
+    missing: list[Path] = [(key,) for key in ("requests", "phases") if key not in data]
+    missing += [("phases", i, "rate") for i, phase in pieces.phases.items() if phase.rate is None]
+    for path in missing:
+        pieces.whole = None
+        if path not in draft.reported and not _unbuilt_beside(draft, path):
+            draft.report(path, f"missing, such as {keys.example_at(path)}")
 
 
 def _items(data: Mapping[str, Any], section: str) -> list[Any]:

@@ -141,7 +141,7 @@ def _requests(o: Overview, width: int) -> list[RenderableType]:
     rows = [
         (
             Text(clean(r.name), style="bold"),
-            f"{r.method} {r.path}",
+            "" if o.replay else f"{r.method} {r.path}",  # a replayed one has no path of its own
             figures.share(r.share),
             figures.count(r.arrivals),
         )
@@ -192,7 +192,8 @@ def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
         ("transport", _transport(o, around)),
         ("source", around.source),
         ("tls", around.tls),
-        ("arrivals", f"{kind}; {'counted' if o.exact else 'expected, too many to count'}"),
+        ("replay", o.replay),
+        ("arrivals", "" if o.replay else f"{kind}; {'counted' if o.exact else 'expected, too many to count'}"),
         ("peak", f"{figures.rate(o.peak_rate)} at {figures.seconds(o.peak_at_ns / _SECOND)}"),
         ("connections", _connections(o)),
         ("reconnect", _reconnect(o)),
