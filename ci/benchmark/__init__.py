@@ -1,0 +1,1 @@
+"""The bench of ci/bench: loadtool beside other load generators."""
