@@ -22,14 +22,17 @@ from setuptools.errors import BaseError, CCompilerError
 
 # What every request passes through in a worker, and what renders the requests there.
 HOT = (
+    "loadtool/engine/client_ledger.py",
     "loadtool/engine/connection.py",
     "loadtool/engine/dialler.py",
     "loadtool/engine/epoll.py",
     "loadtool/engine/feed.py",
     "loadtool/engine/http1.py",
     "loadtool/engine/ledger.py",
+    "loadtool/engine/opening.py",
     "loadtool/engine/pool.py",
     "loadtool/engine/reactor.py",
+    "loadtool/engine/retry.py",
     "loadtool/engine/traffic.py",
     "loadtool/measure/frame.py",
     "loadtool/measure/recorder.py",
