@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import trio
@@ -19,9 +19,10 @@ from loadtool.chaos.conductor import Conductor
 from loadtool.chaos.probe import Prober
 from loadtool.engine.build import compiled
 from loadtool.engine.fleet import Fleet, Lost, usable_cores
+from loadtool.judge.abort import AbortWatch
 from loadtool.judge.slo import judge_cells
 from loadtool.measure.frame import Frame
-from loadtool.measure.result import Engine, Result, SloFigure
+from loadtool.measure.result import Aborted, Engine, Result, SloFigure
 from loadtool.measure.snapshot import Snapshot
 from loadtool.measure.summary import result_parts
 from loadtool.measure.tally import Tally
@@ -124,6 +125,7 @@ class Measured:
     origin: float  # the load's zero on trio's clock
     end_ns: int
     problems: list[str] = field(default_factory=list)
+    aborted: Aborted | None = None  # by an SLO that could no longer be met
 
 
 @dataclass(slots=True)
@@ -137,12 +139,14 @@ class Drive:
     conductor: Conductor | None = None
     prober: Prober | None = None
     after: Continuation | None = None
+    _aborted: Aborted | None = None
 
     async def run(self, fleet: Fleet) -> Measured:
         """Start the workers and sum up what they report, to the end."""
         timeline = Timeline.of(self.job)
         tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
         lost: dict[int, str] = {}
+        watch = await self._abort_watch(timeline)
         self.view.begin(stage_of(self.loaded, self.job))
         ended_by_us = False
         async with trio.open_nursery() as nursery:
@@ -153,6 +157,8 @@ class Drive:
                 if part is not None:
                     nursery.start_soon(part.run, origin)
             nursery.start_soon(self._show, tally, origin)
+            if watch is not None:
+                nursery.start_soon(self._end_early, watch, tally, origin, fleet)
             async for item in fleet.frames():
                 if isinstance(item, Lost):
                     lost.setdefault(item.worker, item.how)
@@ -175,7 +181,7 @@ class Drive:
         if fleet.stop_ns is not None and cut_short:
             reached = [w.last.elapsed_ns for w in tally.by_worker.values() if w.last is not None]
             end_ns = min(end_ns, max([fleet.stop_ns - start_ns, *reached]))
-        measured = Measured(self.job, self.workers, tally, origin, max(end_ns, 0))
+        measured = Measured(self.job, self.workers, tally, origin, max(end_ns, 0), aborted=self._aborted)
         schedule = Schedule(self.job)
         for worker, how in sorted(lost.items()):
             due = schedule.counts_by_segment_and_request(end_ns, worker, self.workers)
@@ -187,6 +193,27 @@ class Drive:
         planned = None if cut_short else schedule.count()
         measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation(planned)]
         return measured
+
+    async def _abort_watch(self, timeline: Timeline) -> AbortWatch | None:
+        """None if no SLO may end the run. The schedule is drawn for it in a thread: it may be long."""
+        if not any(slo.abort for slo in self.loaded.slos):
+            return None
+        planned = await trio.to_thread.run_sync(Schedule(self.job).counts_by_segment_and_request)
+        texts = self.loaded.normalised()["slos"]  # as the result has them, secrets masked
+        slos = [replace(slo, text=text) for slo, text in zip(self.loaded.slos, texts, strict=True)]
+        return AbortWatch.of(slos, timeline, [r.name for r in self.job.requests], planned)
+
+    async def _end_early(self, watch: AbortWatch, tally: Tally, origin: float, fleet: Fleet) -> None:
+        """End the load as soon as an SLO that may do so can no longer be met."""
+        while self._aborted is None:
+            await trio.sleep(VIEW_EVERY_S)
+            if fleet.stop_ns is not None:
+                return
+            elapsed_ns = max(0, int((trio.current_time() - origin) * 1e9))
+            self._aborted = watch.check(tally, elapsed_ns)
+        ended = self._aborted
+        self.view.notice(f"{ended.slo}: {ended.why}; the load ends now, at {ended.at_s:.1f} s")
+        await fleet.stop()
 
     async def _show(self, tally: Tally, origin: float) -> None:
         """Keep the view up to date until cancelled."""
@@ -226,6 +253,7 @@ def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:
         ),
         elapsed_s=measured.end_ns / 1e9,
         good_within_ms=job.good_within_ns / 1e6,
+        aborted=measured.aborted,
         problems=list(measured.problems),
         slo_lines=[slo.line for slo in loaded.slos],
     )

@@ -36,7 +36,7 @@ from loadtool.judge.compare_profiles import Changed, changed_keys
 from loadtool.judge.compare_sample import OVERALL, Sample, Stretch
 from loadtool.judge.compare_stats import Draws, Spread, sum_of, t_quantile, t_tail, variance
 from loadtool.judge.comparison import Comparison, Difference, Label
-from loadtool.judge.slo import FEW_BEYOND
+from loadtool.judge.windows import FEW_BEYOND
 from loadtool.judge.words import counted
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_OK

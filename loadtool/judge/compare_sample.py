@@ -137,6 +137,8 @@ def _doubt(result: Result) -> str:
         return f"it is invalid: {result.reasons[0]}" if result.reasons else "it is invalid"
     if result.interrupted or result.verdict == "interrupted":
         return f"it was interrupted after {result.elapsed_s:.1f} s"
+    if result.aborted is not None:
+        return f"it was ended early, at {result.aborted.at_s:.1f} s"
     return ""
 
 

@@ -9,37 +9,32 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from loadtool.judge import intervals
 from loadtool.judge.case import Case
 from loadtool.judge.overload import judge_overload
 from loadtool.judge.overload_slo import NOT_YET, SPIKE_METRICS, SpikeMetric, judge_spikes
+from loadtool.judge.windows import (
+    FEW_BEYOND,
+    Evidence,
+    Measure,
+    books_of,
+    intervals_of,
+    judge_windows,
+    slices_in,
+)
 from loadtool.judge.words import counted, metric_name
 from loadtool.measure.books import in_ms
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_OK, H_SERVICE, H_SHED
 from loadtool.measure.population import CellKey, Cells, Population, pool
-from loadtool.measure.result import Result, SloFigure
+from loadtool.measure.result import Aborted, Result, SloFigure
 from loadtool.measure.spike import Overload
 from loadtool.profile.slo import Slo
 
 OPERATORS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-FEW_BEYOND: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was measured: in ms, as a share or per second. `value` is None if there is no sample."""
-
-    value: float | None
-    samples: int
-    interval: tuple[float, float] | None = None
-    beyond: int | None = None  # samples beyond a quantile
-
-
-Measure = Callable[[Population, Slo], Evidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +125,36 @@ def judge_slos(result: Result) -> list[SloFigure]:
 
 def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[SloFigure]:
     """The same, once it is known what the spikes did, or why that can't be known."""
-    return [
-        judge_spikes(slo, overload, no_overload, OPERATORS[slo.op])
-        if slo.metric in SPIKE_METRICS
-        else _judge(slo, covered(slo, case.cells, case.warmups))
-        for slo in case.slos
-    ]
+    judged = []
+    for slo in case.slos:
+        if slo.metric in SPIKE_METRICS:
+            figure = judge_spikes(slo, overload, no_overload, OPERATORS[slo.op])
+        elif slo.window_ns is not None:
+            figure = _in_windows(slo, case)
+        else:
+            figure = _judge(slo, covered(slo, case.cells, case.warmups))
+        judged.append(_aborted(figure, case.result.aborted))
+    return judged
+
+
+def _aborted(figure: SloFigure, aborted: Aborted | None) -> SloFigure:
+    """An objective that ended the run has failed, whatever its interval says of what was measured."""
+    if aborted is None or aborted.slo != figure.text:
+        return figure
+    note = f"ended the run at {aborted.at_s:.1f} s: {aborted.why}"
+    return replace(figure, status="fail", note=note)
 
 
 def judge_cells(slos: Sequence[Slo], cells: Cells, warmups: Container[str]) -> list[SloFigure]:
-    """The same while a run lasts, for the cells so far (`Tally.populations`): of spikes nothing is known."""
+    """The same while a run lasts, for the cells so far (`Tally.populations`).
+
+    Of spikes and windows nothing is known.
+    """
     return [
         judge_spikes(slo, None, NOT_YET, OPERATORS[slo.op])
         if slo.metric in SPIKE_METRICS
+        else _figure(slo, Evidence(None, 0), "inconclusive", NOT_YET)
+        if slo.window_ns is not None
         else _judge(slo, covered(slo, cells, warmups))
         for slo in slos
     ]
@@ -169,6 +181,18 @@ def _judge(slo: Slo, cells: list[tuple[CellKey, Population]]) -> SloFigure:
     assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
     evidence = metric.measure(pool(cells), slo) if cells else Evidence(None, 0)
     status, note = _status(slo, metric, evidence, reached=bool(cells))
+    return _figure(slo, evidence, status, note)
+
+
+def _in_windows(slo: Slo, case: Case) -> SloFigure:
+    metric = METRICS[slo.metric]
+    assert isinstance(metric, Metric)
+    where = slices_in(intervals_of(slo, case.result), case.result.slice_s)
+    found = judge_windows(slo, metric.measure, books_of(case.result), where, case.result.slice_s)
+    return replace(_figure(slo, found.evidence, found.status, found.note), window=found.window)
+
+
+def _figure(slo: Slo, evidence: Evidence, status: str, note: str) -> SloFigure:
     return SloFigure(
         text=slo.text,
         line=slo.line,

@@ -71,7 +71,7 @@ def _faults(result: Result) -> Iterator[str]:
         said = any(fault.name in problem for problem in result.problems)
         if fault.problem and not said:
             yield f"fault {fault.name}: {fault.problem}"
-        elif fault.started_s is None and not said and not result.interrupted:
+        elif fault.started_s is None and not said and not (result.interrupted or result.aborted):
             yield f"fault {fault.name} was never placed: see that its proxy is there, and run again"
         elif fault.started_s is not None and not fault.removed and not said:
             yield f"fault {fault.name} may still be active: remove it with `loadtool chaos recover`"

@@ -55,6 +55,9 @@ def _invalid(case: Case) -> Verdict | None:
 
 def _fail(case: Case) -> Verdict | None:
     reasons = _those(case, "fail")
+    if reasons and (aborted := case.result.aborted) is not None:
+        first = f"ended early, at {aborted.at_s:.1f} s: {aborted.slo} could no longer be met: {aborted.why}"
+        reasons = (first, *(r for r in reasons if not r.startswith(f"{aborted.slo}: ")))
     return Verdict("fail", reasons, 1) if reasons else None
 
 

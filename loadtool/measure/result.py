@@ -82,6 +82,18 @@ class Slice:
 
 
 @dataclass(slots=True)
+class SloWindow:
+    """Of an SLO `in any TIME`: the window that its figures are of, which is the worst."""
+
+    length_s: float
+    start_s: float
+    end_s: float
+    windows: int  # that hold arrivals
+    failed: int
+    undecided: int  # too few samples to tell
+
+
+@dataclass(slots=True)
 class SloFigure:
     text: str
     line: int | None
@@ -94,6 +106,7 @@ class SloFigure:
     samples: int
     ci95: list[float | None] | None  # [lo, hi]; a None end is 0 (lo) or infinite (hi)
     note: str = ""  # why, in words: "no sheds", "only 12 samples"
+    window: SloWindow | None = None  # of an objective in any stretch of a length
 
 
 @dataclass(slots=True)
@@ -177,6 +190,15 @@ class Generator:
 
 
 @dataclass(slots=True)
+class Aborted:
+    """A run that ended early, since an objective could no longer be met."""
+
+    at_s: float
+    slo: str
+    why: str
+
+
+@dataclass(slots=True)
 class Result:
     loadtool: str
     started: str  # ISO 8601, UTC
@@ -189,6 +211,7 @@ class Result:
     verdict: str = ""
     reasons: list[str] = field(default_factory=list)
     interrupted: str | None = None  # SIGINT, SIGTERM or SIGHUP
+    aborted: Aborted | None = None
     problems: list[str] = field(default_factory=list)  # what makes the run invalid, found outside judge/
     slos: list[SloFigure] = field(default_factory=list)
     totals: Figures = field(default_factory=Figures)

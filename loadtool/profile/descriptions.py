@@ -85,9 +85,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "URL of a Toxiproxy server's API; by default the run starts one.", "http://127.0.0.1:8474"
         ),
         "slos": Help(
-            "METRIC OP VALUE [during PHASE-OR-FAULT] [for REQUEST]. Metrics: p99, ok p99, shed p99, service "
-            "p99, max, mean, error rate, shed rate, goodput, rate; of a spike: goodput retention, end "
-            "retention, honest rejection, recovery, hysteresis, retry amplification, latency growth.",
+            "METRIC OP VALUE [in any TIME] [during PHASE-OR-FAULT] [for REQUEST]. Metrics: p99, ok p99, shed "
+            "p99, service p99, max, mean, error rate, shed rate, goodput, rate; of a spike: goodput "
+            "retention, end retention, honest rejection, recovery, hysteresis, retry amplification, latency "
+            "growth. As {slo: …, abort: true} it ends a run that can no longer pass.",
             ["p99 < 250ms during spike"],
         ),
         "validity": Help("When a run may not be trusted.", {"lag": "10ms"}),
@@ -333,6 +334,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "for latency, bandwidth (from 1KB/s), slow_close and slicer (its delay).",
             "5s",
         ),
+    },
+    "Objective": {
+        "slo": Help("METRIC OP VALUE …, as an SLO that is text.", "error rate < 5%"),
+        "abort": Help("End the run as soon as it can no longer pass.", True),
+        "after": Help("Not before this long from the run's start.", "10s"),
     },
     "Validity": {
         "lag": Help(

@@ -38,6 +38,8 @@ MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
     (("proxies", ANY), model.Proxy),
     (("faults", ANY), model.Fault),
     (("steady_state", ANY), model.Check),
+    (("slos",), model.Objective),
+    (("slos", ANY), model.Objective),
     (("validity",), model.Validity),
 )
 
@@ -91,6 +93,7 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Check": {"url": "get", "http": "get", "path": "get", "expect": "status", "timeout": "within"},
     "DataSource": {"path": "file"},
+    "Objective": {"text": "slo", "objective": "slo", "abort_after": "after", "delay": "after"},
 }  # fmt: skip
 
 # Text, whatever it looks like: an unquoted number keeps its source text there.
@@ -188,7 +191,7 @@ def help_at(path: Path) -> Help | None:
     """What the key at this place is for; for an item of a list or mapping, with an example of an item."""
     if not path:
         return None
-    if (m := model_at(path[:-1])) is not None:
+    if not isinstance(path[-1], int) and (m := model_at(path[:-1])) is not None:
         return DESCRIPTIONS[m.__name__].get(str(path[-1]))
     if (whole := help_at(path[:-1])) is None:
         return None

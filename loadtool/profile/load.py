@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import Any, Final
@@ -72,15 +72,9 @@ class Loaded:
         if path[0] == "slos":
             slo = parse_slo(text)
             request = slo.request and self.secrets.mask(slo.request)
-            return text if request == slo.request else str(_with_request(slo, request))
+            return text if request == slo.request else str(replace(slo, request=request))
         refers = path[0] in ("phases", "faults") and path[2] in _IDENTIFIERS
         return text if refers else self.secrets.mask(text)
-
-
-def _with_request(slo: Slo, request: str | None) -> Slo:
-    return Slo(
-        slo.text, slo.line, slo.metric, slo.quantile, slo.op, slo.threshold, slo.kind, slo.during, request
-    )
 
 
 def load_profile(

@@ -335,6 +335,25 @@ class Validity(Model):
     lag: fields.PositiveDuration = 10 * units.MILLISECOND
 
 
+class Objective(Model):
+    """An SLO that may end the run, as a mapping; kept as the text that says the same."""
+
+    slo: fields.Line
+    abort: fields.Flag = False
+    after: fields.PositiveDuration | None = None
+
+    @model_validator(mode="after")
+    def _of_an_abort(self) -> Objective:
+        if self.after is not None and not self.abort:
+            raise ValueError("after needs abort: true")
+        return self
+
+    def __str__(self) -> str:
+        if not self.abort:
+            return self.slo
+        return f"{self.slo} abort" + (f" after {units.format_duration(self.after)}" if self.after else "")
+
+
 class Profile(Model):
     """A checked profile: every reference in it resolves, every SLO parses."""
 

@@ -20,8 +20,8 @@ from loadtool.profile.moment import Moment, parse_moment, parse_until, run_lengt
 from loadtool.profile.readers import did_you_mean
 from loadtool.profile.recording import Recording
 from loadtool.profile.replay_file import read_recording, replayed_length
-from loadtool.profile.slo import NotBuilt, Slo, parse_slo
-from loadtool.profile.slo_rules import spike_flaws
+from loadtool.profile.slo import Slo, parse_slo
+from loadtool.profile.slo_rules import spike_flaws, window_flaws
 from loadtool.profile.validate import Pieces
 from loadtool.profile.yaml_tree import Path
 
@@ -285,13 +285,12 @@ class Checker:
         if isinstance(listed, list):
             items = self._section("slos")
         for path, text in items:
+            if (objective := self._pieces.objectives.get(path)) is not None:
+                path, text = (*path, "slo"), str(objective)
             if not isinstance(text, str) or path in self._draft.reported:
                 continue
             try:
                 slo = parse_slo(text, self._draft.lines.get(path))
-            except NotBuilt as e:
-                self._report(path, str(e))
-                continue
             except ValueError as e:
                 self._report(path, str(e))
                 continue
@@ -302,8 +301,14 @@ class Checker:
             if self._all_phases() and slo.during in (None, *stretches):
                 for flaw in spike_flaws(slo, [phase for _, phase in sorted(self._pieces.phases.items())]):
                     self._report(path, flaw)
+            for flaw in window_flaws(slo, self._lengths()):
+                self._report(path, flaw)
             if not self._draft.waits(path):
                 self._found.slos.append(slo)
+
+    def _lengths(self) -> dict[str, int]:
+        """How long each phase lasts, in ns, of those that are known and right."""
+        return {phase.name: phase.for_ for phase in self._pieces.phases.values() if phase.for_}
 
     def _all_phases(self) -> bool:
         """Whether all phases are known and right in themselves."""

@@ -122,6 +122,7 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "proxies"): lambda: _named(model.Proxy),
     ("Profile", "faults"): lambda: {"type": "array", "items": _object(model.Fault)},
     ("Profile", "steady_state"): lambda: {"type": "array", "items": _object(model.Check)},
+    ("Profile", "slos"): lambda: _objectives(),
     ("Profile", "validity"): lambda: _object(model.Validity),
     ("Request", "expect"): lambda: _object(model.Expect),
 }
@@ -129,6 +130,12 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
 
 def _arrivals() -> Schema:
     return {"anyOf": [{"enum": list(model.PROCESSES)}, _object(model.Arrivals)]}
+
+
+def _objectives() -> Schema:
+    """Texts and mappings, one or many."""
+    one = [{"type": "string", "pattern": "[<>]"}, _object(model.Objective)]
+    return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}}]}
 
 
 def _one_of(*names: str) -> Schema:

@@ -1,4 +1,8 @@
-"""Slo: `METRIC OP VALUE [during PHASE-OR-FAULT] [for REQUEST]`, parsed. What it means is judge's business."""
+"""Slo: `METRIC OP VALUE [in any TIME] [during PHASE-OR-FAULT] [for REQUEST] [abort [after TIME]]`, parsed.
+
+What it means is judge's business. In a profile, `{slo: TEXT, abort: true, after: TIME}` is the same as the
+text with `abort after TIME`.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,6 @@ MS: Final = units.MILLISECOND
 LONGEST_MS: Final = 3_600_000.0  # histograms end at an hour
 
 
-class NotBuilt(ValueError):
-    """Right by the design, but no code for it yet."""
-
-
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A row of the table: `prefix` is what stands before pNN, or the whole metric if it has no quantile."""
@@ -36,21 +36,23 @@ class Metric:
     response_time: bool = False  # counts from due: what `good_within` is guessed from
     part: Part = ""  # what must be there: a spike, or a spike and its recovery; "": any arrivals will do
     during: tuple[str, ...] = ()  # the roles of phases that `during` may name; (): any phase or fault
+    windows: bool = False  # may be judged `in any TIME`: slices know it
+    abort: bool = False  # may end a run: before the end it can be known that it fails
 
 
 _SPIKE: Final = ("spike",)
 _AND_AFTER: Final = ("spike", "recovery")
 METRICS: Final[dict[str, Metric]] = {
-    "quantile": Metric("", "time", quantile=True, response_time=True),
-    "ok quantile": Metric("ok", "time", quantile=True, response_time=True),
+    "quantile": Metric("", "time", quantile=True, response_time=True, windows=True, abort=True),
+    "ok quantile": Metric("ok", "time", quantile=True, response_time=True, windows=True, abort=True),
     "shed quantile": Metric("shed", "time", quantile=True),
     "service quantile": Metric("service", "time", quantile=True),
-    "max": Metric("max", "time", response_time=True),
+    "max": Metric("max", "time", response_time=True, abort=True),
     "mean": Metric("mean", "time"),
-    "error rate": Metric("error rate", "share"),
-    "shed rate": Metric("shed rate", "share"),
-    "goodput": Metric("goodput", "per_second"),
-    "rate": Metric("rate", "per_second"),
+    "error rate": Metric("error rate", "share", windows=True, abort=True),
+    "shed rate": Metric("shed rate", "share", windows=True, abort=True),
+    "goodput": Metric("goodput", "per_second", windows=True, abort=True),
+    "rate": Metric("rate", "per_second", windows=True, abort=True),
     "goodput retention": Metric("goodput retention", "share", part="spike", during=_SPIKE),
     "end retention": Metric("end retention", "share", part="spike", during=_SPIKE),
     "honest rejection": Metric("honest rejection", "share", part="spike", during=_SPIKE),
@@ -83,6 +85,7 @@ class Slo:
     """One objective. `threshold` is in ms, a share from 0 to 1, per second or a ratio, as `kind` says.
 
     `quantile` is from 0 to 1 (p99 is 0.99). `during` names a phase or a fault; None: all phases but warmup.
+    Times in ns.
     """
 
     text: str
@@ -94,6 +97,9 @@ class Slo:
     kind: Kind
     during: str | None = None
     request: str | None = None
+    window_ns: int | None = None  # it has to hold in any stretch of this length
+    abort: bool = False  # the run ends as soon as it can no longer pass …
+    after_ns: int = 0  # … but not before this
 
     def __str__(self) -> str:
         """The plainest text that parses to the same objective."""
@@ -102,10 +108,14 @@ class Slo:
         if self.quantile is not None:
             words.append(f"p{units.format_share(self.quantile).removesuffix('%')}")
         words += [self.op, _VALUES[self.kind][1](self.threshold)]
+        if self.window_ns is not None:
+            words += ["in any", units.format_duration(self.window_ns)]
         if self.during is not None:
             words += ["during", _quoted(self.during)]
         if self.request is not None:
             words += ["for", _quoted(self.request)]
+        if self.abort:
+            words += ["abort", *(["after", units.format_duration(self.after_ns)] if self.after_ns else [])]
         return " ".join(words)
 
 
@@ -122,7 +132,9 @@ _TOKEN = re.compile(
 )
 _BARE = re.compile(r"[^\s<>=!\"'\\]+")
 _QUANTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,12})?)", re.ASCII)
-_CLAUSES: Final = ("during", "for")
+LEAST_WINDOW_NS: Final = units.SECOND  # windows are of whole slices, of a second at least
+_CLAUSES: Final = ("in any", "during", "for", "abort")
+_FIRST_WORDS: Final = tuple(clause.split()[0] for clause in _CLAUSES)
 
 
 def _quoted(name: str) -> str:
@@ -148,10 +160,35 @@ def parse_slo(text: str, line: int | None = None) -> Slo:
     except ValueError as e:
         raise ValueError(f"column {value[0].column}: {e}") from None
     found = _clauses(text, clauses)
+    window, abort = found.get("in any"), found.get("abort")
     return Slo(
-        text.strip(), line, metric, quantile, tokens[place].text, threshold, kind,
-        found.get("during"), found.get("for"),
-    )  # fmt: skip
+        text.strip(),
+        line,
+        metric,
+        quantile,
+        tokens[place].text,
+        threshold,
+        kind,
+        found["during"].text if "during" in found else None,
+        found["for"].text if "for" in found else None,
+        _window(window) if window is not None else None,
+        abort is not None,
+        _time(abort) if abort is not None and abort.text else 0,
+    )
+
+
+def _window(token: _Token) -> int:
+    ns = _time(token)
+    if ns < LEAST_WINDOW_NS:
+        raise ValueError(f"column {token.column}: got {shown(token.text)}, want a time of at least 1s")
+    return ns
+
+
+def _time(token: _Token) -> int:
+    try:
+        return units.positive_duration(units.parse_duration(token.text))
+    except ValueError as e:
+        raise ValueError(f"column {token.column}: {e}") from None
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -193,29 +230,47 @@ def _metric(text: str, tokens: list[_Token]) -> tuple[str, float | None]:
 
 
 def _split(tokens: list[_Token]) -> tuple[list[_Token], list[_Token]]:
-    place = next(
-        (i for i, t in enumerate(tokens) if (t.text in (*_CLAUSES, "in", "abort")) and not t.quoted),
-        len(tokens),
-    )
+    place = next((i for i, t in enumerate(tokens) if t.text in _FIRST_WORDS and not t.quoted), len(tokens))
     return tokens[:place], tokens[place:]
 
 
-def _clauses(text: str, tokens: list[_Token]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _clauses(text: str, tokens: list[_Token]) -> dict[str, _Token]:
+    """What follows each clause; `abort` without a time is followed by nothing."""
+    found: dict[str, _Token] = {}
     while tokens:
         word, *rest = tokens
-        if not word.quoted and word.text in ("in", "abort"):
-            raise NotBuilt(f"not built yet: {' '.join(t.text for t in tokens)}")
-        if word.quoted or word.text not in _CLAUSES or word.text in found:
+        clause = next((c for c in _CLAUSES if c.split()[0] == word.text and not word.quoted), "")
+        if not clause or clause in found:
             want = " or ".join(c for c in _CLAUSES if c not in found) or "nothing more"
-            hint = "; put a name with spaces in quotes" if found else ""
+            hint = "; put a name with spaces in quotes" if {"during", "for"} & found.keys() else ""
             raise ValueError(f"column {word.column}: got {shown(word.text)}, want {want}{hint}")
+        if clause == "in any":
+            rest = _after(text, rest, "any", "any after in")
+        elif clause == "abort":
+            if not (rest and rest[0].text == "after" and not rest[0].quoted):
+                found[clause] = _Token("", word.column)
+                tokens = rest
+                continue
+            rest = rest[1:]
         if not rest or not rest[0].text.strip():
-            wanted = "the name of a phase or fault" if word.text == "during" else "the name of a request"
-            raise _error(text, None, f"{wanted} after {word.text}")
-        found[word.text] = rest[0].text
+            raise _error(text, None, _FOLLOWS[clause])
+        found[clause] = rest[0]
         tokens = rest[1:]
     return found
+
+
+_FOLLOWS: Final = {
+    "in any": "a time such as 10s after in any",
+    "during": "the name of a phase or fault after during",
+    "for": "the name of a request after for",
+    "abort": "a time such as 10s after abort after",
+}
+
+
+def _after(text: str, tokens: list[_Token], word: str, want: str) -> list[_Token]:
+    if not tokens or tokens[0].text != word or tokens[0].quoted:
+        raise _error(text, tokens[0] if tokens else None, want)
+    return tokens[1:]
 
 
 def good_within(profile: Profile, slos: Iterable[Slo]) -> int:

@@ -1,13 +1,14 @@
-"""What an objective on a spike asks of the profile's phases (design §10)."""
+"""What an objective on a spike, or in windows, asks of the profile's phases (design §10)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loadtool.errors import got
 from loadtool.profile.model import Phase
 from loadtool.profile.slo import METRICS, Slo
+from loadtool.units import format_duration
 
 
 @dataclass(slots=True)
@@ -67,3 +68,24 @@ def _spikes(phases: Sequence[Phase]) -> list[_Spike]:
         baseline = baseline or phase.role == "baseline"
         before = phase.role
     return spikes
+
+
+def window_flaws(slo: Slo, lengths: Mapping[str, int]) -> Iterator[str]:
+    """What is wrong with a window or an abort. `lengths`: how long each phase lasts, in ns."""
+    row = METRICS[slo.metric]
+    if slo.abort and not row.abort:
+        yield f"{slo.metric} is known only when the run has ended; leave out abort"
+    if slo.window_ns is None:
+        return
+    if not row.windows:
+        able = ", ".join(f"{m.prefix} p99".strip() if m.quantile else m.prefix for m in _WINDOWED)
+        yield f"{slo.metric} is not known by the second; in any goes with {able}"
+    if slo.request is not None:
+        yield "in any is over all requests; leave out `for`"
+    length = lengths.get(slo.during or "")
+    if length is not None and length < slo.window_ns:
+        got_ = format_duration(slo.window_ns)
+        yield f"in any: got {got_}, want at most the {format_duration(length)} of {slo.during}"
+
+
+_WINDOWED = [row for row in METRICS.values() if row.windows]

@@ -13,7 +13,18 @@ from pydantic_core import ErrorDetails
 from loadtool.errors import got
 from loadtool.profile import keys, rules, toxics
 from loadtool.profile.draft import Draft, get
-from loadtool.profile.model import Check, DataSource, Fault, Model, Phase, Profile, Proxy, Replay, Request
+from loadtool.profile.model import (
+    Check,
+    DataSource,
+    Fault,
+    Model,
+    Objective,
+    Phase,
+    Profile,
+    Proxy,
+    Replay,
+    Request,
+)
 from loadtool.profile.overrides import item_name
 from loadtool.profile.yaml_tree import Path
 
@@ -30,6 +41,7 @@ class Pieces:
     checks: dict[int, Check] = field(default_factory=dict)
     proxies: dict[str, Proxy] = field(default_factory=dict)
     data: dict[str, DataSource] = field(default_factory=dict)
+    objectives: dict[Path, Objective] = field(default_factory=dict)  # SLOs that are mappings, by place
     replay: Replay | None = None
     whole: Profile | None = None
 
@@ -92,6 +104,7 @@ def validate(draft: Draft, stem: str) -> Pieces:
                 found[section][i] = piece
         if _items(data, section):
             data[section] = list(found[section].values())
+    _objectives(draft, data, pieces)
     for section, model in _MAPPINGS.items():
         if isinstance(data.get(section), dict):
             for name, item in data[section].items():
@@ -115,6 +128,21 @@ def _complete(draft: Draft, data: Mapping[str, Any], pieces: Pieces) -> None:
         pieces.whole = None
         if path not in draft.reported and not _unbuilt_beside(draft, path):
             draft.report(path, f"missing, such as {keys.example_at(path)}")
+
+
+def _objectives(draft: Draft, data: dict[str, Any], pieces: Pieces) -> None:
+    """SLOs that are mappings become texts; those that are wrong are left out, since that has been said."""
+    listed = data.get("slos")
+    items = {("slos", i): item for i, item in enumerate(_items(data, "slos"))}
+    found: list[Any] = []
+    for path, item in items.items() if isinstance(listed, list) else [(("slos",), listed)]:
+        if not isinstance(item, dict):
+            found.append(item)
+        elif (objective := _piece(draft, Objective, item, path)) is not None:
+            pieces.objectives[path] = objective
+            found.append(str(objective))
+    if any(isinstance(item, dict) for item in (*items.values(), listed)):
+        data["slos"] = found
 
 
 def _items(data: Mapping[str, Any], section: str) -> list[Any]:

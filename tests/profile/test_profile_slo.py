@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadtool import units
 from loadtool.profile.model import Profile
-from loadtool.profile.slo import METRICS, OPERATORS, NotBuilt, Slo, good_within, parse_slo
+from loadtool.profile.slo import METRICS, OPERATORS, Slo, good_within, parse_slo
 
 WANT_METRIC = (
     "want one of p99, ok p99, shed p99, service p99, max, mean, error rate, shed rate, goodput, rate, "
@@ -64,7 +64,16 @@ GOOD: list[tuple[str, dict[str, Any], str]] = [
     ("latency growth <= 2 x", {"metric": "latency growth", "threshold": 2.0}, "latency growth <= 2x"),
     ("latency growth < 150%", {"metric": "latency growth", "threshold": 1.5}, "latency growth < 1.5x"),
     ("max < 1s during for for in", {"during": "for", "request": "in"}, "max < 1s during for for in"),
+    ("p99<1s in any 10s", {"window_ns": 10 * units.SECOND, "abort": False}, "p99 < 1s in any 10s"),
+    (
+        "error rate < 5% abort after 1m for x in any 1.5s during a",
+        {"window_ns": 1_500 * units.MILLISECOND, "after_ns": 60 * units.SECOND, "request": "x"},
+        "error rate < 5% in any 1.5s during a for x abort after 1m",
+    ),
+    ("max < 1s abort", {"abort": True, "after_ns": 0, "window_ns": None}, "max < 1s abort"),
+    ("max < 1s for 'abort'", {"abort": False, "request": "abort"}, "max < 1s for abort"),
 ]  # fmt: skip
+QUOTES = "; put a name with spaces in quotes"
 BAD = [
     ("", "column 1: got nothing, want one of <=, >=, <, > between metric and value"),
     ("p95 250ms", "column 10: got nothing, want one of <=, >=, <, > between metric and value"),
@@ -91,13 +100,30 @@ BAD = [
     ("goodput > -5/s", "column 11: got -5/s, want a rate such as 50/s"),
     ("p99 < 1s during", "column 16: got nothing, want the name of a phase or fault after during"),
     ("p99 < 1s for", "column 13: got nothing, want the name of a request after for"),
-    ("p99 < 1s for GET /x", "column 18: got /x, want during; put a name with spaces in quotes"),
-    ("p99 < 1s during a b", "column 19: got b, want for; put a name with spaces in quotes"),
-    ("p99 < 1s during a for b c", "column 25: got c, want nothing more; put a name with spaces in quotes"),
-    ("p99 < 1s during a during b", "column 19: got during, want for; put a name with spaces in quotes"),
+    (
+        "p99 < 1s for GET /x",
+        "column 18: got /x, want in any or during or abort; put a name with spaces in quotes",
+    ),
+    (
+        "p99 < 1s during a b",
+        "column 19: got b, want in any or for or abort; put a name with spaces in quotes",
+    ),
+    ("p99 < 1s during a for b c", "column 25: got c, want in any or abort" + QUOTES),
+    (
+        "p99 < 1s during a during b",
+        "column 19: got during, want in any or for or abort; put a name with spaces in quotes",
+    ),
+    ("p99 < 1s in 10s", "column 13: got 10s, want any after in"),
+    ("p99 < 1s in", "column 12: got nothing, want any after in"),
+    ("p99 < 1s in any", "column 16: got nothing, want a time such as 10s after in any"),
+    ("p99 < 1s in any 10", "column 17: got 10, want a duration with its unit: write 10s or 10ms"),
+    ("p99 < 1s in any 10ms", "column 17: got 10ms, want a time of at least 1s"),
+    ("p99 < 1s in any 10s in any 10s", "column 21: got in, want during or for or abort"),
+    ("p99 < 1s abort after", "column 21: got nothing, want a time such as 10s after abort after"),
+    ("p99 < 1s abort after 0s", "column 22: got 0, want a duration above 0 such as 250ms, 5s or 1m30s"),
+    ("p99 < 1s abort 5s", "column 16: got 5s, want in any or during or for"),
     ("p99 < 'x", "column 6: a quote is not closed"),
 ]
-NOT_BUILT = [("p99 < 1s in any 10s", "in any 10s")]
 
 
 @pytest.mark.parametrize(("text", "fields", "canonical"), GOOD)
@@ -115,12 +141,6 @@ def test_what_is_no_objective(text: str, message: str) -> None:
     assert str(e.value) == message
 
 
-@pytest.mark.parametrize(("text", "what"), NOT_BUILT)
-def test_what_is_not_built_yet_says_so(text: str, what: str) -> None:
-    with pytest.raises(NotBuilt, match=f"^not built yet: {what}$"):
-        parse_slo(text)
-
-
 def _slos() -> st.SearchStrategy[Slo]:
     quantiles = st.integers(1, 9_999).map(lambda n: n / 10_000)
     values = {
@@ -130,7 +150,7 @@ def _slos() -> st.SearchStrategy[Slo]:
         "ratio": st.floats(0, allow_infinity=False),
     }
 
-    def of(metric: str) -> st.SearchStrategy[Slo]:
+    def of(metric: str, after: int | None) -> st.SearchStrategy[Slo]:
         row = METRICS[metric]
         return st.builds(
             Slo,
@@ -143,9 +163,13 @@ def _slos() -> st.SearchStrategy[Slo]:
             kind=st.just(row.kind),
             during=st.none() | st.from_regex(r"[A-Za-z][\w-]*", fullmatch=True),
             request=st.none() | st.text(min_size=1).filter(str.strip),
+            window_ns=st.none() | st.integers(units.SECOND, 3600 * units.SECOND),
+            abort=st.just(after is not None),
+            after_ns=st.just(after or 0),
         )
 
-    return st.sampled_from(list(METRICS)).flatmap(of)
+    afters = st.none() | st.integers(0, 3600 * units.SECOND)
+    return st.tuples(st.sampled_from(list(METRICS)), afters).flatmap(lambda drawn: of(*drawn))
 
 
 @given(_slos())
@@ -153,7 +177,7 @@ def test_every_objective_reads_back(slo: Slo) -> None:
     assert replace(parse_slo(str(slo)), text="") == slo
 
 
-@given(st.text() | st.text(alphabet="p9 <>=\"'%msduringfor", max_size=30))
+@given(st.text() | st.text(alphabet="p9 <>=\"'%msduringforinanyabort", max_size=30))
 def test_any_text_is_an_objective_or_a_value_error(text: str) -> None:
     try:
         slo = parse_slo(text)
@@ -162,7 +186,7 @@ def test_any_text_is_an_objective_or_a_value_error(text: str) -> None:
     else:
         message = "column"
         assert parse_slo(str(slo)) == replace(slo, text=str(slo))
-    assert message.startswith(("column", "not built yet"))
+    assert message.startswith("column")
 
 
 def _profile(**more: object) -> Profile:

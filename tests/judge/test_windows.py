@@ -1,0 +1,137 @@
+"""SLOs in any window: which windows there are, which one is the worst, and when too little lies in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from compare_samples import Second, run
+
+from loadtool.judge.slo import judge_slos
+from loadtool.judge.windows import slices_in, stretches
+from loadtool.measure.result import FaultFigure, Result, SloFigure
+from loadtool.measure.result_json import dump, load
+from loadtool.profile.slo import parse_slo
+
+
+def seconds(failed: Sequence[int], of: int = 100, us: int = 10_000) -> list[Second]:
+    return [Second([us] * (of - n), n) for n in failed]
+
+
+def judged(text: str, result: Result) -> SloFigure:
+    result.profile["slos"] = [text]
+    (figure,) = judge_slos(result)
+    return figure
+
+
+# 20 s of 100/s, with 8 failures a second from 7 s to 10 s: 24 of 2,000 over all.
+SPIKED = seconds([0] * 7 + [8] * 3 + [0] * 10)
+
+
+def test_an_average_hides_what_a_window_shows() -> None:
+    assert judged("error rate < 2%", run(baseline=SPIKED)).status == "pass"
+    figure = judged("error rate < 2% in any 10s", run(baseline=SPIKED))
+    assert (figure.status, figure.value, figure.samples) == ("fail", 24 / 1000, 1000)
+    # Windows [0, 10) to [10, 20): those that begin at 0 … 7 hold all three bad seconds; 8 has two, 9 one.
+    assert figure.window is not None
+    assert (figure.window.windows, figure.window.failed, figure.window.undecided) == (11, 8, 0)
+    assert (figure.window.start_s, figure.window.end_s, figure.window.length_s) == (0.0, 10.0, 10.0)
+    assert figure.note == "worst from 0 s to 10 s; 8 of 11 windows fail"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "value", "start"),
+    [
+        ("error rate < 10% in any 2s", "pass", 0.08, 7.0),
+        ("error rate < 8% in any 2s", "fail", 0.08, 7.0),
+        ("error rate < 8% in any 3s", "fail", 0.08, 7.0),
+        ("error rate < 8% in any 4s", "pass", 0.06, 6.0),
+        ("goodput >= 92/s in any 3s", "pass", 92.0, 7.0),
+        ("goodput > 92/s in any 3s", "fail", 92.0, 7.0),
+        ("rate >= 95/s in any 5s", "pass", (300 - 24 + 200) / 5, 5.0),
+        ("p90 < 20ms in any 3s", "pass", 10.0, 0.0),
+        ("p95 < 20ms in any 3s", "fail", None, 6.0),  # 16 of 300 failed: infinite
+        ("ok p95 < 20ms in any 3s", "pass", 10.0, 0.0),
+    ],
+)
+def test_values_of_the_worst_window(text: str, status: str, value: float | None, start: float) -> None:
+    figure = judged(text, run(baseline=SPIKED))
+    assert figure.status == status
+    assert figure.value == (value if value is None else pytest.approx(value, rel=0.001))
+    assert figure.window is not None
+    assert figure.window.start_s == start
+
+
+def test_quantiles_of_windows_are_those_of_their_own_answers() -> None:
+    slow = [Second([10_000] * 100)] * 5 + [Second([90_000] * 100)] * 2 + [Second([10_000] * 100)] * 5
+    figure = judged("p50 < 50ms in any 3s", run(baseline=slow))
+    assert (figure.status, figure.value) == ("fail", pytest.approx(90.0, rel=0.001))
+    assert figure.window is not None
+    assert (figure.window.start_s, figure.window.failed) == (
+        4.0,
+        2,
+    )  # [4, 7) and [5, 8) have two slow of three
+    assert judged("p50 < 50ms in any 5s", run(baseline=slow)).status == "pass"
+
+
+def test_a_window_lies_in_one_phase_or_in_neighbours_but_never_in_a_warm_up() -> None:
+    bad, good = seconds([50] * 4), seconds([0] * 6)
+    result = run(warmup=bad, baseline=good, spike=good)
+    assert judged("error rate < 1% in any 3s", result).status == "pass"
+    whole = judged("error rate < 1% in any 12s", result)
+    assert whole.window is not None
+    assert whole.window.windows == 1
+    assert judged("error rate < 1% in any 3s during warmup", result).status == "fail"
+    none = judged("error rate < 1% in any 7s during spike", result)
+    assert (none.status, none.note) == ("inconclusive", "no whole window of 7 s with arrivals in it")
+
+
+def test_a_fault_is_judged_in_each_of_its_times() -> None:
+    result = run(baseline=seconds([0, 0, 9, 9, 0, 0, 0, 20, 20, 0]))
+    result.faults = [
+        FaultFigure("blip", "", "", "", [2.0, 4.0], 2.0, 4.0, True),
+        FaultFigure("blip", "", "", "", [7.0, 9.0], 7.0, 9.0, True),
+    ]
+    figure = judged("error rate < 15% in any 2s during blip", result)
+    assert figure.window is not None
+    assert (figure.status, figure.value, figure.window.windows) == ("fail", 0.2, 2)
+
+
+def test_slices_lie_wholly_in_a_stretch() -> None:
+    slo = parse_slo("error rate < 1% in any 2s")
+    phases = [("warmup", "warmup", 0.0, 2.5), ("a", "baseline", 2.5, 6.0), ("b", "spike", 6.0, 9.5)]
+    assert stretches(slo, phases, []) == [(2.5, 9.5)]
+    assert slices_in([(2.5, 9.5), (0.0, 4.0)], 1.0) == [range(3, 9), range(4)]
+    assert slices_in([(0.0, 12.0)], 4.0) == [range(3)]
+
+
+def test_too_few_samples_leave_it_open_and_enough_do_not() -> None:
+    # 5 arrivals a window, one failed: 20 %, but as few as that say little of 10 %.
+    figure = judged("error rate < 10% in any 5s", run(baseline=seconds([0, 0, 1, 0, 0, 0], of=1)))
+    assert (figure.status, figure.value) == ("inconclusive", 0.2)
+    assert figure.note == "worst from 0 s to 5 s; 2 of 2 windows with too few samples to tell"
+    # 9 beyond p99 at most, and its interval reaches over the threshold.
+    times = [Second([10_000] * 49 + [99_000])] * 10
+    assert judged("p99 < 50ms in any 10s", run(baseline=times)).status == "inconclusive"
+    assert judged("p95 < 50ms in any 10s", run(baseline=times)).status == "pass"
+    # One that certainly fails decides, whatever the others are.
+    mixed = seconds([0, 0, 1, 0, 0, 0], of=1) + seconds([50] * 5)
+    assert judged("error rate < 10% in any 5s", run(baseline=mixed)).status == "fail"
+
+
+def test_wide_slices_make_wide_windows() -> None:
+    result = run(baseline=SPIKED)
+    result.slice_s = 3.0
+    for place, s in enumerate(result.series):
+        s.t = place * 3.0
+    result.phases[0].end_s = 60.0
+    figure = judged("error rate < 8% in any 10s", result)
+    assert figure.window is not None
+    assert (figure.window.length_s, figure.value) == (12.0, 24 / 400)
+
+
+def test_a_window_reads_back_from_the_file() -> None:
+    result = run(baseline=SPIKED)
+    result.profile["slos"] = ["error rate < 2% in any 10s"]
+    result.slos = judge_slos(result)
+    assert load(dump(result)).slos == result.slos
