@@ -14,7 +14,7 @@ from loadtool.judge.cut_load import judge_cut_load
 from loadtool.judge.overload_words import sentence_of
 from loadtool.judge.spike_view import SpikeView
 from loadtool.judge.words import counted
-from loadtool.measure.outcome import H_SHED
+from loadtool.measure.outcome import H_SHED, M_KEPT, M_PROMISED, M_THROTTLED
 from loadtool.measure.result import Result
 from loadtool.measure.spike import Overload, SpikeFigures
 from loadtool.units import format_share
@@ -70,15 +70,19 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
         goodput_per_s=spike.per_second(spike.good),
         ratio=formulas.ratio(spike.good, spike.finished),
         shed_ratio=formulas.ratio(spike.shed, spike.finished),
-        shed_ratio_attempts=formulas.ratio(spike.shed, spike.attempts),
+        shed_ratio_attempts=formulas.ratio(formulas.shed_attempts(spike), spike.attempts),
         shed_p99_ms=spike.quantile_ms(H_SHED, 0.99),
         honest_rejection=formulas.honest_rejection(spike, good_within_ms),
+        strict_rejection=formulas.strict_rejection(spike),
+        retry_after_truth=formulas.ratio(spike.marks[M_KEPT], spike.marks[M_PROMISED]),
+        promised=spike.marks[M_PROMISED],
         retry_amplification=formulas.ratio(spike.attempts, spike.finished),
         arrivals=spike.finished,
         shed=spike.shed,
         errors=spike.failed,
         late=formulas.late(spike),
-        hard=spike.failed - formulas.late(spike) + spike.ok - spike.good,
+        hard=formulas.hard(spike),
+        throttled=spike.marks[M_THROTTLED],
         notes=list(_notes(view)),
     )
     _growth(figures, view)

@@ -9,7 +9,7 @@ from typing import Final
 
 from loadtool.judge.spike_view import SAME_S, Counts, Recovery
 from loadtool.measure.books import Books
-from loadtool.measure.outcome import H_SHED, TIMEOUT, UNSENT
+from loadtool.measure.outcome import H_SHED, M_SHED_ATTEMPTS, M_THROTTLED, M_TOLD, TIMEOUT, UNSENT
 from loadtool.measure.spike import SpikeFigures
 
 Z: Final = 2.33  # standard normal quantile of 0.99
@@ -50,15 +50,38 @@ def retention(blocks: Sequence[Counts], per_s: float) -> float | None:
 
 
 def honest_rejection(books: Books, good_within_ms: float) -> float:
-    """Sheds within `good_within` ÷ (sheds + errors); 1 if there is neither."""
-    refused = books.shed + books.failed
+    """Sheds within `good_within` ÷ (sheds + errors); 1 if there is neither.
+
+    What the clients' own throttle held back the service has not seen: it is left out.
+    """
     quick = books.shed - books.histogram(H_SHED).count_above(good_within_ms * 1000)
-    return quick / refused if refused else 1.0
+    return _of_refused(quick, books)
+
+
+def strict_rejection(books: Books) -> float:
+    """The same of those sheds that had a valid Retry-After."""
+    return _of_refused(books.marks[M_TOLD], books)
+
+
+def _of_refused(sheds: int, books: Books) -> float:
+    refused = books.shed + books.failed - books.marks[M_THROTTLED]
+    return sheds / refused if refused else 1.0
+
+
+def shed_attempts(books: Books) -> int:
+    """Attempts that were shed; results of versions that tried nothing again don't count them apart."""
+    return max(books.marks[M_SHED_ATTEMPTS], books.shed)
 
 
 def late(books: Books) -> int:
     """Ok after `good_within`, timed out, or timed out before they left."""
-    return books.ok - books.good + books.counts[TIMEOUT] + books.counts[UNSENT]
+    unsent = books.counts[UNSENT] - books.marks[M_THROTTLED]
+    return books.ok - books.good + books.counts[TIMEOUT] + unsent
+
+
+def hard(books: Books) -> int:
+    """Errors that are not late, and that the clients have not chosen themselves."""
+    return books.failed - books.counts[TIMEOUT] - books.counts[UNSENT]
 
 
 @dataclass(frozen=True, slots=True)

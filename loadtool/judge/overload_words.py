@@ -25,6 +25,7 @@ def _parts(figures: SpikeFigures) -> Iterator[str]:
         (figures.shed, _shed(figures)),
         (figures.late, "left {} waiting too long"),
         (figures.hard, "failed {}"),
+        (figures.throttled, "was spared {} by its clients' own throttle"),
     ):
         if share >= _TOLD * figures.arrivals and share:
             yield text.format(_percent(share / figures.arrivals))

@@ -81,6 +81,9 @@ class SpikeFigures:
     shed_p99_ms: float | None = None
     shed_p99_bound_ms: float | None = None  # the default that colours it
     honest_rejection: float | None = None
+    strict_rejection: float | None = None  # ... with a valid Retry-After
+    retry_after_truth: float | None = None  # share of first retries after the promised delay that got in
+    promised: int = 0  # of so many
     recovery_s: float | None = None
     recovered: bool | None = None  # False: not in the time watched
     watched_s: float | None = None
@@ -97,13 +100,14 @@ class SpikeFigures:
     errors: int = 0
     late: int = 0  # ok after `good_within`, timed out or unsent
     hard: int = 0  # other errors
+    throttled: int = 0  # held back by the clients themselves: errors, but neither late nor hard
     unknown: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def refused(self) -> int:
-        """Arrivals that were not served at all: sheds and errors."""
-        return self.shed + self.errors
+        """Arrivals that were sent and not served at all: sheds and errors."""
+        return self.shed + self.errors - self.throttled
 
 
 @dataclass(slots=True)

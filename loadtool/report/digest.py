@@ -73,6 +73,38 @@ def conservation(result: Result) -> str:
     )
 
 
+def clients(result: Result) -> str:
+    """What clients that try again or hold back did; "" if they do neither."""
+    t, told = result.totals, result.totals.client
+    tries, holds = (_policy(result, key) for key in ("retries", "throttle"))
+    if not (tries or holds or told.get("retries") or told.get("throttled")):
+        return ""
+    ratio = f" ({figures.ratio(t.attempts / t.scheduled)})" if t.scheduled else ""
+    parts = [f"{figures.plural(t.attempts, 'attempt')} at {figures.plural(t.scheduled, 'arrival')}{ratio}"]
+    if tries:
+        parts.append(figures.plural(told.get("retries", 0), "retry", "retries"))
+    if exhausted := told.get("exhausted", 0):
+        parts.append(f"budget exhausted {figures.plural(exhausted, 'time')}")
+    held = [
+        figures.plural(n, *words)
+        for n, words in (
+            (told.get("throttled", 0), ("arrival",)),
+            (told.get("withheld", 0), ("retry", "retries")),
+        )
+        if n
+    ]
+    if held:
+        parts.append(f"{' and '.join(held)} held back by the clients' throttle")
+    return ", ".join(parts)
+
+
+def _policy(result: Result, key: str) -> bool:
+    """Whether the profile's client has this policy, and not the one that is called none."""
+    client = result.profile.get("client")
+    described = client.get(key) if isinstance(client, dict) else None
+    return isinstance(described, dict) and described.get("policy", "none") != "none"
+
+
 def quantile(of: Figures, value: float | None) -> str:
     """A quantile of `latency_ms`, which failed arrivals lift to infinity."""
     return figures.duration(value, failed=value is None and of.scheduled > of.shed)

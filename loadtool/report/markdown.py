@@ -61,6 +61,7 @@ def _headline(result: Result) -> list[str]:
         parts.append("\n".join(f"- {escape(r)}" for r in reasons))
     facts = (
         f"{digest.conservation(result)}, in {figures.seconds(result.elapsed_s)}",
+        *([told] if (told := digest.clients(result)) else []),
         f"target {digest.target(result)}",
         f"seed {result.seed}",
         f"good within {figures.duration(result.good_within_ms)}",

@@ -59,6 +59,8 @@ def rows(f: SpikeFigures) -> list[Row]:
         _least(
             "honest rejection", f.honest_rejection, defaults.HONEST, f, "honest_rejection", _hard_and_late(f)
         ),
+        *_strict(f),
+        *_truth(f),
         _recovery(f),
         _hysteresis(f),
         _latency_growth(f),
@@ -102,8 +104,23 @@ def _shed_p99(f: SpikeFigures) -> Row:
     )
 
 
+def _strict(f: SpikeFigures) -> list[Row]:
+    """Only where sheds are, and some of them say when to come back."""
+    if not f.shed or not f.strict_rejection:
+        return []
+    return [Row("… with Retry-After", figures.share(f.strict_rejection), remark="a valid one")]
+
+
+def _truth(f: SpikeFigures) -> list[Row]:
+    if f.retry_after_truth is None:
+        return []
+    tried = figures.plural(f.promised, "first retry", "first retries")
+    remark = f"of {tried} after it got in"
+    return [Row("Retry-After truth", figures.share(f.retry_after_truth), remark=remark)]
+
+
 def _hard_and_late(f: SpikeFigures) -> str:
-    parts = ((f.shed, "shed"), (f.late, "too late"), (f.hard, "failed"))
+    parts = ((f.shed, "shed"), (f.late, "too late"), (f.hard, "failed"), (f.throttled, "held back"))
     return ", ".join(f"{figures.share(n / f.arrivals)} {what}" for n, what in parts if n)
 
 

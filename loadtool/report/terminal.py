@@ -87,6 +87,8 @@ def _verdict(result: Result, width: int) -> Iterator[RenderableType]:
         yield Padding(Text.assemble(("· ", style), clean(reason)), (0, 0, 0, 2))
     yield Text("━" * width, style=style)
     yield Text(clean(f"{digest.conservation(result)}, in {figures.seconds(result.elapsed_s)}"))
+    if told := digest.clients(result):
+        yield Text(clean(told))
     yield Text(
         clean(
             f"target {digest.target(result)} · profile {result.profile_file} · seed {result.seed}"

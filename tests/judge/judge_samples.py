@@ -13,6 +13,7 @@ from loadtool.measure.outcome import (
     H_OK,
     H_SERVICE,
     H_SHED,
+    MARKS,
     OK,
     OUTCOMES,
     SHED,
@@ -45,6 +46,7 @@ class Part:
     errors: Mapping[str, int] = field(default_factory=dict)
     lag: Sequence[int] = ()
     good: int | None = None
+    marks: Mapping[str, int] = field(default_factory=dict)
 
     def population(self) -> Population:
         counts = [0] * len(OUTCOMES)
@@ -63,7 +65,8 @@ class Part:
         histograms = {code: histogram(times) for code, times in values.items() if times}
         good = len(self.ok) if self.good is None else self.good
         number = sum(counts)
-        return Population(number, good, number, counts, histograms, seconds=self.seconds)
+        marks = [self.marks.get(name, 0) for name in MARKS]
+        return Population(number, good, number, counts, histograms, marks=marks, seconds=self.seconds)
 
 
 def histogram(times: Sequence[int]) -> Histogram:

@@ -55,6 +55,31 @@ def test_honest_rejection(part: Part, want: float) -> None:
     assert formulas.honest_rejection(part.population(), 500.0) == pytest.approx(want)
 
 
+@pytest.mark.parametrize(
+    ("part", "want"),
+    [
+        (Part(ok=[1000] * 10), 1.0),
+        (Part(shed=[1000] * 10), 0.0),
+        (Part(shed=[1000] * 8, errors={"reset": 2}, marks={"told": 6}), 0.6),
+    ],
+)
+def test_strict_rejection_says_when_to_come_back(part: Part, want: float) -> None:
+    assert formulas.strict_rejection(part.population()) == pytest.approx(want)
+
+
+def test_what_clients_hold_back_is_neither_late_nor_failed_nor_refused() -> None:
+    part = Part(ok=[1] * 10, shed=[1] * 5, errors={"unsent": 30, "reset": 3}, marks={"throttled": 28})
+    books = part.population()
+    assert (formulas.late(books), formulas.hard(books)) == (2, 3)
+    assert formulas.honest_rejection(books, 500.0) == 5 / (5 + 5)
+
+
+@pytest.mark.parametrize(("marks", "sheds"), [({}, 5), ({"shed_attempts": 12}, 12)])
+def test_sheds_of_attempts(marks: dict[str, int], sheds: int) -> None:
+    """Files of versions that tried nothing again do not count them apart."""
+    assert formulas.shed_attempts(Part(shed=[1] * 5, marks=marks).population()) == sheds
+
+
 def test_late_is_ok_too_late_timed_out_or_unsent() -> None:
     part = Part(
         ok=[1] * 10, good=7, shed=[1] * 4, status=[1] * 2, errors={"timeout": 5, "unsent": 6, "reset": 8}

@@ -4,7 +4,7 @@ import pytest
 from report_samples import SAMPLES, failed, invalid, passed
 
 from loadtool.measure.result import FaultFigure, Figures, Probe
-from loadtool.report import digest
+from loadtool.report import digest, markdown, terminal
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -168,3 +168,42 @@ def test_the_generators_health_names_what_went_wrong() -> None:
     assert well["toxiproxy"] == "embedded server"
     assert "unsent" not in well
     assert "ran out of" not in well
+
+
+@pytest.mark.parametrize(
+    ("client", "attempts", "told", "said"),
+    [
+        (None, 1000, {}, ""),
+        ({"timeout": "2s"}, 1000, {"shed_attempts": 4, "told": 2}, ""),
+        ({"retries": {"policy": "none"}}, 1000, {}, ""),
+        ({"retries": {"policy": "immediate"}}, 1000, {}, "1,000 attempts at 1,000 arrivals (1x), 0 retries"),
+        (
+            {"retries": {"policy": "immediate"}},
+            1240,
+            {"retries": 240, "exhausted": 1},
+            "1,240 attempts at 1,000 arrivals (1.24x), 240 retries, budget exhausted 1 time",
+        ),
+        (
+            {"retries": {"policy": "immediate"}, "throttle": {"policy": "adaptive"}},
+            901,
+            {"retries": 1, "throttled": 100, "withheld": 7},
+            "901 attempts at 1,000 arrivals (0.901x), 1 retry, 100 arrivals and 7 retries held back by the "
+            "clients' throttle",
+        ),
+        (
+            {"throttle": {"policy": "adaptive"}},
+            999,
+            {"throttled": 1},
+            "999 attempts at 1,000 arrivals (0.999x), 1 arrival held back by the clients' throttle",
+        ),
+    ],
+)
+def test_clients_that_try_again_or_hold_back(
+    client: dict[str, object] | None, attempts: int, told: dict[str, int], said: str
+) -> None:
+    r = passed()
+    r.profile = {**r.profile, **({"client": client} if client is not None else {})}
+    r.totals = Figures(scheduled=1000, attempts=attempts, client=told)
+    assert digest.clients(r) == said
+    for text in (terminal.render(r, width=200), markdown.render(r).replace("&#x27;", "'")):
+        assert (said in text) if said else ("attempts at" not in text)

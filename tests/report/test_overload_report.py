@@ -71,6 +71,15 @@ def test_the_table() -> None:
         ({"honest_rejection": 0.95}, "honest rejection", "✓", "95%", None),
         ({"honest_rejection": 0.949}, "honest rejection", "!", "94.9%", None),
         ({"honest_rejection": 1.0, "shed": 0, "late": 0, "hard": 0}, "honest rejection", "✓", "100%", ""),
+        (
+            {"throttled": 750, "late": 0, "hard": 0},
+            "honest rejection", "✓", "99.8%", "81% shed, 10% held back",
+        ),
+        ({"strict_rejection": 0.75}, "… with Retry-After", "", "75%", "a valid one"),
+        (
+            {"retry_after_truth": 0.25, "promised": 1},
+            "Retry-After truth", "", "25%", "of 1 first retry after it got in",
+        ),
         ({"shed_p99_ms": 50.0}, "shed p99", "✓", "50 ms", ""),
         ({"shed_p99_ms": 50.1}, "shed p99", "!", "50.1 ms", ""),
         ({"shed_p99_bound_ms": None}, "shed p99", "", "3.90 ms", ""),
@@ -99,7 +108,7 @@ def test_the_table() -> None:
         ({"retry_amplification": 9.0}, "retry amplification", "", "9x", "in the spike"),
         ({"implied_buffer": 1.2}, "time to first shed", "", "184 ms", "room for about 1 request until then"),
     ],
-)
+)  # fmt: skip
 def test_figures_against_their_defaults(
     change: dict[str, object], label: str, mark: str, value: str, remark: str | None
 ) -> None:
