@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from loadtool.plan.expect import CODINGS
 from loadtool.plan.job import Job, RequestSpec
 from loadtool.plan.places import Place
+from loadtool.plan.retries import longest_ns, most_attempts
 from loadtool.profile.moment import parse_moment
-from loadtool.units import format_rate
+from loadtool.units import format_duration, format_rate
 
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
@@ -22,6 +23,7 @@ CEILINGS: Final[Mapping[str, int]] = {"httpx": 1500}
 def client_doubts(job: Job, loaded: Loaded, peak_rate: float) -> Iterator[tuple[Place, str]]:
     """Each with its place. `peak_rate`: the highest of the plan, in arrivals/s."""
     yield from _transport(job, peak_rate)
+    yield from _retries(job, peak_rate)
     yield from _tls(job)
     yield from _dials(job, peak_rate)
     yield from _reconnects(job, loaded)
@@ -38,6 +40,40 @@ def _transport(job: Job, peak_rate: float) -> Iterator[tuple[Place, str]]:
             f"least {ceil(peak_rate / ceiling)} workers (--workers), or transport: http1 if it will do"
         )
         yield ("transport",), message
+
+
+def _retries(job: Job, peak_rate: float) -> Iterator[tuple[Place, str]]:
+    client = job.client
+    retries = client.retries
+    if retries is None:
+        return
+    place: Place = ("client", "retries")
+    most = most_attempts(client)
+    if retries.budget is None and most > 1:
+        message = (
+            f"without a budget {most} attempts at each arrival make {_about(peak_rate * most)} of the peak's "
+            f"{_about(peak_rate)} while they fail, which keeps an overloaded service down; add budget: 10%"
+        )
+        yield place, message
+    elif most == 1:
+        message = "the first retry would come after the deadline of {}, so there is none; want a later one"
+        yield ("client", "deadline"), message.format(format_duration(client.deadline_ns or 0))
+    if client.deadline_ns is None:
+        message = (
+            f"without client.deadline an arrival may be under way for {format_duration(longest_ns(client))}, "
+            "longer than most users wait, and a Retry-After is heeded up to then; add deadline"
+        )
+        yield place, message
+    elif client.deadline_ns <= client.timeout_ns and "timeout" in retries.on:
+        message = (
+            f"{format_duration(client.deadline_ns)} leave no time for another attempt after a timeout of "
+            f"{format_duration(client.timeout_ns)}; want a later deadline or a shorter timeout"
+        )
+        yield ("client", "deadline"), message
+
+
+def _about(per_s: float) -> str:
+    return f"{per_s:,.6g}/s"
 
 
 def _tls(job: Job) -> Iterator[tuple[Place, str]]:

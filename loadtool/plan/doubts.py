@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from loadtool.plan.client_doubts import client_doubts
 from loadtool.plan.job import Job
-from loadtool.plan.peak import peak_rate, peak_within
+from loadtool.plan.peak import peak_rate
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.replay_doubts import replay_doubts
+from loadtool.plan.retries import connections_needed
 from loadtool.plan.spikes import Spike, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
 from loadtool.units import MILLISECOND, SECOND, format_duration, format_share
@@ -188,10 +189,11 @@ def _about(ns: int) -> str:
 def _connections(plan: _Plan) -> Iterator[Doubt]:
     client = plan.job.client
     batch = max(phase.batch for phase in plan.job.phases)
-    needed, at_ns = peak_within(plan.timeline, client.timeout_ns, batch)
+    needed, at_ns = connections_needed(plan.timeline, client, batch)
+    again = " and their retries" if client.retries is not None else ""
     if needed > client.connections:
         message = (
-            f"{client.connections:,} are fewer than the {needed:,} arrivals within one timeout "
+            f"{client.connections:,} are fewer than the {needed:,} arrivals{again} within one timeout "
             f"({_about(client.timeout_ns)}, up to {_about(at_ns)}): if the service stalls, the rest queue "
             f"here, and the wait counts; want {needed:,}, or a shorter timeout"
         )

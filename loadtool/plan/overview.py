@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from loadtool.plan.arrivals_text import arrivals_text
 from loadtool.plan.doubts import Cells, doubts
 from loadtool.plan.job import FaultWindow, Job
-from loadtool.plan.peak import peak_rate, peak_within
+from loadtool.plan.peak import peak_rate
 from loadtool.plan.replay import expected
 from loadtool.plan.replay_doubts import replay_text
+from loadtool.plan.retries import connections_needed, retries_text, throttle_text
 from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 
@@ -53,7 +54,7 @@ class Overview:
 
     `exact`: the arrivals are counted, not expected. They are for every number of workers, since the seed
     decides them. `connections_needed`: how many are in use at the worst moment, `connections_at_ns`, if every
-    answer takes the whole timeout (Little's law: the arrivals of the last timeout); `connections` is that,
+    answer takes the whole timeout (see `retries.connections_needed`); `connections` is that,
     capped by `client.connections`; `dials_per_s` bounds new ones, and at `reconnect_ns` all are opened anew.
     `curve` has (ns, rate) in even steps from the first instant to the last.
     """
@@ -79,6 +80,8 @@ class Overview:
     reconnect_ns: tuple[int, ...] = ()
     transport: str = "http1"
     http2: bool = False
+    retries: str = ""  # what they are and can do at the worst, in words
+    throttle: str = ""
     replay: str = ""  # what is replayed, in words
 
     @property
@@ -99,7 +102,7 @@ class Overview:
             by_phase[timeline.stretches[stretch].phase] += n
             by_request[request] += n
         rate, rate_at = peak_rate(timeline)
-        within, within_at = peak_within(timeline, job.client.timeout_ns, max(p.batch for p in job.phases))
+        within, within_at = connections_needed(timeline, job.client, max(p.batch for p in job.phases))
         weight = sum(r.weight for r in job.requests)
         return cls(
             name=loaded.profile.name,
@@ -132,6 +135,8 @@ class Overview:
             reconnect_ns=job.client.reconnect_ns,
             transport=job.transport,
             http2=job.client.http2,
+            retries=retries_text(job.client, rate),
+            throttle=throttle_text(job.client),
             replay=replay_text(job, loaded),
         )  # fmt: skip
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
+from math import ceil
 
 from loadtool.plan.backoff import extremes
-from loadtool.plan.job import ClientSpec
+from loadtool.plan.job import BudgetSpec, ClientSpec
+from loadtool.plan.peak import peak_rate, peak_within
+from loadtool.plan.timeline import Timeline
+from loadtool.units import format_duration, format_rate, format_share
 
 
 def longest_ns(client: ClientSpec) -> int:
@@ -58,3 +62,53 @@ def amplification(client: ClientSpec, rate: float) -> Amplification:
         return Amplification(most, min(most, 1 + budget.ratio))
     spare = budget.min_per_s / rate if rate > 0 else most
     return Amplification(most, min(most, 1 + budget.share + spare))
+
+
+def connections_needed(timeline: Timeline, client: ClientSpec, batch: int) -> tuple[int, int]:
+    """The most connections in use at a time if every attempt takes its whole timeout, and when, in ns.
+
+    Little's law: the arrivals of one timeout; with retries as many more as those may be, but no more than the
+    arrivals that can be under way.
+    """
+    needed, at_ns = peak_within(timeline, client.timeout_ns, batch)
+    if client.retries is None:
+        return needed, at_ns
+    worst = amplification(client, peak_rate(timeline)[0]).worst
+    under_way, _ = peak_within(timeline, longest_ns(client), batch)
+    return max(needed, min(ceil(needed * worst), under_way)), at_ns
+
+
+def retries_text(client: ClientSpec, rate: float) -> str:
+    """What retries are, and make of this rate of arrivals at the worst; "" if there are none."""
+    retries = client.retries
+    if retries is None:
+        return ""
+    delays = f", {format_duration(retries.base_ns)} to {format_duration(retries.cap_ns)}"
+    told = f"{retries.policy}{'' if retries.policy == 'immediate' else delays}, at most {retries.max} each"
+    found = amplification(client, rate)
+    worst = f"{told}, {_budget(retries.budget)}; at the worst {found.worst:.3g}x, {_rate(found.worst * rate)}"
+    if found.budgeted is None:
+        return worst
+    return f"{worst}; without the budget {found.unbounded:.3g}x, {_rate(found.unbounded * rate)}"
+
+
+def _budget(budget: BudgetSpec | None) -> str:
+    if budget is None:
+        return "no budget"
+    if budget.tokens:
+        return f"budget {budget.tokens:g} tokens"
+    least = f" and {format_rate(budget.min_per_s)}" if budget.min_per_s else ""
+    return f"budget {format_share(budget.share)}{least}"
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.4g}/s" if per_s < 10_000 else f"{per_s:,.0f}/s"
+
+
+def throttle_text(client: ClientSpec) -> str:
+    """How clients hold back; "" if they don't."""
+    throttle = client.throttle
+    if throttle is None:
+        return ""
+    window = format_duration(throttle.window_ns)
+    return f"adaptive, past {throttle.k:g} requests for each that got in, counted over {window}"

@@ -196,6 +196,8 @@ def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
         ("arrivals", "" if o.replay else f"{kind}; {'counted' if o.exact else 'expected, too many to count'}"),
         ("peak", f"{figures.rate(o.peak_rate)} at {figures.seconds(o.peak_at_ns / _SECOND)}"),
         ("connections", _connections(o)),
+        ("retries", o.retries),
+        ("throttle", o.throttle),
         ("reconnect", _reconnect(o)),
         ("toxiproxy", around.toxiproxy or ""),
         ("setup", "; ".join(around.setup)),
