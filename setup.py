@@ -30,6 +30,8 @@ HOT = (
     "loadtool/engine/http1.py",
     "loadtool/engine/ledger.py",
     "loadtool/engine/opening.py",
+    "loadtool/engine/parts.py",
+    "loadtool/engine/poller.py",
     "loadtool/engine/pool.py",
     "loadtool/engine/reactor.py",
     "loadtool/engine/retry.py",

@@ -10,7 +10,7 @@ import struct
 import sys
 from typing import Final
 
-from loadtool.engine.poller import Events
+from loadtool.engine.poller import Events, Poller
 
 assert sys.platform == "linux"
 
@@ -44,7 +44,7 @@ class _Timer:
             os.read(self.fd, 8)
 
 
-class EpollPoller:
+class EpollPoller(Poller):
     """See `Poller`."""
 
     def __init__(self, capacity: int) -> None:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from loadtool.engine.connection import FAR as FAR
 from loadtool.engine.connection import Arrival
+from loadtool.engine.parts import Arrivals
 from loadtool.measure.recorder import Cell, Recorder
 from loadtool.plan.job import Job
 from loadtool.plan.mix import Mix, RenderError
 from loadtool.plan.schedule import Batch
 
-WINDOW = 4096  # arrivals prepared at the most
+WINDOW: Final = 4096  # arrivals prepared at the most
 
 Render = Callable[[int, int, int], bytes]
 
 
-class Feed:
+class Feed(Arrivals):
     """Arrivals of one worker. Times of the schedule are shifted by `start_ns` of the monotonic clock."""
 
     def __init__(

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Final
 
-from loadtool.engine.poller import READ, WRITE, Events
+from loadtool.engine.poller import READ, WRITE, Events, Poller
 
 assert sys.platform != "linux"
 
@@ -15,7 +15,7 @@ _TIMER: Final = 1
 _NOTE_USECONDS: Final = 2
 
 
-class KqueuePoller:
+class KqueuePoller(Poller):
     """See `Poller`. Timers of kqueue are relative, in microseconds here."""
 
     def __init__(self, capacity: int) -> None:

@@ -4,8 +4,8 @@ Each turn, synchronously: launch what is due, poll once, drain every ready socke
 next turn at once, or a wait for the next event: in the poller itself, which is the quickest to wake up, or
 through trio, while nothing is under way and there is time. The clock is the monotonic one, in ns.
 
-An operating system wakes a thread some 50 to 150 µs after its time. So waits for an arrival end with a spin of
-SPIN_NS, but one a millisecond at most: a tenth of a core is the most that it can take.
+An operating system wakes a thread some 50 to 150 µs after its time. So waits for an arrival end with a spin
+of SPIN_NS, but one a millisecond at most: a tenth of a core is the most that it can take.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Final
 
 import trio
 
-from loadtool.engine.feed import FAR, Feed
+from loadtool.engine.feed import FAR
 from loadtool.engine.ledger import Ledger
+from loadtool.engine.parts import Arrivals, Exchanges
 from loadtool.engine.poller import Events, Poller
-from loadtool.engine.traffic import Traffic
 
 LAUNCHES_A_TURN: Final = 64  # then the answers get their turn
 SPIN_NS: Final = 100_000
@@ -33,8 +33,8 @@ class Reactor:
 
     def __init__(
         self,
-        feed: Feed,
-        traffic: Traffic,
+        feed: Arrivals,
+        traffic: Exchanges,
         ledger: Ledger,
         poller: Poller,
         clock: Callable[[], int] = clock,

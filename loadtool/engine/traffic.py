@@ -13,6 +13,7 @@ from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
 from loadtool.engine.http1 import ProtocolError
 from loadtool.engine.ledger import TOO_LATE, Ledger
 from loadtool.engine.opening import Opening
+from loadtool.engine.parts import Exchanges
 from loadtool.engine.poller import READ, WRITE, Events
 from loadtool.engine.pool import Pool
 from loadtool.measure.outcome import H_LAG, H_QUEUED, PROTOCOL, RESET, TIMEOUT, UNSENT
@@ -21,7 +22,7 @@ RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from 
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Traffic(Opening):
+class Traffic(Opening, Exchanges):
     """All connections of a worker. `special` maps its pipes to what to do when they are ready."""
 
     def __init__(
