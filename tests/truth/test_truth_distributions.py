@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from analytic import FIGURES, figures
-from truth_experiment import MOST_MS, RESOLUTION, ROUNDING_MS
+from truth_experiment import MOST_MS, OWN_MS, RESOLUTION, ROUNDING_MS
 from truth_run import MS, SECOND, Answer, Measured, run_profile, truth_server
 from truth_tries import Busy, tried
 
@@ -28,7 +28,12 @@ phases: [{{name: baseline, rate: {rate}/s, for: {length:g}s}}]
 
 
 async def run(
-    service: list[object], *, arrivals: str = "constant", rate: int = 300, length: float = 2, workers: int = 1
+    service: list[object],
+    *,
+    arrivals: str = "constant",
+    rate: int = 300,
+    length: float = 1.5,
+    workers: int = 1,
 ) -> tuple[Measured, list[Answer]]:
     async with truth_server(service, seed=11) as server:
         text = PROFILE.format(port=server.port, seed=41, arrivals=arrivals, rate=rate, length=length)
@@ -40,6 +45,9 @@ async def run(
 
 def excuse(measured: Measured, log: list[Answer]) -> None:
     """Raise Busy if processes of this machine had to wait for it, by the server's log."""
+    woken = 2 * statistics.fmean(a.noticed - a.received for a in log) / MS
+    if woken > OWN_MS:
+        raise Busy(f"to wake a program up took {woken / 2:.2f} ms on average")
     rank = len(log) * 98 // 100
     late = sorted((a.sent - a.due) / MS for a in log)[rank]
     far = sorted((a.received - measured.due[a.number]) / MS for a in log)[rank]
@@ -73,11 +81,9 @@ def test_service_times_come_back_with_their_quantiles(service: list[object]) -> 
         ):
             for name, true in figures(truth).items():
                 assert found[name] >= true - ROUNDING_MS, f"{what} {name} hides something"
-                # A service time has both ways in it, a response time's truth lacks only the one back.
                 # At the upper quantiles it may be the longest of all ways.
-                of = statistics.fmean if name == "mean" else statistics.median
-                usual = min(2 * of(way), MOST_MS) if name in ("p50", "mean") else MOST_MS + max(way)
-                if found[name] > true * (1 + RESOLUTION) + usual + ROUNDING_MS:
+                own = OWN_MS if name in ("p50", "mean") else MOST_MS + max(way)
+                if found[name] > true * (1 + RESOLUTION) + own + ROUNDING_MS:
                     wrong.append(f"{what} {name}: {found[name]:.3f} ms, by the log {true:.3f} ms")
         if wrong:
             excuse(measured, log)
@@ -115,7 +121,7 @@ def test_poisson_arrivals_are_poisson_as_sent() -> None:
     tried(attempt)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_constant_arrivals_are_evenly_spaced_across_workers(workers: int) -> None:
     rate = 300
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from array import array
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -47,11 +48,28 @@ def prefer(*pids: int) -> bool:
     return True
 
 
+@contextmanager
+def awake() -> Iterator[None]:
+    """Keep the cores that we may use from going to sleep; see truth_wakeful.py."""
+    argv = [sys.executable, "-I", "-S", str(HERE / "truth_wakeful.py")]
+    argv += [str(core) for core in sorted(os.sched_getaffinity(0))]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            if not process.stdout.readline():
+                raise ChildProcessError(f"truth_wakeful.py ended at once: exit code {process.wait()}")
+            yield
+        finally:
+            process.stdin.close()
+
+
 class Answer(NamedTuple):
     """One line of the server's log. Times are ns of CLOCK_MONOTONIC."""
 
     number: int
-    received: int
+    received: int  # the kernel had it, and the server was not stopped
+    noticed: int
     due: int
     sent: int
 
@@ -79,10 +97,10 @@ class TruthServer:
         """What it has answered so far."""
         await self._child.stdin.send_all(b"log\n")
         number = int(await self._child.read_line(30))
-        data = await self._child.peek(number * 32)
+        data = await self._child.peek(number * 40)
         self._child.take(len(data))
         values = array("q", data)
-        return [Answer(*values[at : at + 4]) for at in range(0, len(values), 4)]
+        return [Answer(*values[at : at + 5]) for at in range(0, len(values), 5)]
 
 
 @asynccontextmanager

@@ -2,14 +2,17 @@
 
     python truth_server.py '{"service": ["fixed", 5.0]}'
 
-A program of its own, with nothing of loadtool in it. It sleeps in an epoll until shortly before an answer is
-due and spins for the rest, so that answers leave within microseconds of their time on a quiet machine. A
-connection has one request in service at a time; any number of connections are served at once.
+A program of its own, with nothing of loadtool in it. A service time begins when the kernel has the request's
+last bytes (SO_TIMESTAMPNS), however long this program takes to notice them, or when the program is continued
+(SIGCONT), if they came while it was stopped. It sleeps in an epoll until shortly before an answer is due and
+spins for the rest, so that answers leave within microseconds of their time on a quiet machine. A connection
+has one request in service at a time; any number of connections are served at once.
 
 Its first line on stdout is {"port": N}. Each line on stdin is answered with the log so far: a line with the
-number of records, then the records, four native 64 bit integers each, in the order of the answers: number
-(of `GET /7`, -1 for any other path), received, due, sent. Times are ns of CLOCK_MONOTONIC; received and sent
-are the moments after the read and before the write. End of stdin ends it.
+number of records, then the records, five native 64 bit integers each, in the order of the answers: number
+(of `GET /7`, -1 for any other path), received, noticed, due, sent. Times are ns of CLOCK_MONOTONIC; received
+is when the service time began, noticed the moment after the read, sent the one before the write. End of stdin
+ends it.
 """
 
 from __future__ import annotations
@@ -20,15 +23,22 @@ import math
 import os
 import random
 import select
+import signal
 import socket
+import struct
 import sys
 from array import array
 from collections.abc import Callable
 from time import monotonic_ns as clock
+from time import time_ns
+from types import FrameType
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SPIN_NS = 200_000
 MS = 1_000_000
+SECOND = 1_000_000_000
+SO_TIMESTAMPNS = 35  # Linux; the socket module has no name for it
+TIMESPEC = struct.Struct("@ll")
 
 
 def fixed(draw: random.Random, ms: float) -> float:
@@ -69,7 +79,7 @@ class Server:
         self._arguments = service[1:]
         self._draw = random.Random(seed)
         self._together = together
-        self._gathered: list[tuple[socket.socket, int, int]] = []  # until all of them have come
+        self._gathered: list[tuple[socket.socket, int, int, int]] = []  # until all of them have come
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("127.0.0.1", 0))
@@ -81,9 +91,14 @@ class Server:
         self._epoll.register(0, select.EPOLLIN)
         self._sockets: dict[int, socket.socket] = {}
         self._parts: dict[int, bytes] = {}  # requests that have not come whole yet
-        # due, a number that keeps the order, connection, request's number, received
-        self._answers: list[tuple[int, int, socket.socket, int, int]] = []
+        # due, a number that keeps the order, connection, request's number, received, noticed
+        self._answers: list[tuple[int, int, socket.socket, int, int, int]] = []
         self._order = 0
+        self._continued = 0
+        signal.signal(signal.SIGCONT, self._note_continued)
+
+    def _note_continued(self, number: int, frame: FrameType | None) -> None:
+        self._continued = clock()
 
     def run(self) -> None:
         answers, epoll = self._answers, self._epoll
@@ -115,17 +130,18 @@ class Server:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             self._sockets[sock.fileno()] = sock
             self._epoll.register(sock, select.EPOLLIN)
 
     def _read(self, fd: int) -> None:
         sock = self._sockets[fd]
         try:
-            data = sock.recv(65536)
+            data, stamps, _, _ = sock.recvmsg(65536, 64)
         except BlockingIOError:
             return
         except ConnectionError:
-            data = b""
+            data, stamps = b"", []
         now = clock()
         if not data:
             del self._sockets[fd]
@@ -137,32 +153,44 @@ class Server:
             self._parts[fd] = data
             return
         number = data[5 : data.index(b" ", 5)]
-        self._received(sock, int(number) if number.isdigit() else -1, now)
+        self._received(sock, int(number) if number.isdigit() else -1, self._arrived(stamps, now), now)
 
-    def _received(self, sock: socket.socket, number: int, now: int) -> None:
+    def _arrived(self, stamps: list[tuple[int, int, bytes]], now: int) -> int:
+        """When the bytes read by `now` had come, or when this program was continued after that."""
+        received = now
+        for level, kind, data in stamps:
+            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+                seconds, ns = TIMESPEC.unpack(data)
+                age = time_ns() - seconds * SECOND - ns  # stamps have the time of day
+                received = min(now, clock() - age)  # late if we lose the processor here, but never early
+        return max(received, self._continued)
+
+    def _received(self, sock: socket.socket, number: int, received: int, noticed: int) -> None:
+        together = [(sock, number, received, noticed)]
         if self._together:
-            self._gathered.append((sock, number, now))
+            self._gathered += together
             if len(self._gathered) < self._together:
                 return
             self._together = 0
-        for sock_, number_, received in self._gathered or [(sock, number, now)]:
+            together, self._gathered = self._gathered, []
+        for sock_, number_, received_, noticed_ in together:
             service = round(self._service(self._draw, *self._arguments) * MS)
             self._order += 1
-            heapq.heappush(self._answers, (now + service, self._order, sock_, number_, received))
-        self._gathered.clear()
+            answer = (received + service, self._order, sock_, number_, received_, noticed_)
+            heapq.heappush(self._answers, answer)
 
     def _answer_due(self) -> None:
         answers, log = self._answers, self.log
         while answers and answers[0][0] <= (now := clock()):
-            due, _, sock, number, received = heapq.heappop(answers)
+            due, _, sock, number, received, noticed = heapq.heappop(answers)
             try:
                 sock.send(ANSWER)
             except OSError:
                 continue  # the client gave up, its connection may be closed here, too
-            log.extend((number, received, due, now))
+            log.extend((number, received, noticed, due, now))
 
     def _tell(self) -> None:
-        data = memoryview(b"%d\n" % (len(self.log) // 4) + self.log.tobytes())
+        data = memoryview(b"%d\n" % (len(self.log) // 5) + self.log.tobytes())
         while data:
             data = data[os.write(1, data) :]
 
