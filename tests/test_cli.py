@@ -23,7 +23,7 @@ from loadtool.errors import (
 )
 
 COMMANDS = (
-    ["spike"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["target"], ["toxiproxy"], ["chaos"],
+    ["spike"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"], ["toxiproxy"], ["chaos"],
     ["chaos", "status"], ["chaos", "recover"],
 )  # fmt: skip
 

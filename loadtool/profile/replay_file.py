@@ -203,5 +203,6 @@ def broken_text(recording: Recording) -> str:
     if not recording.broken:
         return ""
     line, flaw = recording.first_broken
-    what = "line is broken" if recording.broken == 1 else "lines are broken"
-    return f"{recording.broken:,} of {recording.lines:,} {what}; the first is line {line}: {shown(flaw)}"
+    verb = "is" if recording.broken == 1 else "are"
+    lines = f"{recording.broken:,} of {recording.lines:,} lines {verb} broken"
+    return f"{lines}; the first is line {line}: {shown(flaw)}"
