@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from loadtool import cli
+from loadtool.profile.model import TRANSPORTS
 from loadtool.profile.toxics import TOXICS
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
-FRAGMENTS = re.findall(r"^```yaml\n(.*?)^```", FAULTS, re.MULTILINE | re.DOTALL)
+TRANSPORTS_PAGE = (ROOT / "docs" / "transports.md").read_text(encoding="utf-8")
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FRAGMENTS = [*YAML.findall(FAULTS), *YAML.findall(TRANSPORTS_PAGE)]
 AROUND = """\
 target: http://127.0.0.1:8080
 requests: [{get: /}]
@@ -24,7 +27,8 @@ phases:
 
 
 def test_there_are_fragments() -> None:
-    assert len(FRAGMENTS) >= 5
+    assert len(YAML.findall(FAULTS)) >= 5
+    assert len(YAML.findall(TRANSPORTS_PAGE)) >= 3
 
 
 @pytest.mark.parametrize("fragment", FRAGMENTS)
@@ -43,6 +47,11 @@ def test_every_toxic_is_told_with_its_attributes() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", FAULTS.partition("| `toxic:` |")[2], re.MULTILINE)
     told = {name: re.findall(r"`(\w+)`", attributes) for name, attributes in rows[: len(TOXICS)]}
     assert told == {name: list(attributes) for name, attributes in TOXICS.items()}
+
+
+def test_every_transport_is_told() -> None:
+    rows = re.findall(r"^\| `(\w+)`", TRANSPORTS_PAGE.partition("| `transport:` |")[2], re.MULTILINE)
+    assert tuple(rows) == TRANSPORTS
 
 
 def test_links_lead_somewhere() -> None:
