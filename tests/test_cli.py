@@ -23,8 +23,8 @@ from loadtool.errors import (
 )
 
 COMMANDS = (
-    ["spike"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"], ["toxiproxy"], ["chaos"],
-    ["chaos", "status"], ["chaos", "recover"],
+    ["spike"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"], ["toxiproxy"],
+    ["chaos"], ["chaos", "status"], ["chaos", "recover"],
 )  # fmt: skip
 
 
