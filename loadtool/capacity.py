@@ -40,8 +40,8 @@ HIGHEST: Final = 100_000.0  # arrivals/s, unless --max says otherwise
 WARM_SHARE: Final = 0.25  # of a step's hold: so long the rate is sent before it counts
 LONGEST_WARM_S: Final = 3.0
 CALM_SHARE: Final = 0.2  # of the first rate: what asks whether the service is well again
-LEAST_CALM: Final = 2.0  # arrivals/s
-CALM_S: Final = 2.0
+LEAST_CALM: Final = 5.0  # arrivals/s
+CALM_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)

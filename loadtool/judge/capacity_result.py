@@ -96,7 +96,7 @@ def conclude(capacity: Capacity, found: Found | None, verdict: str = "") -> None
     if found is not None:
         capacity.holds_per_s, capacity.fails_per_s = found.holds, found.fails
         capacity.confirmed = found.confirmed
-    else:
+    elif capacity.verdict != "no-answer":
         capacity.fails_per_s = min(failed, default=None)
         below = (r for r in held if capacity.fails_per_s is None or r < capacity.fails_per_s)
         capacity.holds_per_s = max(below, default=None)
