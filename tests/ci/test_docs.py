@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from loadtool import cli
-from loadtool.profile.model import TRANSPORTS
+from loadtool.profile.model import POLICIES, TRANSPORTS, Retries
+from loadtool.profile.readers import RETRIABLE
 from loadtool.profile.toxics import TOXICS
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 TRANSPORTS_PAGE = (ROOT / "docs" / "transports.md").read_text(encoding="utf-8")
 YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FRAGMENTS = [*YAML.findall(FAULTS), *YAML.findall(TRANSPORTS_PAGE)]
+CLIENTS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+FRAGMENTS = [*YAML.findall(FAULTS), *YAML.findall(TRANSPORTS_PAGE), *YAML.findall(CLIENTS)]
 AROUND = """\
 target: http://127.0.0.1:8080
 requests: [{get: /}]
@@ -29,6 +31,7 @@ phases:
 def test_there_are_fragments() -> None:
     assert len(YAML.findall(FAULTS)) >= 5
     assert len(YAML.findall(TRANSPORTS_PAGE)) >= 3
+    assert len(YAML.findall(CLIENTS)) >= 5
 
 
 @pytest.mark.parametrize("fragment", FRAGMENTS)
@@ -52,6 +55,21 @@ def test_every_toxic_is_told_with_its_attributes() -> None:
 def test_every_transport_is_told() -> None:
     rows = re.findall(r"^\| `(\w+)`", TRANSPORTS_PAGE.partition("| `transport:` |")[2], re.MULTILINE)
     assert tuple(rows) == TRANSPORTS
+
+
+def test_every_policy_of_a_client_is_told_with_the_defaults() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|", CLIENTS.partition("| `policy:` |")[2], re.MULTILINE)
+    assert rows[: len(POLICIES)] == list(POLICIES)
+    told = dict(re.findall(r"^\| `(max|on|retry_after)` \| (.*?) \|", CLIENTS, re.MULTILINE))
+    default = Retries(policy="none")
+    assert told == {
+        "max": str(default.max),
+        "on": ", ".join(default.on),
+        "retry_after": default.retry_after,
+    }
+    others = re.search(r"\| outcomes after which .*? also (.*?) \|", CLIENTS)
+    assert others is not None
+    assert {*default.on, *others[1].split(", ")} == set(RETRIABLE)
 
 
 def test_links_lead_somewhere() -> None:

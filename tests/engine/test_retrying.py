@@ -147,6 +147,17 @@ async def test_a_closed_port_is_tried_as_often() -> None:
     assert marks(done) == {"retries": 30}
 
 
+async def test_a_connection_that_is_not_open_in_time_was_a_try() -> None:
+    with socket.socket() as listener:  # whose queue is full, so that what comes is left waiting
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        with socket.create_connection(listener.getsockname()):
+            job = job_for(listener.getsockname()[1], count=4, rate=1e6, timeout_ns=100 * MS, connections=2)
+            done = await run_job(job)
+    assert done.outcomes == {"unsent": 4}
+    assert done.tally.totals.attempts == 2  # the others found both connections taken up
+
+
 async def test_response_times_count_from_the_first_attempt_and_service_times_from_each() -> None:
     spec = RetrySpec("exponential", 3, 40 * MS, 80 * MS, DEFAULT, True)
     with serving(Script(BUSY, BUSY, OK_ANSWER)) as server:

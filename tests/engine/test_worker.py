@@ -100,17 +100,6 @@ async def test_a_closed_port_is_a_connect_error() -> None:
     assert done.tally.totals.attempts == 10  # each has tried
 
 
-async def test_a_connection_that_is_not_open_in_time_was_a_try() -> None:
-    with socket.socket() as listener:  # whose queue is full, so that what comes is left waiting
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        with socket.create_connection(listener.getsockname()):
-            job = job_for(listener.getsockname()[1], count=4, rate=1e6, timeout_ns=100 * MS, connections=2)
-            done = await run_job(job)
-    assert done.outcomes == {"unsent": 4}
-    assert done.tally.totals.attempts == 2  # the others found both connections taken up
-
-
 async def test_no_answer_is_a_timeout_at_the_timeout() -> None:
     with serving(never_answer) as server:
         done = await run_job(job_for(server.port, timeout_ns=100 * MS))
