@@ -77,14 +77,16 @@ def _tiles(result: Result) -> list[tuple[str, str, str, str, float]]:
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
-    return [
+    facts = [
         ("target", digest.target(result)),
         ("started", _when(result.started)),
         ("took", figures.seconds(result.elapsed_s)),
         ("profile", result.profile_file),
         ("seed", str(result.seed)),
         ("good within", figures.duration(result.good_within_ms)),
+        ("clients", digest.clients(result)),
     ]
+    return [(label, text) for label, text in facts if text]
 
 
 def _when(started: str) -> str:
