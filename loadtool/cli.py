@@ -19,6 +19,7 @@ from loadtool.commands import (
     chaos,
     compare,
     help_pages,
+    history,
     import_log,
     plan,
     profile,
@@ -85,7 +86,7 @@ def loadtool(
     back by itself? Answered with a number, a picture and an exit code."""  # fmt: skip
 
 
-for room in (spike, capacity, plan, try_once, report, compare, profile, import_log, serve, chaos):
+for room in (spike, capacity, plan, try_once, report, compare, history, profile, import_log, serve, chaos):
     room.mount(app)
 
 
