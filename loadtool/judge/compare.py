@@ -12,10 +12,12 @@ arrivals.
 Times, goodput and ratios are compared as ratios (on a logarithm), shares as they are. A difference is *real*
 with the probability 1 − p of a two-sided t-test. In this order, a figure is
 
-- *can't tell* if a side has no value or too few samples, or a run that proves nothing;
+- *can't tell* if a side has no value or too few samples, or a run that proves nothing; a time of one run a
+  side also if the send lags at p99 are more than 1 ms and a factor of 2 apart: one machine was busier;
 - *same* if the 95 % interval of the difference lies within what makes no difference in practice (two
   one-sided tests: Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987);
-- *better* or *worse* if the difference is real with a probability of 99 % and larger than that;
+- *better* or *worse* if the difference is real with a probability of 99 % and larger than that, and a time's
+  also larger than the difference of the send lags at p99: response times hold the generator's own lag;
 - else *can't tell*.
 
 A quantile beyond which a side has fewer than 10 samples is judged only if the two 95 % intervals of order
@@ -37,14 +39,18 @@ from loadtool.judge.compare_sample import OVERALL, Sample, Stretch
 from loadtool.judge.compare_stats import Draws, Spread, sum_of, t_quantile, t_tail, variance
 from loadtool.judge.comparison import Comparison, Difference, Label
 from loadtool.judge.windows import FEW_BEYOND
-from loadtool.judge.words import counted
+from loadtool.judge.words import counted, number
+from loadtool.measure.books import in_ms
 from loadtool.measure.histogram import rank
-from loadtool.measure.outcome import H_OK
+from loadtool.measure.outcome import H_LAG, H_OK
 from loadtool.measure.population import Population
 from loadtool.measure.result import Result
 
 CONFIDENCE: Final = 0.95  # of the interval
 REAL: Final = 0.99  # the probability from which a difference counts as real
+LAG_QUANTILE: Final = 0.99
+UNEQUAL: Final = 2.0  # times by which send lag may differ between two runs that are compared …
+UNEQUAL_MS: Final = 1.0  # … if it differs by more than this
 _KNOWN_DF: Final = 1e6  # of an error that follows from counts alone, not from the spread of anything
 
 
@@ -121,7 +127,12 @@ class Comparer:
         numbers = [[v for v in side if v is not None] for side in values]
         spread, why = self._spread(metric, known, numbers)
         few = _few(metric, known)
-        return self._judged(metric, where, numbers, spread, few or why, blocked=bool(few))
+        if metric.kind != "time":
+            return self._judged(metric, where, numbers, spread, few or why, blocked=bool(few))
+        low, high = sorted(_lags_ms(known))
+        if not self.several and not few and high - low > UNEQUAL_MS and high > UNEQUAL * low:
+            few = f"not equally busy machines: send lag p99 {number(low)} ms and {number(high)} ms"
+        return self._judged(metric, where, numbers, spread, few or why, blocked=bool(few), lag_ms=high - low)
 
     def spike_difference(self, metric: SpikeMetric, spike: str) -> Difference:
         """One figure of a spike."""
@@ -172,8 +183,12 @@ class Comparer:
         note: str,
         *,
         blocked: bool = False,
+        lag_ms: float = 0.0,
     ) -> Difference:
-        """`blocked`: whatever the spread says, there are too few samples."""
+        """`blocked`: whatever the spread says, it can't be told, for what `note` says.
+
+        `lag_ms`: by how much the generator's own lag differs, which no smaller difference can be told from.
+        """
         scale = metric.scale
         middles = [sum(map(scale.on, side)) / len(side) for side in values]
         shown = [math.exp(m) if scale.logarithmic else m for m in middles]
@@ -190,6 +205,11 @@ class Comparer:
             interval = (scale.change(ends[0]), scale.change(ends[1]))
             probability = 1 - t_tail(step / spread.error, spread.df) if spread.error else float(step != 0)
             label = _label(metric, step, ends, probability, band)
+            if label in ("better", "worse") and abs(shown[1] - shown[0]) <= lag_ms:
+                label, note = (
+                    "can't tell",
+                    f"no more than the send lag differs, by {number(lag_ms)} ms at p99",
+                )
         elif (
             all(math.isfinite(v) for v in shown) and abs(step) < band / 2 and isinstance(metric, SpikeMetric)
         ):
@@ -266,6 +286,17 @@ def _from_run_to_run(
     if None in known:  # the other side's variance serves for both: no more freedom than it has
         return Spread(both.error, min(s.df for s in spreads))
     return both
+
+
+def _lags_ms(sides: Sequence[Sequence[Stretch]]) -> list[float]:
+    """The sides' send lag at p99, the mean of their runs'.
+
+    It is part of every response time and none of the service's, and tells a busy machine from a calm one.
+    """
+    lags = (
+        [in_ms(x.population.histogram(H_LAG).quantile(LAG_QUANTILE)) or 0.0 for x in side] for side in sides
+    )
+    return [sum(side) / len(side) for side in lags]
 
 
 def _few(metric: Metric, sides: Sequence[Sequence[Stretch]]) -> str:

@@ -21,8 +21,8 @@ class Second:
     status: Sequence[int] = ()  # times of answers with a wrong status
 
 
-def run(**phases: Sequence[Second]) -> Result:
-    """A run of these phases, a slice a second."""
+def run(lag_us: int = 100, **phases: Sequence[Second]) -> Result:
+    """A run of these phases, a slice a second; `lag_us`: the generator's own lag."""
     parts = [
         Part(
             phase=name,
@@ -30,7 +30,7 @@ def run(**phases: Sequence[Second]) -> Result:
             ok=[us for s in seconds for us in s.ok],
             status=[us for s in seconds for us in s.status],
             errors={"timeout": sum(s.failed for s in seconds)},
-            lag=[100],
+            lag=[lag_us],
         )
         for name, seconds in phases.items()
     ]

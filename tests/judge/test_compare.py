@@ -121,6 +121,20 @@ def test_few_samples_beyond_are_enough_only_for_far_apart_quantiles() -> None:
     assert Comparer.of([run(baseline=noisy(1))], [slow]).difference(q, OVERALL).label == "worse"
 
 
+def test_a_busier_generator_is_no_slower_service() -> None:
+    before, after = run(baseline=steady(10_000)), run(2_000, baseline=steady(30_000))
+    d = compared(before, after, "p50")
+    assert d.label == "can't tell"
+    assert d.note == "not equally busy machines: send lag p99 0.1 ms and 2 ms"
+    assert compared(before, run(1_000, baseline=steady(30_000)), "p50").label == "worse"
+    # Not a factor of two apart, but what is found is no more than how they differ.
+    some, more = run(10_000, baseline=steady(20_000)), run(16_000, baseline=steady(25_000))
+    d = compared(some, more, "p50")
+    assert (d.label, d.note) == ("can't tell", "no more than the send lag differs, by 6 ms at p99")
+    assert compared(some, run(16_000, baseline=steady(29_000)), "p50").label == "worse"
+    assert compared(before, run(2_000, baseline=steady(10_000, failed=5)), "error rate").label == "worse"
+
+
 def test_runs_that_prove_nothing_are_told_and_not_judged_unless_forced() -> None:
     before, after = run(baseline=steady(10_000)), run(baseline=steady(20_000))
     before.verdict, before.reasons = "invalid", ["the generator was late"]
