@@ -77,11 +77,12 @@ class Checker:
                     bodies=replay.bodies,
                     broken=replay.broken,
                 )
+                length = replayed_length(replay, recording)
             except ValueError as e:
                 self._report(path, f"{replay.file}: {e}")
                 return
             if "phases" not in self._draft.data:
-                whole = Phase.model_validate({"name": "replay", "for": replayed_length(replay, recording)})
+                whole = Phase.model_validate({"name": "replay", "for": length})
                 self._draft.data["phases"] = [whole.model_dump(mode="json", by_alias=True, exclude_none=True)]
                 self._pieces.phases[0] = whole
 

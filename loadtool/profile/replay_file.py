@@ -16,7 +16,7 @@ from loadtool.errors import shown
 from loadtool.profile.log_formats import BODILESS, BROKEN, FORMATS, SECOND, Key, recorded
 from loadtool.profile.recording import LeftOut, Named, Recording, Texts, text_of
 from loadtool.profile.request_names import OTHER, request_name
-from loadtool.units import MILLISECOND, format_duration, format_share
+from loadtool.units import LONGEST, MILLISECOND, format_duration, format_share
 
 if TYPE_CHECKING:
     from loadtool.profile.model import Replay
@@ -194,8 +194,15 @@ def _spread(times: array[int]) -> Iterator[int]:
 
 
 def replayed_length(replay: Replay, recording: Recording) -> str:
-    """How long the replay of all of it takes, as a profile has it: whole milliseconds, rounded up."""
-    return format_duration(-(-ceil(recording.length_ns / replay.speed) // MILLISECOND) * MILLISECOND)
+    """How long the replay of all of it takes, as a profile has it: whole milliseconds, rounded up.
+
+    Raises ValueError if that is longer than any run may be.
+    """
+    length = -(-ceil(recording.length_ns / replay.speed) // MILLISECOND) * MILLISECOND
+    if length > LONGEST:
+        days = length // LONGEST * 366
+        raise ValueError(f"takes over {days:,} days: is a time in it wrong? Want at most 366d, after `speed`")
+    return format_duration(length)
 
 
 def broken_text(recording: Recording) -> str:

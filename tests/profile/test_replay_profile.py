@@ -66,6 +66,13 @@ def test_phases_name_parts_of_it(tmp_path: Path, log: Path) -> None:
             ],
         ),
         (HEAD + "replay: none.log\n", ["2: replay.file: none.log: no such file"]),
+        (
+            HEAD + "replay: {file: old.jsonl, format: json}\n",
+            [
+                "2: replay.file: old.jsonl: takes over 20,496 days: is a time in it wrong? Want at most "
+                "366d, after `speed`"
+            ],
+        ),
         (HEAD + "replay: {speed: 2}\n", ["2: replay.file: missing, such as access.log"]),
         (
             HEAD + "replay: {file: access.log, speed: 0, scale: x, format: nginx, fields: {when: t}}\n",
@@ -105,6 +112,7 @@ def test_phases_name_parts_of_it(tmp_path: Path, log: Path) -> None:
     ],
 )  # fmt: skip
 def test_mistakes(tmp_path: Path, log: Path, text: str, said: list[str]) -> None:
+    (tmp_path / "old.jsonl").write_text('{"time": 5, "path": "/"}\n{"time": "2026-11-21", "path": "/"}\n')
     found = mistakes(tmp_path, text, pending=True)
     assert sorted(found) == sorted(f"shop.yaml:{line}" for line in said)
 
