@@ -299,9 +299,12 @@ _WORDS: Final[dict[Purpose, str]] = {
 def strip(loaded: Loaded) -> tuple[Loaded, list[LeftOut]]:
     """The profile as steps need it: SLOs without their phases, no faults, no proxies before the target.
 
-    Raises ProfileError if no SLO is left, or if rows are for single use.
+    Raises ProfileError if no SLO is left, if rows are for single use, or for a replay.
     """
     profile = loaded.profile
+    if profile.replay is not None:
+        message = "the recorded requests have their own rate; the search needs `requests` to send at any rate"
+        raise ProfileError([Mistake(loaded.file, loaded.line_of("replay"), "replay", message)])
     mistakes = [
         Mistake(
             loaded.file,

@@ -39,6 +39,8 @@ WINDOWS: Final = 1.5  # that each lasts at least, so that one that is good follo
 def check(loaded: Loaded) -> None:
     """Raises UsageError if the profile can't say whether its service came back, or can't go on."""
     profile = loaded.profile
+    if profile.replay is not None:
+        raise UsageError("--cut-load: a replay ends with its recording; want a profile with `requests`")
     for flaw in spike_flaws(parse_slo("recovery < 1s"), profile.phases):
         raise UsageError(f"--cut-load: {flaw}")
     for name, source in profile.data.items():

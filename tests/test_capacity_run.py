@@ -200,6 +200,24 @@ def test_a_service_that_stays_down_comes_back_when_the_load_is_cut(tmp_path: Pat
     assert "not recovered: the load goes on at 50%, then 10%" in done.err
 
 
+REPLAY = """\
+target: http://127.0.0.1:1
+replay: {file: log.csv, format: csv}
+slos: [p95 < 1s]
+"""
+
+
+def test_a_replay_has_no_rate_to_change(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("time,method,path\n0,GET,/\n1,GET,/\n")
+    code, _, err = search(tmp_path, profile=REPLAY)
+    why = "the recorded requests have their own rate; the search needs `requests` to send at any rate"
+    assert (code, err) == (2, f"loadtool: profile.yaml:2: replay: {why}\n")
+    done = run(tmp_path, REPLAY, "--cut-load")
+    assert done.code == 2
+    why = "a replay ends with its recording; want a profile with `requests`"
+    assert done.err == f"loadtool: --cut-load: {why}\n"
+
+
 def test_cut_load_needs_a_recovery_to_miss(tmp_path: Path) -> None:
     done = run(tmp_path, PROFILE, "--cut-load")
     assert done.code == 2

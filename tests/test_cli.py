@@ -23,7 +23,7 @@ from loadtool.errors import (
 )
 
 COMMANDS = (
-    ["spike"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"], ["toxiproxy"],
+    ["spike"], ["capacity"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"], ["toxiproxy"],
     ["chaos"], ["chaos", "status"], ["chaos", "recover"],
 )  # fmt: skip
 

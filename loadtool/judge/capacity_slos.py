@@ -23,7 +23,7 @@ class LeftOut:
 
 
 def slos_for(slos: Iterable[Slo], faults: Collection[str]) -> tuple[list[Slo], list[LeftOut]]:
-    """The objectives without their phases, each once, and those left out. `faults`: by name."""
+    """The objectives without phases and aborts, each once, and those left out. `faults`: by name."""
     kept: dict[str, Slo] = {}
     left: list[LeftOut] = []
     for slo in slos:
@@ -31,7 +31,7 @@ def slos_for(slos: Iterable[Slo], faults: Collection[str]) -> tuple[list[Slo], l
         if why:
             left.append(LeftOut(slo.text, why))
             continue
-        anywhere = replace(slo, during=None)
+        anywhere = replace(slo, during=None, abort=False, after_ns=0)  # every step is held to its end
         kept.setdefault(str(anywhere), replace(anywhere, text=str(anywhere)))
     return list(kept.values()), left
 

@@ -18,8 +18,8 @@ from loadtool.profile.slo import parse_slo
 def test_slos_lose_their_phase_and_those_that_steps_cannot_answer_are_told() -> None:
     texts = [
         "p95 < 250ms during baseline", "p95 < 250ms", "p99 < 1s during spike for checkout",
-        "error rate < 1%", "max < 5s", "p99 < 2s during slow", "shed rate < 5%", "shed p99 < 50ms",
-        "goodput >= 90/s", "rate > 5/s", "recovery < 10s", "goodput retention >= 90%",
+        "error rate < 1% abort after 5s", "max < 5s", "p99 < 2s during slow", "shed rate < 5%",
+        "shed p99 < 50ms", "goodput >= 90/s", "rate > 5/s", "recovery < 10s", "goodput retention >= 90%",
     ]  # fmt: skip
     kept, left = slos_for(map(parse_slo, texts), {"slow"})
     assert [slo.text for slo in kept] == [
