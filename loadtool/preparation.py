@@ -36,7 +36,7 @@ from loadtool.plan.timeline import Timeline
 from loadtool.processes import Child, python
 from loadtool.profile.addresses import socket_path, without_userinfo
 from loadtool.profile.load import Loaded
-from loadtool.profile.model import WaitFor
+from loadtool.profile.model import Profile, WaitFor
 from loadtool.profile.secrets import environment_secrets
 from loadtool.units import SECOND, format_duration
 
@@ -99,7 +99,7 @@ class Preparation:
         profile = loaded.profile
         demo: DemoService | None = None
         if profile.target == "demo":
-            demo = await stack.enter_async_context(demo_service(profile.seed))
+            demo = await stack.enter_async_context(demo_service(profile))
             stack.callback(self._see_it_alive, demo)
         url = demo.url if demo is not None else profile.target
         endpoint = endpoint_of(url)
@@ -267,9 +267,11 @@ class DemoService:
 
 
 @asynccontextmanager
-async def demo_service(seed: int) -> AsyncIterator[DemoService]:
-    """The demo service, running on a free port until the block ends."""
-    child = Child("the demo service", python("loadtool.target", "--lifeline", "--seed", str(seed)))
+async def demo_service(profile: Profile) -> AsyncIterator[DemoService]:
+    """The demo service as the profile wants it, running on a free port until the block ends."""
+    switches = profile.demo.options() if profile.demo is not None else []
+    command = python("loadtool.target", "--lifeline", "--seed", str(profile.seed), *switches)
+    child = Child("the demo service", command)
     try:
         ready = json.loads(await child.read_line(30.0))
         yield DemoService(child, ready["url"], ready["store"])

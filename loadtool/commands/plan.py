@@ -14,6 +14,7 @@ import typer
 from loadtool.commands import console, help_pages, options
 
 if TYPE_CHECKING:
+    from loadtool.profile.demo import Demo
     from loadtool.profile.load import Loaded
     from loadtool.profile.model import Tls
 
@@ -92,7 +93,7 @@ def plan(
     mask = loaded.secrets.mask
     source = describe_source(toxiproxy or checked.toxiproxy) if checked.proxies else None
     around = plan_view.Surroundings(
-        target="demo (the embedded service)" if demo else mask(without_userinfo(checked.target)),
+        target=_embedded(checked.demo) if demo else mask(without_userinfo(checked.target)),
         hosts=[*map(mask, hosts), *(mask(text) for text in _upstreams(loaded))],
         source=" and ".join([*checked.client.source]) + " in turn" * (len(checked.client.source) > 1),
         tls=mask(_tls(checked.client.tls)) if endpoint.scheme == "https" else "",
@@ -122,6 +123,12 @@ def _unusable_sources(loaded: Loaded, addresses: Sequence[str]) -> Iterator[str]
         check_sources(loaded, addresses)
     except ProfileError as e:
         yield from (f"a run would stop at once: {mistake}" for mistake in e.mistakes)
+
+
+def _embedded(demo: Demo | None) -> str:
+    """The demo service and its switches, as `loadtool target` would take them."""
+    switches = demo.options() if demo is not None else []
+    return f"demo (the embedded service{', ' * bool(switches)}{' '.join(switches)})"
 
 
 def _tls(tls: Tls | None) -> str:

@@ -114,7 +114,7 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
         url = profile.target
         if url == "demo":
             console.note("starting the demo service")
-            url = (await stack.enter_async_context(demo_service(profile.seed))).url
+            url = (await stack.enter_async_context(demo_service(profile))).url
         endpoint = endpoint_of(url)
         proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
         check_sources(loaded, await check_target(endpoint, proxy, (*profile.allow_hosts, *allow_hosts)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from loadtool.profile import demo
+
 
 class Help(NamedTuple):
     text: str
@@ -25,6 +27,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "Base URL of the service; or unix:/PATH of the socket that it listens on; or demo, the embedded "
             "one.",
             "http://127.0.0.1:8080",
+        ),
+        "demo": Help(
+            "How the embedded service behaves, with target: demo; as the options of `loadtool target`.",
+            {"slots": 4, "queue": "unbounded"},
         ),
         "wait_for": Help("Do not start before this path answers.", {"get": "/health", "up_to": "60s"}),
         "setup": Help(
@@ -260,6 +266,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         "k": Help("Clients hold back past so many requests for each that was accepted.", 2),
         "window": Help("Time over which both are counted; by default a tenth of the run, at most 2m.", "2m"),
     },
+    "Demo": {key: Help(*row) for key, row in demo.HELP.items()},
     "Connections": {
         "max": Help("Most connections at a time, in the whole run.", 1000),
         "per_second": Help("Most new connections in a second, in the whole run.", "50/s"),

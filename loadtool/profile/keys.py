@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from loadtool.profile import model
+from loadtool.profile.demo import Demo
 from loadtool.profile.descriptions import DESCRIPTIONS, Help
 from loadtool.profile.readers import did_you_mean
 from loadtool.profile.toxics import TOXICS
@@ -18,6 +19,7 @@ REST: Final = "**"  # whatever follows, at least one
 
 MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
     ((), model.Profile),
+    (("demo",), Demo),
     (("wait_for",), model.WaitFor),
     (("replay",), model.Replay),
     (("replay", "expect"), model.Expect),

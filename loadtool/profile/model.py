@@ -14,9 +14,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -25,6 +23,8 @@ from pydantic import (
 
 from loadtool import units
 from loadtool.profile import fields, toxics
+from loadtool.profile.base import Model as Model
+from loadtool.profile.demo import Demo
 from loadtool.profile.readers import one_of
 
 Role = Literal["warmup", "baseline", "spike", "recovery"]
@@ -43,10 +43,6 @@ RetryAfter = Literal["obey", "ignore"]
 RETRY_AFTERS: tuple[RetryAfter, ...] = ("obey", "ignore")
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 BODIES = ("json", "form", "raw", "multipart")
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class WaitFor(Model):
@@ -76,8 +72,8 @@ class Request(Model):
     patch: fields.Path | None = None
     delete: fields.Path | None = None
     options: fields.Path | None = None
-    query: fields.Fields = {}  # a tuple repeats the parameter
-    headers: fields.Headers = {}
+    query: fields.Fields = Field(default={})  # a tuple repeats the parameter
+    headers: fields.Headers = Field(default={})
     json_body: fields.Json = Field(default=None, alias="json")
     form: fields.Fields | None = None
     raw: fields.Text | None = None
@@ -116,7 +112,9 @@ class Replay(Model):
     scale: fields.Factor = 1.0  # of number: 10 sends each recorded request ten times
     # What a JSON or CSV log calls time, method, path and so on.
     field_names: fields.LogFields = Field(default={}, alias="fields")
-    bodies: dict[str, fields.Text] = {}  # by request name or method, for requests without a recorded one
+    bodies: dict[str, fields.Text] = Field(
+        default={}
+    )  # by request name or method, for requests without a recorded one
     broken: fields.Share = 0.01  # most lines that may be broken
     expect: Expect = Expect()
 
@@ -303,7 +301,9 @@ class Fault(Model):
     ] = "downstream"
     toxicity: fields.Share = 1.0
     ramp: fields.PositiveDuration | None = None  # the attributes grow to their values over so long
-    attributes: dict[str, int] = {}  # in Toxiproxy's own units, from the keys of the toxic's table row
+    attributes: dict[str, int] = Field(
+        default={}
+    )  # in Toxiproxy's own units, from the keys of the toxic's table row
 
     @model_validator(mode="before")
     @classmethod
@@ -359,21 +359,22 @@ class Profile(Model):
 
     name: fields.Line
     target: fields.Target
+    demo: Demo | None = None  # with `target: demo` alone
     wait_for: WaitFor | None = None
     setup: fields.Commands = ()
     teardown: fields.Commands = ()
     seed: fields.Seed = 1
     good_within: fields.PositiveDuration | None = None
     capacity: fields.PositiveRate | None = None  # what goodput in a spike is held against
-    headers: fields.Headers = {}
+    headers: fields.Headers = Field(default={})
     replay: Replay | None = None
     requests: tuple[Request, ...] = Field(default=(), min_length=1)  # empty with `replay` alone
-    data: dict[str, DataSource] = {}
+    data: dict[str, DataSource] = Field(default={})
     phases: tuple[Phase, ...] = Field(default=(), min_length=1)  # the loader gives a replay one
     arrivals: Arrivals = Arrivals()
     transport: Annotated[Transport, BeforeValidator(one_of(*TRANSPORTS))] = "http1"
     client: Client = Client()
-    proxies: dict[str, Proxy] = {}
+    proxies: dict[str, Proxy] = Field(default={})
     faults: tuple[Fault, ...] = ()
     toxiproxy: fields.HttpUrl | None = None
     steady_state: tuple[Check, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from loadtool import units
 from loadtool.errors import got
 from loadtool.profile import keys, toxics
-from loadtool.profile.addresses import UNIX
+from loadtool.profile.addresses import DEMO, UNIX
 from loadtool.profile.draft import Draft
 from loadtool.profile.model import BODIES, METHODS
 from loadtool.profile.readers import NAME_PATTERN, header_flaws
@@ -38,6 +38,8 @@ def check(draft: Draft, data: Mapping[str, Any]) -> None:
     for key in UNREPLAYED if "replay" in data else ():
         if key in data:
             draft.report((key,), "a replay has its own; leave this out")
+    if "demo" in data and data.get("target") != DEMO and not draft.waits_within(("target",)):
+        draft.report(("demo",), "the switches of the embedded service need target: demo; leave this out")
     wait_for = data.get("wait_for")
     if isinstance(wait_for, dict) and "{{" in str(wait_for.get("get")):
         draft.report(("wait_for", "get"), got(wait_for["get"], "a plain path: this is no template"))

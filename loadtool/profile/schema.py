@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from loadtool.profile import fields, model, toxics
+from loadtool.profile.demo import Demo
 from loadtool.profile.descriptions import DESCRIPTIONS
 
 Schema = dict[str, Any]
@@ -104,6 +105,7 @@ def _named(m: type[model.Model], alone: Schema | None = None) -> Schema:
 _CONNECTIONS: Final[Schema] = TypeAdapter(fields.Connections).json_schema()
 _SHARE: Final[Schema] = TypeAdapter(fields.PositiveShare).json_schema()
 _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
+    ("Profile", "demo"): lambda: _object(Demo),
     ("Profile", "wait_for"): lambda: _object(model.WaitFor),
     ("Profile", "replay"): lambda: {"anyOf": [{"type": "string"}, _object(model.Replay)]},
     ("Replay", "expect"): lambda: _object(model.Expect),

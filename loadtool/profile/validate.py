@@ -55,6 +55,7 @@ _LISTS: Final[dict[str, type[Model]]] = {
 _MAPPINGS: Final[dict[str, type[Model]]] = {"proxies": Proxy, "data": DataSource}
 _CONTAINERS: Final = frozenset(
     {
+        "demo",
         "headers",
         "query",
         "form",
