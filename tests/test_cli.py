@@ -23,8 +23,8 @@ from loadtool.errors import (
 )
 
 COMMANDS = (
-    ["spike"], ["capacity"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"], ["toxiproxy"],
-    ["chaos"], ["chaos", "status"], ["chaos", "recover"],
+    ["spike"], ["capacity"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"],
+    ["toxiproxy"], ["chaos"], ["chaos", "status"], ["chaos", "recover"],
 )  # fmt: skip
 
 
