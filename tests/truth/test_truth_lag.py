@@ -106,7 +106,7 @@ name: lag
 target: http://127.0.0.1:{port}
 requests: [{{name: numbered, get: "/{{{{ row.n }}}}"}}]
 arrivals: poisson
-phases: [{{name: baseline, rate: 1000/s, for: 2s}}]
+phases: [{{name: baseline, rate: 1000/s, for: 1s}}]
 """
 
     async def attempt() -> list[str]:
