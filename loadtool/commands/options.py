@@ -48,6 +48,20 @@ def seconds(option: str, least: float) -> Callable[[object], float]:
     return parse
 
 
+def factor(option: str, least: float, most: float) -> Callable[[object], float]:
+    """A parser of a number in [least, most]. It raises UsageError as above."""
+
+    def parse(value: object) -> float:
+        from loadtool.profile.readers import number
+
+        try:
+            return number(least, most, f"a number from {least:g} to {most:g}, such as 2")(str(value))
+        except ValueError as e:
+            raise UsageError(f"{option}: {e}") from None
+
+    return parse
+
+
 def toxiproxy_url(value: str | None) -> str | None:
     from loadtool.profile.addresses import http_url
 
@@ -79,6 +93,12 @@ Seed = Annotated[
     int | None,
     typer.Option("--seed", metavar="N", help="Instead of the profile's seed.", rich_help_panel=_RUN,
                  parser=whole_number("--seed", 0)),
+]  # fmt: skip
+Scale = Annotated[
+    float,
+    typer.Option("--scale", metavar="N", rich_help_panel=_RUN, show_default=False,
+                 parser=factor("--scale", 0.001, 1000),
+                 help="So many times the load: multiplies the rate of every phase, or a replay's requests."),
 ]  # fmt: skip
 AllowHosts = Annotated[
     list[str] | None,

@@ -42,6 +42,7 @@ def plan(
     profile: options.ProfileFile,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
+    scale: options.Scale = 1.0,
     target: options.Target = None,
     allow_host: options.AllowHosts = None,
     toxiproxy: options.Toxiproxy = None,
@@ -64,7 +65,13 @@ def plan(
     from loadtool.report import plan_view
 
     loaded = load_profile(
-        profile, overrides=overrides or (), target=target, seed=seed, environment=os.environ, pending=True
+        profile,
+        overrides=overrides or (),
+        target=target,
+        seed=seed,
+        scale=scale,
+        environment=os.environ,
+        pending=True,
     )
     checked = loaded.profile
     demo = checked.target == "demo"

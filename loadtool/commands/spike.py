@@ -26,6 +26,7 @@ def mount(app: typer.Typer) -> None:
 Examples:
   $ loadtool spike -p checkout.yaml
   $ loadtool spike -p checkout.yaml --set phases.spike.rate=800/s --seed 7
+  $ loadtool spike -p checkout.yaml --scale 2
   $ loadtool spike -p checkout.yaml --target http://127.0.0.1:9000
   $ loadtool spike -p checkout.yaml --junit slos.xml --json result.json
   $ loadtool spike -p checkout.yaml --baseline main.json --fail-if 'p99 worse by 10%'
@@ -51,6 +52,7 @@ def spike(
     profile: options.ProfileFile,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
+    scale: options.Scale = 1.0,
     target: options.Target = None,
     allow_host: options.AllowHosts = None,
     toxiproxy: options.Toxiproxy = None,
@@ -91,7 +93,7 @@ def spike(
     from loadtool.profile.load import load_profile
 
     wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown, "html": html})
-    load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
+    load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed, scale=scale)
     reference = comparing.Baseline.of(baseline or (), fail_if or (), different_profiles=different_profiles)
     if reference is not None:
         reference.check(load(environment=os.environ, pending=True).normalised())

@@ -20,6 +20,7 @@ from loadtool.profile.moment import Moment, parse_moment
 from loadtool.profile.overrides import apply_overrides
 from loadtool.profile.recording import Recording
 from loadtool.profile.references import Checker, Found
+from loadtool.profile.scaling import scale_load
 from loadtool.profile.secrets import Secrets
 from loadtool.profile.slo import Slo, parse_slo
 from loadtool.profile.substitute import STAND_INS, keep_sources, stand_in, substitute
@@ -83,15 +84,18 @@ def load_profile(
     overrides: Sequence[str] = (),
     target: str | None = None,
     seed: int | None = None,
+    scale: float = 1.0,
     environment: Mapping[str, str],
     pending: bool = False,
 ) -> Loaded:
     """The profile of a YAML file, checked.
 
-    `overrides` are texts as `phases.spike.rate=800/s`; `target` and `seed` come last. `environment` is where
-    `${NAME}` is looked up. With `pending`, and commands under `setup:`, names that are not set are no
-    mistakes, since the commands may print them: their values get stand-ins, what would be wrong with those
-    values is not said, and `Loaded.pending` has the names. Load again once the commands have run.
+    `overrides` are texts as `phases.spike.rate=800/s`; `target` and `seed` come last, and
+    then all rates are multiplied by `scale`. `environment` is where `${NAME}` is looked up.
+
+    With `pending`, and commands under `setup:`, names that are not set are no mistakes, since the commands
+    may print them: their values get stand-ins, what would be wrong with those values is not said, and
+    `Loaded.pending` has the names. Load again once the commands have run.
 
     Raises ProfileError with every mistake.
     """
@@ -100,6 +104,7 @@ def load_profile(
     apply_overrides(draft, overrides, target, seed)
     keep_sources(draft)
     substitute(draft, environment, pending=pending)
+    scale_load(draft, scale)
     pieces, found = _settle(draft, FilePath(file))
     draft.fail_if_mistaken()
     if pieces.whole is None:
