@@ -13,11 +13,11 @@ Times, goodput and ratios are compared as ratios (on a logarithm), shares as the
 with the probability 1 − p of a two-sided t-test. In this order, a figure is
 
 - *can't tell* if a side has no value or too few samples, or a run that proves nothing; a time of one run a
-  side also if the send lags at p99 are more than 1 ms and a factor of 2 apart: one machine was busier;
+  side also if the send lags at p99 are more than 1 ms and a factor of 2 apart (one machine was busier), or if
+  it differs by no more than they do, since response times hold the generator's own lag;
 - *same* if the 95 % interval of the difference lies within what makes no difference in practice (two
   one-sided tests: Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987);
-- *better* or *worse* if the difference is real with a probability of 99 % and larger than that, and a time's
-  also larger than the difference of the send lags at p99: response times hold the generator's own lag;
+- *better* or *worse* if the difference is real with a probability of 99 % and larger than that;
 - else *can't tell*.
 
 A quantile beyond which a side has fewer than 10 samples is judged only if the two 95 % intervals of order
@@ -127,10 +127,10 @@ class Comparer:
         numbers = [[v for v in side if v is not None] for side in values]
         spread, why = self._spread(metric, known, numbers)
         few = _few(metric, known)
-        if metric.kind != "time":
+        if metric.kind != "time" or self.several:
             return self._judged(metric, where, numbers, spread, few or why, blocked=bool(few))
         low, high = sorted(_lags_ms(known))
-        if not self.several and not few and high - low > UNEQUAL_MS and high > UNEQUAL * low:
+        if not few and high - low > UNEQUAL_MS and high > UNEQUAL * low:
             few = f"not equally busy machines: send lag p99 {number(low)} ms and {number(high)} ms"
         return self._judged(metric, where, numbers, spread, few or why, blocked=bool(few), lag_ms=high - low)
 
