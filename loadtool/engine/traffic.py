@@ -16,7 +16,7 @@ from loadtool.engine.opening import Opening
 from loadtool.engine.parts import Exchanges
 from loadtool.engine.poller import READ, WRITE, Events
 from loadtool.engine.pool import Pool
-from loadtool.measure.outcome import H_LAG, H_QUEUED, PROTOCOL, RESET, TIMEOUT, UNSENT
+from loadtool.measure.outcome import PROTOCOL, RESET, TIMEOUT, UNSENT
 
 RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from the poller
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -60,9 +60,7 @@ class Traffic(Opening, Exchanges):
             return
         connection = self.pool.take_idle() if not self.pending else None
         if connection is not None:
-            cell = arrival.cell
-            cell.record(H_LAG, now - arrival.due)
-            cell.record(H_QUEUED, 0)
+            arrival.cell.record_at_once(now - arrival.due)
             connection.state = BUSY
             self.pool.busy += 1
             self._send(connection, arrival, now)

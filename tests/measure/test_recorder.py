@@ -1,0 +1,50 @@
+"""The recorder counts in batches; what comes out is what was recorded one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtool.measure.outcome import H_LAG, H_OK, H_QUEUED
+from loadtool.measure.recorder import BATCH, Recorder, quantise
+
+US = 1000
+
+
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH + 7])
+def test_batches_lose_nothing(count: int) -> None:
+    cell = Recorder(frozenset()).cell(0, 0, 0)
+    values = [i * i for i in range(count)]  # up to 0.6 s: past the values that are their own bucket, too
+    for us in values:
+        cell.record(H_OK, us * US)
+    cell.touched = True
+    delta = cell.delta()
+    sparse = delta.values[H_OK]
+    assert sparse.counts == Counter(map(quantise, values))
+    assert (sparse.sum_us, sparse.max_us) == (sum(values), max(values))
+    assert list(delta.values) == [H_OK]
+    assert cell.delta().values == {}
+
+
+@given(st.lists(st.integers(-5 * US, 4_000_000_000 * US), min_size=1, max_size=30))
+def test_every_length_of_time_is_counted_once(lengths: list[int]) -> None:
+    cell = Recorder(frozenset()).cell(0, 0, 0)
+    for ns in lengths:
+        cell.record(H_OK, ns)
+    rounded = [(ns + 500) // 1000 for ns in lengths]
+    assert cell.values[H_OK] == Counter(map(quantise, rounded))
+    assert cell.sums[H_OK] == sum(rounded)
+
+
+def test_at_once_is_a_lag_and_no_queueing() -> None:
+    one, other = (Recorder(frozenset()).cell(0, 0, 0) for _ in range(2))
+    for us in range(2 * BATCH + 3):
+        one.record_at_once(us * US)
+        other.record(H_LAG, us * US)
+        other.record(H_QUEUED, 0)
+    assert one.values[H_QUEUED] == {1: 2 * BATCH + 3}
+    assert one.delta() == other.delta()
+    assert one.delta().values == {}
