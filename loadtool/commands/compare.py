@@ -57,7 +57,7 @@ def compare(
         typer.Option("--html", metavar="FILE", help="A page for a browser.", rich_help_panel=options.FILES),
     ] = None,
 ) -> None:  # fmt: skip
-    """Compare runs: is the candidate better or worse than the baseline, and is that real?"""
+    """Compare runs: better, worse, or just chance?"""
     from loadtool.commands import outputs
     from loadtool.report.comparison_formats import FORMATS
     from loadtool.report.result_file import read, write_text_atomically

@@ -43,7 +43,7 @@ def history(
     ] = 10,
     json: Annotated[bool, typer.Option("--json", help="For programs, on standard output.")] = False,
 ) -> None:  # fmt: skip
-    """Show the last runs of each profile: verdict, p50, p99, goodput, errors and overload."""
+    """Show the last runs of each profile as a trend."""
     from loadtool.report import history as trend
     from loadtool.report.result_file import RESULT_NAME, read
 

@@ -29,7 +29,7 @@ Examples:
   $ loadtool spike -p checkout.yaml --scale 2
   $ loadtool spike -p checkout.yaml --target http://127.0.0.1:9000
   $ loadtool spike -p checkout.yaml --junit slos.xml --json result.json
-  $ loadtool spike -p checkout.yaml --baseline main.json --fail-if 'p99 worse by 10%'
+  $ loadtool spike -p x.yaml --baseline main.json --fail-if 'p99 worse by 10%'
 
 \b
 Exit codes, the first that fits:
@@ -39,7 +39,7 @@ Exit codes, the first that fits:
   3    invalid: the generator was late, ran out of something or lost a
        worker; nothing answered; a fault could not be placed or removed
   1    at least one SLO failed, or a gate against the baseline holds
-  3    inconclusive: no SLO failed, at least one, or a gate, could not be decided
+  3    inconclusive: no SLO failed, at least one (or a gate) was undecidable
   0    every SLO passed
 
 Reports go to standard output, progress and errors to standard error. On GitHub the summary page and

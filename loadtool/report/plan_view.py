@@ -186,6 +186,7 @@ def _steady(around: Surroundings) -> list[RenderableType]:
 
 def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
     kind = f"{o.arrivals_kind}, seed {o.seed}"
+    certainty = "counted" if o.exact else "expected, too many to count"
     rows = [
         ("target", around.target),
         ("hosts", ", ".join(around.hosts)),
@@ -193,7 +194,7 @@ def _load(o: Overview, around: Surroundings) -> list[tuple[str, str]]:
         ("source", around.source),
         ("tls", around.tls),
         ("replay", o.replay),
-        ("arrivals", "" if o.replay else f"{kind}; {'counted' if o.exact else 'expected, too many to count'}"),
+        ("arrivals", "" if o.replay else f"{kind}; {certainty}"),
         ("peak", f"{figures.rate(o.peak_rate)} at {figures.seconds(o.peak_at_ns / _SECOND)}"),
         ("connections", _connections(o)),
         ("retries", o.retries),

@@ -94,7 +94,10 @@ def test_what_was_set_has_no_line(shop: Path) -> None:
         ("phases.spike.rte=5", "--set phases.spike.rte: unknown key, did you mean rate?"),
         ("clinet.timeout=5s", "--set clinet.timeout: unknown key, did you mean client?"),
         ("client.trace.max=5", "--set client.trace.max: not built yet"),
-        ("client.retries.max=5", "--set client.retries.max: client.retries.policy: missing, such as full-jitter"),
+        (
+            "client.retries.max=5",
+            "--set client.retries.max: client.retries.policy: missing, such as full-jitter",
+        ),
         ("client={shed: 1}", "--set client: client.shed: got 1, want a status from 400 to 599, such as 429"),
         ("phases.spik.rate=5", "--set phases.spik.rate: phases has no item named spik, did you mean spike?"),
         ("phases.x.rate=5", "--set phases.x.rate: phases has no item named x; there are baseline, spike"),
