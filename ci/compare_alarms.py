@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations, product
+from itertools import permutations, product
 from pathlib import Path
 
 from loadtool.judge.compare import Comparer
@@ -163,8 +163,8 @@ def triples(runs: Sequence[Sample], seed: int, number: int) -> list[tuple[list[S
 
 def analyse(place: Path) -> None:
     equal, slower = samples(place, "equal"), samples(place, "slower")
-    tries = Tries("equal runs, one a side (in the order of time)")
-    for before, after in combinations(equal, 2):
+    tries = Tries("equal runs, one a side (both ways round)")
+    for before, after in permutations(equal, 2):
         tries.add([before], [after])
     tries.show()
     tries = Tries("a slower service, one run a side")
