@@ -8,7 +8,7 @@ are in ms; `math.inf` when too many failed, None when nothing was measured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Snapshot:
     workers: int
     workers_alive: int
     local: Mapping[str, int]  # local resources that ran out
+    client: Mapping[str, int] = field(default_factory=dict)  # MARKS that occurred, since the start
 
     @property
     def ok(self) -> int:

@@ -293,6 +293,7 @@ class Tally:
             workers=self.workers,
             workers_alive=self.workers - self.workers_lost,
             local=dict(self.local),
+            client=self.totals.client,
         )
 
     def _phase_now(self, index: int) -> PhaseNow:

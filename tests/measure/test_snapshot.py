@@ -111,3 +111,10 @@ def test_wide_slices_make_one_window() -> None:
     now = tally.snapshot(8 * SECOND)
     assert [(p.t, p.ok) for p in now.recent] == [(0.0, 10.0), (4.0, 10.0)]
     assert now.ok_per_s == 10.0
+
+
+def test_what_clients_did_beside_sending_is_told_as_it_stands() -> None:
+    tally = Tally(timeline(*PHASES), ["browse"])
+    tally.add(frame(0, 0, 1.0, delta(0, ok=[9], marks={"retries": 3, "exhausted": 1})))
+    tally.add(frame(0, 1, 2.0, delta(1, ok=[9], marks={"retries": 2})))
+    assert tally.snapshot(2 * SECOND).client == {"retries": 5, "exhausted": 1}
