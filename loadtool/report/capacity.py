@@ -15,6 +15,7 @@ from rich.text import Text
 from loadtool.judge.capacity_result import Capacity, Multiple
 from loadtool.judge.capacity_step import Step
 from loadtool.report import figures
+from loadtool.report.area import Area
 from loadtool.report.axis import GUTTER, TimeAxis
 from loadtool.report.chart import Curve, nice_top, panel
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
@@ -165,11 +166,14 @@ def _curve(c: Capacity, width: int) -> list[RenderableType]:
     return [
         legend(("─ offered", ""), ("█ goodput", "green"), (label, "dim")),
         panel(
-            axis, [Curve(offered), Curve(goodput, "green", True)],
-            height=RATE_HEIGHT, label=figures.rate, marks=marks,
+            axis, [Curve(offered)], areas=[Area(goodput, "green")],
+            height=RATE_HEIGHT, label=figures.rate, marks=marks, mark_style="dim",
         ),
         legend(("─ p99 of response time", "magenta")),
-        panel(axis, [Curve(p99, "magenta")], height=LATENCY_HEIGHT, label=figures.duration, marks=marks),
+        panel(
+            axis, [Curve(p99, "magenta")],
+            height=LATENCY_HEIGHT, label=figures.duration, marks=marks, mark_style="dim",
+        ),
         _ruler(axis, top),
     ]  # fmt: skip
 

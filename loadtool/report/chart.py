@@ -1,7 +1,8 @@
 """Curves over time, drawn by plotext on the report's shared time axis.
 
 plotext is asked for the canvas and the axis of values alone; the time axis, phases and faults below it are
-ours (`axis.py`), so that all panels of a report line up to the column.
+ours (`axis.py`), so that all panels of a report line up to the column. So are areas (`area.py`): braille dots
+would leave them full of holes.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rich.text import Text
 
+from loadtool.report.area import Area, heights, laid_over
 from loadtool.report.axis import GUTTER, TimeAxis
 from loadtool.report.text import clip
+
+FAULT_STYLE: Final = "red"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,6 @@ class Curve:
 
     values: Sequence[float | None]
     colour: str = ""  # one of the terminal's sixteen; none: the terminal's own
-    filled: bool = False
 
 
 def panel(
@@ -32,12 +35,15 @@ def panel(
     *,
     height: int,
     label: Callable[[float], str],
+    areas: Sequence[Area] = (),
     marks: Sequence[int] = (),
+    mark_style: str = FAULT_STYLE,
     at_least: float = 0.0,
 ) -> Text:
     """`height` lines with the curves, later ones over earlier ones; `label` writes a value of the axis.
 
-    `marks` are columns with a dotted line from top to bottom; the axis of values reaches `at_least` so far.
+    `areas` stand on each other, over the curves. `marks` are columns with a dotted line from top to bottom,
+    behind everything; the axis of values reaches `at_least` so far.
     Where plotext cannot work (its compiled part is missing for this machine) the text says so in place of
     the picture.
     """
@@ -46,7 +52,7 @@ def panel(
     except ImportError as e:
         return Text(clip(f"(no chart: {e})", axis.width), style="dim")
     finite = (v for c in curves for v in c.values if v is not None and not math.isinf(v))
-    top = nice_top(max([at_least, *finite]))
+    top = nice_top(max([at_least, *finite, *(heights(areas) if areas else ())]))
     figure = _blank(plotext, axis, height)
     figure.ruler("y", "left").lim(0, top or 1)
     ticks = (0.0, top / 2, top) if top and height >= 5 else (0.0, top) if top else (0.0,)
@@ -56,8 +62,10 @@ def panel(
         _draw(plotext, figure, curve, top or 1)
     text = Text.from_ansi(figure.build().string().rstrip("\n"), no_wrap=True, end="")
     figure.clear()
+    if areas:
+        text = laid_over(text, areas, height=height, top=top)
     for column in marks:
-        text = upright(text, column, "┊", style="dim")
+        text = upright(text, column, "┊", style=mark_style)
     return text
 
 
@@ -104,7 +112,7 @@ def _blank(plotext: Any, axis: TimeAxis, height: int) -> Any:
 
 
 def _draw(plotext: Any, figure: Any, curve: Curve, top: float) -> None:
-    # A column is two dots wide in braille: both get the value, so that areas are solid and steps are steps.
+    # A column is two dots wide in braille: both get the value, so that steps are steps.
     xs, ys, joined = [], [], []
     broken = True
     beyond = []
@@ -123,8 +131,6 @@ def _draw(plotext: Any, figure: Any, curve: Curve, top: float) -> None:
         signal = figure.signal(xs, ys, marker=plotext.marker("braille", _pixel(plotext, curve.colour)))
         for i, join in enumerate(joined):
             signal.line(i, join)
-        if curve.filled:
-            signal.density("full", scope="fill").fillx(True)
         figure.draw(signal)
     if beyond:
         marker = plotext.marker("∞", _pixel(plotext, "red"))

@@ -13,15 +13,17 @@ from rich.text import Text
 
 from loadtool.measure.result import Probe, Result, Slice
 from loadtool.report import digest, figures
+from loadtool.report.area import Area
 from loadtool.report.axis import GUTTER, TimeAxis, lanes, ruler, sections, spark
-from loadtool.report.chart import Curve, panel
+from loadtool.report.chart import FAULT_STYLE, Curve, panel
 from loadtool.report.stage import Bar
 from loadtool.report.text import clean
 
 RATE_HEIGHT: Final = 8
 LATENCY_HEIGHT: Final = 6
 LEAST_SLICE: Final = 0.25  # of a slice, for a rate to be drawn
-FAULT_STYLE: Final = "red"
+SHED_GLYPH: Final = "▒"
+ERROR_GLYPH: Final = "×"
 
 
 def timeline(result: Result, width: int) -> list[RenderableType]:
@@ -49,12 +51,13 @@ def timeline(result: Result, width: int) -> list[RenderableType]:
         legend(
             ("─ offered", ""),
             ("█ ok", "green"),
-            _peak("shed", shed, "yellow"),
-            _peak("errors", errors, "red"),
+            _peak(f"{SHED_GLYPH} shed", shed, "yellow"),
+            _peak(f"{ERROR_GLYPH} errors", errors, "red"),
         ),
         panel(
             axis,
-            [Curve(offered), Curve(ok, "green", True)],
+            [Curve(offered)],
+            areas=outcomes(ok, rate(lambda s: s.shed), rate(lambda s: sum(s.errors.values()))),
             height=RATE_HEIGHT,
             label=figures.rate,
             marks=marks,
@@ -79,6 +82,13 @@ def timeline(result: Result, width: int) -> list[RenderableType]:
     ]
     parts.append(sections(axis, [Bar(p.name, p.start_s, p.end_s) for p in result.phases]))
     return parts + lanes(axis, faults, style=FAULT_STYLE)
+
+
+def outcomes(
+    ok: Sequence[float | None], shed: Sequence[float | None], errors: Sequence[float | None]
+) -> list[Area]:
+    """What became of the arrivals, one upon the other; told apart without colours, too."""
+    return [Area(ok, "green"), Area(shed, "yellow", SHED_GLYPH), Area(errors, "red", ERROR_GLYPH)]
 
 
 def probe_pictures(result: Result, width: int) -> list[RenderableType]:
@@ -113,7 +123,7 @@ def legend(*entries: tuple[str, str]) -> Text:
 
 def _peak(label: str, values: Sequence[float | None], style: str) -> tuple[str, str]:
     top = _top(values)
-    return (f"▅ {label}, up to {figures.rate(top)}", style) if top else ("", "")
+    return (f"{label}, up to {figures.rate(top)}", style) if top else ("", "")
 
 
 def _top(values: Sequence[float | None]) -> float:

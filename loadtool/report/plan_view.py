@@ -13,11 +13,12 @@ from rich.text import Text
 from loadtool.plan.job import FaultWindow
 from loadtool.plan.overview import Overview, PhaseOverview
 from loadtool.report import figures
+from loadtool.report.area import Area
 from loadtool.report.axis import TimeAxis, asked, held, lanes, moments, ruler, sections
-from loadtool.report.chart import Curve, panel
+from loadtool.report.chart import FAULT_STYLE, panel
 from loadtool.report.faults import repeated
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
-from loadtool.report.pictures import FAULT_STYLE, RATE_HEIGHT, edges
+from loadtool.report.pictures import RATE_HEIGHT, edges
 from loadtool.report.stage import Bar
 from loadtool.report.text import clean, defuse
 from loadtool.units import format_duration
@@ -92,7 +93,8 @@ def _picture(o: Overview, around: Surroundings, width: int) -> list[RenderableTy
     return [
         panel(
             axis,
-            [Curve(planned, "cyan", filled=True)],
+            [],
+            areas=[Area(planned, "cyan")],
             height=RATE_HEIGHT,
             label=figures.rate,
             marks=edges(axis, faults),

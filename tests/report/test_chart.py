@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from loadtool.report import figures
+from loadtool.report.area import Area
 from loadtool.report.axis import GUTTER, TimeAxis
 from loadtool.report.chart import Curve, nice_top, panel, upright
 
@@ -14,11 +16,9 @@ AXIS = TimeAxis(20.0, GUTTER + 20)  # a column a second
 EMPTY = "⠀ "
 
 
-def drawn(*curves: Curve, height: int = 4) -> list[str]:
-    lines = [
-        line.plain
-        for line in panel(AXIS, curves, height=height, label=figures.rate).split("\n", allow_blank=True)
-    ]
+def drawn(*curves: Curve, height: int = 4, areas: Sequence[Area] = ()) -> list[str]:
+    picture = panel(AXIS, curves, areas=areas, height=height, label=figures.rate)
+    lines = [line.plain for line in picture.split("\n", allow_blank=True)]
     assert len(lines) == height
     assert all(len(line) == AXIS.width for line in lines)
     return [line[GUTTER:] for line in lines]
@@ -51,10 +51,15 @@ def test_a_column_of_the_axis_is_a_column_of_the_picture() -> None:
 
 
 def test_an_area_is_as_high_as_its_value() -> None:
-    lines = drawn(Curve([100.0] * 10 + [50.0] * 10, filled=True))
-    assert lines[0][:10] == "⣿" * 10
+    lines = drawn(areas=[Area([100.0] * 10 + [50.0] * 10)])
+    assert lines[0][:10] == "█" * 10
     assert all(c in EMPTY for c in lines[0][10:])
-    assert lines[2] == lines[3] == "⣿" * 20
+    assert lines[2] == lines[3] == "█" * 20
+
+
+def test_the_axis_holds_areas_that_stand_on_each_other() -> None:
+    areas = [Area([100.0] * 20), Area([100.0] * 20, glyph="▒")]
+    assert drawn(Curve([50.0] * 20), areas=areas) == ["▒" * 20] * 2 + ["█" * 20] * 2
 
 
 def test_what_lies_beyond_every_answer_shows_at_the_top_and_leaves_a_gap() -> None:
@@ -81,9 +86,10 @@ def test_an_axis_can_have_room_above() -> None:
 
 
 def test_a_mark_stands_behind_the_curves_and_a_cursor_over_them() -> None:
-    picture = panel(AXIS, [Curve([100.0] * 10 + [0.0] * 10, filled=True)], height=4, label=figures.rate)
+    areas = [Area([100.0] * 10 + [0.0] * 10)]
+    picture = panel(AXIS, [Curve([0.0] * 20)], areas=areas, height=4, label=figures.rate)
     marked = upright(upright(picture, 3, "┊", style="dim"), 15, "┊", style="dim").plain.split("\n")
-    assert [line[GUTTER + 3] for line in marked] == ["⣿"] * 4
+    assert [line[GUTTER + 3] for line in marked] == ["█"] * 4
     assert [line[GUTTER + 15] for line in marked][:3] == ["┊"] * 3
     over = upright(picture, 3, "┃", style="", over=True).plain.split("\n")
     assert [line[GUTTER + 3] for line in over] == ["┃"] * 4

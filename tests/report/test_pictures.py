@@ -36,4 +36,4 @@ def test_a_slice_that_the_run_s_end_cuts_is_no_drop_in_the_rate(elapsed_s: float
 
 def test_a_scrap_of_a_slice_is_no_peak() -> None:
     rows = rate_rows(steady(2.001, 1))  # 1,000/s, if it were believed
-    assert set(rows[0]) == {"⣿"}, "100/s is the top of the picture"
+    assert set(rows[0]) == {"█"}, "100/s is the top of the picture"

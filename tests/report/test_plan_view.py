@@ -95,7 +95,7 @@ def test_faults_lie_on_the_curves_axis() -> None:
     fault = [i - 1 - GUTTER for i, c in enumerate(lane) if c == "█"]
     assert (fault[0], fault[-1]) == (axis.column(34.0), axis.column(39.0 - 1e-6))
     top = next(line for line in lines if line.strip().startswith("500/s┤"))
-    spike = [i - 1 - GUTTER for i, c in enumerate(top) if c in "⣿⣶⣤"]
+    spike = [i - 1 - GUTTER for i, c in enumerate(top) if c in "▁▂▃▄▅▆▇█"]
     assert axis.column(29.5) <= spike[0] <= axis.column(31.0)
     assert axis.column(42.0) <= spike[-1] <= axis.column(44.0)
 
