@@ -38,11 +38,14 @@ HOT = (
     "loadtool/engine/traffic.py",
     "loadtool/measure/frame.py",
     "loadtool/measure/recorder.py",
+    "loadtool/plan/axis.py",
     "loadtool/plan/expect.py",
     "loadtool/plan/message.py",
     "loadtool/plan/mix.py",
     "loadtool/plan/schedule.py",
+    "loadtool/plan/shape.py",
     "loadtool/plan/template.py",
+    "loadtool/plan/timeline.py",
 )
 LINUX_ONLY = ("loadtool/engine/epoll.py",)
 SWITCH = "LOADTOOL_COMPILE"
