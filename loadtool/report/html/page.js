@@ -10,7 +10,6 @@
   const plots = new Map(); // key -> {at: element, chart}
   let range = [0, data.end];
   let printing = false;
-  let quiet = false; // while charts answer to one another
 
   // Colours: `@name` in the data is `--name` of the style sheet, resolved for the theme that is on.
   const probe = document.createElement("span");
@@ -186,11 +185,9 @@
     const a = Math.max(0, Math.min(from, data.end - least));
     range = [a, Math.min(data.end, Math.max(to, a + least))];
     by("reset").hidden = range[0] <= 0 && range[1] >= data.end;
-    quiet = true;
     for (const { at, chart } of plots.values()) {
       if (chart.onTime) Plotly.relayout(at, { "xaxis.range": [...range], annotations: names(widthOf(at)) });
     }
-    quiet = false;
   };
   const whole = () => show(0, data.end);
   const visible = (at) => {
@@ -198,13 +195,11 @@
     return box.bottom > 0 && box.top < innerHeight;
   };
   const follow = (from, x) => {
-    quiet = true;
     for (const { at, chart } of plots.values()) {
       if (at === from || !chart.onTime || chart.hover === "closest") continue;
       if (x === null) Plotly.Fx.unhover(at);
-      else if (visible(at) && x >= range[0] && x <= range[1]) Plotly.Fx.hover(at, { xval: x });
+      else if (visible(at) && x >= range[0] && x <= range[1]) Plotly.Fx.hover(at, { xval: x }, "xy", true); // true: no event
     }
-    quiet = false;
   };
 
   // The keyboard: a place on the axis that arrows move, shown as pointing there would, and read out.
@@ -223,12 +218,13 @@
     const all = of ? of.x : chart.traces[0].x;
     return chart.onTime ? all.filter((x) => x >= range[0] && x <= range[1]) : all;
   };
-  const move = (plot, by_) => {
+  const move = (plot, way) => {
     const xs = steps(plot.chart);
     if (!xs.length) return;
-    plot.place = by_ === -Infinity ? 0 : by_ === Infinity ? xs.length - 1
-      : Math.min(Math.max((plot.place ?? -1) + by_, 0), xs.length - 1);
-    const x = xs[plot.place];
+    const here = plot.place ?? -Infinity; // an x, which stays what it is when the axis is zoomed
+    const x = way === "first" ? xs[0] : way === "last" ? xs.at(-1)
+      : way > 0 ? xs.find((v) => v > here) ?? xs.at(-1) : xs.findLast((v) => v < here) ?? xs[0];
+    plot.place = x;
     const log = plot.chart.layout.xaxis && plot.chart.layout.xaxis.type === "log";
     if (plot.chart.hover !== "closest") Plotly.Fx.hover(plot.at, { xval: log ? Math.log10(x) : x });
     const where = log ? `${(100 - 100 / x).toFixed(3)} %` : `${x.toFixed(1)} s`;
@@ -240,7 +236,7 @@
   };
   const KEYS = {
     ArrowRight: (plot) => move(plot, 1), ArrowLeft: (plot) => move(plot, -1),
-    Home: (plot) => move(plot, -Infinity), End: (plot) => move(plot, Infinity),
+    Home: (plot) => move(plot, "first"), End: (plot) => move(plot, "last"),
     "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), 0: whole,
     Escape: (plot) => { plot.place = undefined; Plotly.Fx.unhover(plot.at); },
   };
@@ -248,16 +244,15 @@
   const listen = (key) => {
     const plot = plots.get(key);
     plot.at.on("plotly_relayout", (change) => {
-      if (quiet || !plot.chart.onTime) return;
-      const a = change["xaxis.range[0]"] ?? (change["xaxis.range"] || [])[0];
-      const b = change["xaxis.range[1]"] ?? (change["xaxis.range"] || [])[1];
-      if (a !== undefined && b !== undefined) show(a, b);
+      // Only what somebody did: `show` sets the whole range at once, and its events come late.
+      const from = change["xaxis.range[0]"], to = change["xaxis.range[1]"];
+      if (plot.chart.onTime && from !== undefined && to !== undefined) show(from, to);
     });
     plot.at.on("plotly_doubleclick", () => { if (plot.chart.onTime) whole(); });
     plot.at.on("plotly_hover", (event) => {
-      if (!quiet && plot.chart.onTime) follow(plot.at, event.xvals ? event.xvals[0] : event.points[0].x);
+      if (plot.chart.onTime) follow(plot.at, event.xvals ? event.xvals[0] : event.points[0].x);
     });
-    plot.at.on("plotly_unhover", () => { if (!quiet) follow(plot.at, null); });
+    plot.at.on("plotly_unhover", () => follow(plot.at, null));
     plot.at.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
       event.preventDefault();

@@ -53,7 +53,6 @@ def render(result: Result) -> str:
         sections=sections(result),
         charts=drawn,
         slices=slices(story),
-        nl="\n",
         footnote=figures.FOOTNOTE if digest.unbounded(result) else "",
         profile=_profile_lines(result),
         policy=_policy(plotly, script),
