@@ -21,7 +21,7 @@ def mount(app: typer.Typer) -> None:
 Examples:
   $ loadtool compare baseline.json candidate.json
   $ loadtool compare main-*.json vs branch-*.json      several runs a side
-  $ loadtool compare baseline.json candidate.json --fail-if 'p99 worse by 10%' --fail-if 'goodput worse by 5%'
+  $ loadtool compare main.json branch.json --fail-if 'p99 worse by 10%'
 
 \b
 Exit codes:

@@ -41,7 +41,8 @@ class Command(TyperCommand):
                 formatter.write_dl(records)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        # typer's own dots, after an argument that may be given several times, double those of its metavar.
+        return [piece.removesuffix("}...").strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
 class Group(TyperGroup):

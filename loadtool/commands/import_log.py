@@ -29,22 +29,22 @@ def mount(app: typer.Typer) -> None:
         short_help="Write profiles from an access log.",
         cls=help_pages.Command,
         context_settings=help_pages.CONTEXT,
-        epilog="""\\b
+        epilog="""\b
 Examples:
   $ loadtool import access.log -o shop
   $ loadtool import access.log.gz -o shop --target https://staging.example.com
   $ loadtool plan -p shop/mix.yaml
 
-\\b
+\b
 What it writes:
-  mix.yaml      the requests by weight, at the middle and the highest rate of the log
+  mix.yaml      the log's requests by weight, at its middle and highest rate
   replay.yaml   the log again, with its gaps; replay.jsonl is what it replays
   paths/        what the mix draws its paths from
 
-\\b
+\b
 Exit codes:
   0  written
-  2  the log can't be read, or files are there already (--force overwrites them)
+  2  the log can't be read, or files are there already (--force overwrites)
 """,
     )(import_log)
 
