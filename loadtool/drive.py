@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import trio
@@ -126,6 +127,7 @@ class Measured:
     end_ns: int
     problems: list[str] = field(default_factory=list)
     aborted: Aborted | None = None  # by an SLO that could no longer be met
+    began: datetime | None = None  # the load's zero on the wall's clock
 
 
 @dataclass(slots=True)
@@ -153,6 +155,7 @@ class Drive:
             duration_ns = self.after.duration_ns if self.after is not None else timeline.duration_ns
             start_ns: int = await nursery.start(fleet.run, duration_ns)
             origin = trio.current_time() + (start_ns - time.monotonic_ns()) / 1e9
+            began = datetime.now(UTC) + timedelta(seconds=origin - trio.current_time())
             for part in (self.conductor, self.prober):
                 if part is not None:
                     nursery.start_soon(part.run, origin)
@@ -181,7 +184,9 @@ class Drive:
         if fleet.stop_ns is not None and cut_short:
             reached = [w.last.elapsed_ns for w in tally.by_worker.values() if w.last is not None]
             end_ns = min(end_ns, max([fleet.stop_ns - start_ns, *reached]))
-        measured = Measured(self.job, self.workers, tally, origin, max(end_ns, 0), aborted=self._aborted)
+        measured = Measured(
+            self.job, self.workers, tally, origin, max(end_ns, 0), aborted=self._aborted, began=began
+        )
         schedule = Schedule(self.job)
         for worker, how in sorted(lost.items()):
             due = schedule.counts_by_segment_and_request(end_ns, worker, self.workers)
@@ -254,6 +259,7 @@ def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:
         elapsed_s=measured.end_ns / 1e9,
         good_within_ms=job.good_within_ns / 1e6,
         aborted=measured.aborted,
+        load_started=measured.began.isoformat(timespec="milliseconds") if measured.began is not None else "",
         problems=list(measured.problems),
         slo_lines=[slo.line for slo in loaded.slos],
     )

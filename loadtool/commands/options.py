@@ -146,3 +146,17 @@ Html = Annotated[
     typer.Option("--html", metavar="FILE", rich_help_panel=FILES,
                  help="A page with interactive charts, in one file that opens offline."),
 ]  # fmt: skip
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="A line for each slice.", rich_help_panel=FILES),
+]
+Hlog = Annotated[
+    Path | None,
+    typer.Option("--hlog", metavar="FILE", rich_help_panel=FILES,
+                 help="HdrHistogram's interval log: by slice, and by phase, class and request."),
+]  # fmt: skip
+Hgrm = Annotated[
+    Path | None,
+    typer.Option("--hgrm", metavar="FILE", rich_help_panel=FILES,
+                 help="HdrHistogram's percentile distribution; FILE.PHASE.hgrm for each phase, too."),
+]  # fmt: skip

@@ -63,13 +63,32 @@ def write(result: Result, files: Sequence[Wanted]) -> tuple[list[Path], list[Out
 
     written: list[Path] = []
     failures: list[OutputError] = []
-    for want in files:
+
+    def put(text: str, path: Path) -> None:
         try:
-            write_text_atomically(FORMATS[want.format].render(result), want.path)
-            written.append(want.path)
+            write_text_atomically(text, path)
+            written.append(path)
         except OutputError as e:
             failures.append(e)
+
+    taken = {want.path.absolute() for want in files}
+    for want in files:
+        chosen = FORMATS[want.format]
+        put(chosen.render(result), want.path)
+        if chosen.beside is None or _special(want.path):
+            continue
+        for name, text in chosen.beside(result).items():
+            place = beside(want.path, name, chosen.suffix)
+            if place.absolute() in taken:
+                failures.append(OutputError(f"{place}: not written: another report went there; rename one"))
+            else:
+                put(text, place)
     return written, failures
+
+
+def beside(path: Path, name: str, suffix: str) -> Path:
+    """The file of a part of a report: run.spike.hgrm of run.hgrm and spike."""
+    return path.with_name(f"{path.name.removesuffix(suffix)}.{name}{suffix}")
 
 
 def tell_github(result: Result, environment: Mapping[str, str] = os.environ) -> list[OutputError]:

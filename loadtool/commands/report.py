@@ -42,6 +42,9 @@ def report(
     junit: options.Junit = None,
     markdown: options.Markdown = None,
     html: options.Html = None,
+    csv: options.Csv = None,
+    hlog: options.Hlog = None,
+    hgrm: options.Hgrm = None,
     baseline: comparing.Baselines = None,
     different_profiles: comparing.DifferentProfiles = False,
 ) -> None:
@@ -50,7 +53,12 @@ def report(
     from loadtool.report import terminal
     from loadtool.report.result_file import read
 
-    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown, "html": html})
+    wanted = outputs.wanted(
+        {
+            "json": json, "junit": junit, "markdown": markdown, "html": html,
+            "csv": csv, "hlog": hlog, "hgrm": hgrm,
+        }
+    )  # fmt: skip
     result = read(result_json)
     reference = comparing.Baseline.of(baseline or (), different_profiles=different_profiles)
     compared = reference.against([result]) if reference is not None else None

@@ -77,6 +77,9 @@ def spike(
     junit: options.Junit = None,
     markdown: options.Markdown = None,
     html: options.Html = None,
+    csv: options.Csv = None,
+    hlog: options.Hlog = None,
+    hgrm: options.Hgrm = None,
     baseline: comparing.Baselines = None,
     fail_if: comparing.FailIf = None,
     different_profiles: comparing.DifferentProfiles = False,
@@ -92,7 +95,12 @@ def spike(
     from loadtool.commands import outputs, views
     from loadtool.profile.load import load_profile
 
-    wanted = outputs.wanted({"json": json, "junit": junit, "markdown": markdown, "html": html})
+    wanted = outputs.wanted(
+        {
+            "json": json, "junit": junit, "markdown": markdown, "html": html,
+            "csv": csv, "hlog": hlog, "hgrm": hgrm,
+        }
+    )  # fmt: skip
     load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed, scale=scale)
     reference = comparing.Baseline.of(baseline or (), fail_if or (), different_profiles=different_profiles)
     if reference is not None:

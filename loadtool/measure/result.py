@@ -231,4 +231,5 @@ class Result:
     steps: list[Step] = field(default_factory=list)
     spikes: list[SpikeFrame] = field(default_factory=list)
     cut_load: list[CutLoadSteps] = field(default_factory=list)  # what came after the profile's end
+    load_started: str = ""  # ISO 8601, UTC: the zero of all times here; `started` is before the preparation
     format: int = FORMAT

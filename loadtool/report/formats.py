@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from loadtool.errors import UsageError, got
 from loadtool.measure.result import Result
 from loadtool.measure.result_json import dump
-from loadtool.report import junit, markdown
+from loadtool.report import csv, hgrm, hlog, junit, markdown
 from loadtool.report.html import page
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`option` is the command line's, `suffix` that of its files; `render` gives the whole file as text."""
+    """`option` is the command line's, `suffix` that of its files; `render` gives the whole file as text.
+
+    `beside` gives files that stand beside that one, by what their names have more before the suffix.
+    """
 
     name: str
     option: str
     suffix: str
     render: Callable[[Result], str]
+    beside: Callable[[Result], Mapping[str, str]] | None = None
 
 
 def _json(result: Result) -> str:
@@ -35,6 +39,9 @@ FORMATS: Final = {
         Format("junit", "--junit", ".xml", junit.render),
         Format("markdown", "--markdown", ".md", markdown.render),
         Format("html", "--html", ".html", page.render),
+        Format("csv", "--csv", ".csv", csv.render),
+        Format("hlog", "--hlog", ".hlog", hlog.render),
+        Format("hgrm", "--hgrm", ".hgrm", hgrm.render, hgrm.by_phase),
     )
 }
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from loadtool import cli, run
+from loadtool.commands import outputs
 from loadtool.errors import OutputError
-from loadtool.measure.result import Engine, Result, SloFigure
+from loadtool.measure.result import Engine, PhaseFigures, Result, SloFigure
 from loadtool.report.formats import FORMATS
 
 
@@ -95,7 +96,7 @@ def test_every_format_of_the_table_has_its_option(command: str, capsys: pytest.C
     assert offered == {f.option for f in FORMATS.values()}
 
 
-@pytest.mark.parametrize("name", ["json", "junit", "markdown", "html"])
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_file_that_cannot_be_written_stops_the_run_before_it_begins(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -118,20 +119,48 @@ def test_two_reports_cannot_share_a_file(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+@pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(("verdict", "code", "exit_code"), [("pass", 0, 3), ("fail", 1, 1)])
 def test_a_report_lost_after_the_run_is_said_and_never_passes(
     verdict: str,
     code: int,
     exit_code: int,
+    name: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Running(monkeypatch, verdict, code)
-    assert cli.main(["spike", "-p", "p.yaml", "--quiet", "--junit", "/dev/full"]) == exit_code
+    assert cli.main(["spike", "-p", "p.yaml", "--quiet", f"--{name}", "/dev/full"]) == exit_code
     out, err = capsys.readouterr()
     assert err.startswith("loadtool: /dev/full: cannot be written: No space left on device")
     assert "wrote d/result.json" in out
     assert "wrote /dev/full" not in out
+
+
+def with_phases(*names: str) -> Result:
+    """A result of these phases."""
+    measured = result()
+    measured.phases = [PhaseFigures(name=name, start_s=i, end_s=i + 1) for i, name in enumerate(names)]
+    return measured
+
+
+def test_a_report_of_parts_has_a_file_for_each(tmp_path: Path) -> None:
+    for given, parts in (("run.hgrm", ["run.a.hgrm", "run.b.hgrm"]), ("x", ["x.a.hgrm", "x.b.hgrm"])):
+        written, failures = outputs.write(with_phases("a", "b"), [outputs.Wanted("hgrm", tmp_path / given)])
+        assert (written, failures) == ([tmp_path / name for name in (given, *parts)], [])
+        assert all("#[Buckets" in path.read_text() for path in written)
+
+
+def test_a_part_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "run.b.hgrm").mkdir()
+    want = [outputs.Wanted("json", tmp_path / "run.c.hgrm"), outputs.Wanted("hgrm", tmp_path / "run.hgrm")]
+    written, failures = outputs.write(with_phases("a", "b", "c"), want)
+    assert [path.name for path in written] == ["run.c.hgrm", "run.hgrm", "run.a.hgrm"]
+    assert [str(f) for f in failures] == [
+        f"{tmp_path}/run.b.hgrm: cannot be written: Is a directory; free the disk or choose another place",
+        f"{tmp_path}/run.c.hgrm: not written: another report went there; rename one",
+    ]
+    assert (tmp_path / "run.c.hgrm").read_text().startswith("{")
 
 
 def test_a_result_that_could_not_be_written_never_passes(
