@@ -19,6 +19,7 @@ import trio
 from loadtool.chaos.conductor import Conductor, FaultEvent
 from loadtool.chaos.control import Control
 from loadtool.chaos.fault import planned_faults, proxy_specs
+from loadtool.chaos.gauge import gauges_of
 from loadtool.chaos.journal import Journal
 from loadtool.chaos.probe import HttpProbe, Prober, Transport
 from loadtool.chaos.source import open_toxiproxy
@@ -106,8 +107,9 @@ class Preparation:
         allowed = (*profile.allow_hosts, *self._allow_hosts)
         proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
         addresses = await check_target(endpoint, proxy, allowed)
-        for host, port in hosts_of(profile.steady_state):
-            await check_host(host, port, allowed, what="steady_state:")
+        for key, asked in (("steady_state:", profile.steady_state), ("probes:", profile.probes)):
+            for host, port in hosts_of(asked):
+                await check_host(host, port, allowed, what=key)
         check_sources(loaded, addresses)
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
         prepared = Prepared(loaded, job, mask=self._mask(loaded))
@@ -123,6 +125,7 @@ class Preparation:
             await Prober(probes, way).require_steady()
         if demo is not None and not any(probe.name == "store" for probe in probes):
             probes.append(HttpProbe("store", f"{demo.url}/health/store"))
+        probes += gauges_of(profile.probes, url)
         if probes:
             prepared.prober = Prober(probes, way)
         return prepared

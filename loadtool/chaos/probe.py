@@ -62,8 +62,16 @@ class Question(Protocol):
         """A later answer is a failure; None: any within `TIMEOUT_S` will do."""
         ...
 
-    async def ask(self, clients: Clients) -> str:
-        """What is wrong, "" if nothing is. May take as long as it takes: the prober has a deadline."""
+    @property
+    def every_s(self) -> float:
+        """From one question to the next."""
+        ...
+
+    async def ask(self, clients: Clients) -> str | float:
+        """What is wrong, "" if nothing is; or the value that was read.
+
+        May take as long as it takes: the prober has a deadline.
+        """
         ...
 
 
@@ -76,6 +84,7 @@ class HttpProbe:
     status: tuple[int, ...] = ()
     within_ns: int | None = None
     target: bool = False
+    every_s: float = EVERY_S
 
     async def ask(self, clients: Clients) -> str:
         try:
@@ -94,6 +103,7 @@ class TcpProbe:
     host: str
     port: int
     within_ns: int | None = None
+    every_s: float = EVERY_S
 
     async def ask(self, clients: Clients) -> str:
         try:
@@ -105,7 +115,7 @@ class TcpProbe:
 
 
 class Prober:
-    """Asks each probe before the run, every `EVERY_S` of the run's clock, and after it."""
+    """Asks each probe before the run, every `every_s` of the run's clock, and after it."""
 
     def __init__(self, probes: Sequence[Question], target: Transport | None = None) -> None:
         """`target` makes the transport by which the target is reached."""
@@ -154,19 +164,20 @@ class Prober:
         """A slow answer lets the next questions wait; those that are overdue then are left out."""
         number = 0
         while True:
-            await trio.sleep_until(origin + number * EVERY_S)
+            await trio.sleep_until(origin + number * probe.every_s)
             self.answers.append(await _ask(probe, clients, origin))
-            number = max(number + 1, int((trio.current_time() - origin) / EVERY_S) + 1)
+            number = max(number + 1, int((trio.current_time() - origin) / probe.every_s) + 1)
 
 
 async def _ask(probe: Question, clients: Clients, origin: float, *, after: bool = False) -> Probe:
     within = probe.within_ns
     patience_s = max(TIMEOUT_S, (within or 0) / SECOND)
     asked = trio.current_time()
-    wrong = f"no answer within {patience_s:g} s"
+    said: str | float = f"no answer within {patience_s:g} s"
     with trio.move_on_after(patience_s):
-        wrong = await probe.ask(clients)
+        said = await probe.ask(clients)
+    wrong, value = (said, None) if isinstance(said, str) else ("", said)
     ms = (trio.current_time() - asked) * 1000
     if within is not None and not wrong and ms > within / MILLISECOND:
         wrong = f"took {ms:.0f} ms, over {format_duration(within)}"
-    return Probe(probe.name, asked - origin, not wrong, ms, wrong, after)
+    return Probe(probe.name, asked - origin, not wrong, ms, wrong, after, value)

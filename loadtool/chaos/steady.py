@@ -12,11 +12,12 @@ from loadtool.chaos.probe import FRESH, HttpProbe, Question, TcpProbe, Transport
 from loadtool.engine.tls import client_context
 from loadtool.plan.endpoint import endpoint_of
 from loadtool.profile.addresses import socket_path, split_host_port
+from loadtool.profile.model import Check
 from loadtool.units import format_duration
 
 if TYPE_CHECKING:
     from loadtool.plan.job import ClientSpec, ProxySpec
-    from loadtool.profile.model import Check
+    from loadtool.profile.gauge import Gauge
 
 
 def probes_of(checks: Sequence[Check], target: str) -> list[Question]:
@@ -64,10 +65,10 @@ def _proxy(proxy: ProxySpec) -> httpx.Proxy:
     return httpx.Proxy(f"http://{host}:{proxy.port}", auth=auth)
 
 
-def hosts_of(checks: Sequence[Check]) -> Iterator[tuple[str, int]]:
-    """Host and port of each check that goes elsewhere than to the target's own address."""
+def hosts_of(checks: Sequence[Check | Gauge]) -> Iterator[tuple[str, int]]:
+    """Host and port of each check or gauge that goes elsewhere than to the target's own address."""
     for check in checks:
-        if check.tcp is not None:
+        if isinstance(check, Check) and check.tcp is not None:
             yield split_host_port(check.tcp)
         elif check.get is not None and not check.get.startswith("/"):
             endpoint = endpoint_of(check.get.partition("?")[0])

@@ -55,6 +55,7 @@ def plan(
     import trio
 
     from loadtool.chaos.fault import planned_faults
+    from loadtool.chaos.gauge import describe_gauge
     from loadtool.chaos.source import describe_source
     from loadtool.chaos.steady import describe_check, hosts_of
     from loadtool.plan.build import build_job, endpoint_of
@@ -92,10 +93,11 @@ def plan(
         host, addresses, warning = trio.run(_look_up, proxy.host, proxy.port, allowed, "client.proxy")
         hosts.append(f"{host} (client.proxy)")
         warnings += [warning] if warning else []
-    for name, number in hosts_of(checked.steady_state):
-        host, _, warning = trio.run(_look_up, name, number, allowed, "steady_state:")
-        hosts.append(f"{host} (steady_state)")
-        warnings += [warning] if warning else []
+    for key, asked in (("steady_state", checked.steady_state), ("probes", checked.probes)):
+        for name, number in hosts_of(asked):
+            host, _, warning = trio.run(_look_up, name, number, allowed, f"{key}:")
+            hosts.append(f"{host} ({key})")
+            warnings += [warning] if warning else []
     warnings += _unusable_sources(loaded, addresses) if checked.client.source else ()
     mask = loaded.secrets.mask
     source = describe_source(toxiproxy or checked.toxiproxy) if checked.proxies else None
@@ -108,6 +110,7 @@ def plan(
         toxiproxy=mask(source.text) if source is not None else None,
         faults={f.name: mask(f.text) for f in planned_faults(checked, Timeline.of(job))},
         steady=[(mask(check.name), mask(describe_check(check))) for check in checked.steady_state],
+        probes=[(mask(gauge.name), mask(describe_gauge(gauge))) for gauge in checked.probes],
         slos=[mask(slo.text) for slo in loaded.slos],
         setup=[mask(text) for text in _commands(checked.setup)],
         teardown=[mask(text) for text in _commands(checked.teardown)],

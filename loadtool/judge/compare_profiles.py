@@ -17,7 +17,7 @@ from loadtool.measure.result import Result
 # Keys at the top of a profile that may differ between runs that are compared.
 FREE: Final = frozenset(
     {"name", "target", "seed", "good_within", "slos", "validity", "allow_hosts", "toxiproxy", "wait_for",
-     "setup", "teardown", "steady_state"}
+     "setup", "teardown", "steady_state", "probes", "demo"}
 )  # fmt: skip
 MOST: Final = 12
 _ABSENT: Final = object()

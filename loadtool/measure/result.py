@@ -132,6 +132,7 @@ class Probe:
     ms: float | None
     detail: str = ""
     after: bool = False  # asked when load and faults were over: did it come back?
+    value: float | None = None  # what a gauge (the profile's `probes`) read; None of one that failed
 
 
 @dataclass(slots=True)

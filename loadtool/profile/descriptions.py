@@ -82,6 +82,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "What is done to the proxies, and when.",
             [{"name": "cut", "at": "spike+5s", "for": "5s", "proxy": "store", "down": True}],
         ),
+        "probes": Help(
+            "Figures that the service tells of itself, read beside the load and drawn on its time axis.",
+            [{"name": "queue", "get": "/metrics", "value": "demo_queued"}],
+        ),
         "steady_state": Help(
             "What holds while the service is well: asked before the run, which does not begin otherwise, "
             "during it, and after it.",
@@ -296,6 +300,16 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         "existing": Help(
             "Name of a proxy that the server has already and the service is wired to.", "postgres"
         ),
+    },
+    "Gauge": {
+        "name": Help("How reports call it; by default its value.", "queue"),
+        "get": Help("Path of the target, or a URL, to read it from; `front` is not on the way.", "/metrics"),
+        "value": Help(
+            "Which number: the name of a metric in Prometheus text, with or without labels (the sum of what "
+            "fits), or the dotted path of a number in JSON.",
+            "demo_queued",
+        ),
+        "every": Help("How often, at least 100ms.", "1s"),
     },
     "Check": {
         "name": Help("How reports call it; by default what it asks.", "health"),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from loadtool.profile import model
 from loadtool.profile.demo import Demo
 from loadtool.profile.descriptions import DESCRIPTIONS, Help
+from loadtool.profile.gauge import Gauge
 from loadtool.profile.readers import did_you_mean
 from loadtool.profile.toxics import TOXICS
 from loadtool.profile.yaml_tree import Path
@@ -40,6 +41,7 @@ MODELS: Final[tuple[tuple[tuple[str, ...], type[model.Model]], ...]] = (
     (("proxies", ANY), model.Proxy),
     (("faults", ANY), model.Fault),
     (("steady_state", ANY), model.Check),
+    (("probes", ANY), Gauge),
     (("slos",), model.Objective),
     (("slos", ANY), model.Objective),
     (("validity",), model.Validity),
@@ -94,6 +96,7 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
         "repeat": "every", "command": "run", "exec": "run", "rollback": "undo",
     },
     "Check": {"url": "get", "http": "get", "path": "get", "expect": "status", "timeout": "within"},
+    "Gauge": {"url": "get", "path": "get", "metric": "value", "field": "value", "interval": "every"},
     "DataSource": {"path": "file"},
     "Objective": {"text": "slo", "objective": "slo", "abort_after": "after", "delay": "after"},
 }  # fmt: skip
@@ -125,6 +128,8 @@ TEXTS: Final = (
     ("faults", ANY, "run", REST),
     ("faults", ANY, "undo", REST),
     ("steady_state", ANY, "name"),
+    ("probes", ANY, "name"),
+    ("probes", ANY, "value"),
     ("client", "tls", "ca"),
     ("client", "tls", "cert"),
     ("client", "tls", "key"),
@@ -141,7 +146,7 @@ COMMANDS: Final = (
     ("setup",), ("setup", REST), ("teardown",), ("teardown", REST),
     ("faults", ANY, "run"), ("faults", ANY, "run", REST), *UNDOS,
 )  # fmt: skip
-PAGES: Final = (("steady_state", ANY, "get"),)
+PAGES: Final = (("steady_state", ANY, "get"), ("probes", ANY, "get"))
 URLS: Final = (("target",), ("toxiproxy",), ("client", "proxy"), *PAGES)
 UPLOADS: Final = tuple(("requests", ANY, "multipart", ANY, key) for key in ("file", "type", "filename"))
 TEMPLATES: Final = (*PATHS, *QUERIES, *HEADERS, *BODIES)

@@ -25,6 +25,7 @@ from loadtool import units
 from loadtool.profile import fields, toxics
 from loadtool.profile.base import Model as Model
 from loadtool.profile.demo import Demo
+from loadtool.profile.gauge import Gauge
 from loadtool.profile.readers import one_of
 
 Role = Literal["warmup", "baseline", "spike", "recovery"]
@@ -378,6 +379,7 @@ class Profile(Model):
     faults: tuple[Fault, ...] = ()
     toxiproxy: fields.HttpUrl | None = None
     steady_state: tuple[Check, ...] = ()
+    probes: tuple[Gauge, ...] = ()
     slos: fields.Slos = ()
     validity: Validity = Validity()
     allow_hosts: fields.Hosts = ()

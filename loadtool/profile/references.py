@@ -100,6 +100,8 @@ class Checker:
             return [((section, i, "name"), r.name) for i, r in self._pieces.requests.items()]
         if section == "steady_state":
             return [((section, i, "name"), c.name) for i, c in self._pieces.checks.items()]
+        if section == "probes":
+            return [((section, i, "name"), g.name) for i, g in self._pieces.gauges.items()]
         return [
             ((*path, "name"), item["name"])
             for path, item in self._section(section)
@@ -119,6 +121,7 @@ class Checker:
             *requests,
             ("faults", ("phases",)),
             ("steady_state", ()),
+            ("probes", ("steady_state",)),
         ):
             first: dict[str, Path] = {name: path for other in others for path, name in self._named(other)}
             for path, name in self._named(section):

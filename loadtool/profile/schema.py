@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from loadtool.profile import fields, model, toxics
 from loadtool.profile.demo import Demo
 from loadtool.profile.descriptions import DESCRIPTIONS
+from loadtool.profile.gauge import Gauge
 
 Schema = dict[str, Any]
 _REFERENCE: Final[Schema] = {"type": "string", "pattern": r"\$\{"}  # its value is not known here
@@ -21,6 +22,7 @@ _OPTIONAL: Final[dict[str, frozenset[str]]] = {  # which the loader fills in
     "Profile": frozenset({"name"}),
     "Request": frozenset({"name"}),
     "Check": frozenset({"name"}),
+    "Gauge": frozenset({"name"}),
 }
 
 
@@ -124,6 +126,7 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Profile", "proxies"): lambda: _named(model.Proxy),
     ("Profile", "faults"): lambda: {"type": "array", "items": _object(model.Fault)},
     ("Profile", "steady_state"): lambda: {"type": "array", "items": _object(model.Check)},
+    ("Profile", "probes"): lambda: {"type": "array", "items": _object(Gauge)},
     ("Profile", "slos"): lambda: _objectives(),
     ("Profile", "validity"): lambda: _object(model.Validity),
     ("Request", "expect"): lambda: _object(model.Expect),

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from loadtool.errors import got
 from loadtool.profile import keys, rules, toxics
 from loadtool.profile.draft import Draft, get
+from loadtool.profile.gauge import Gauge
 from loadtool.profile.model import (
     Check,
     DataSource,
@@ -39,6 +40,7 @@ class Pieces:
     phases: dict[int, Phase] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
     checks: dict[int, Check] = field(default_factory=dict)
+    gauges: dict[int, Gauge] = field(default_factory=dict)
     proxies: dict[str, Proxy] = field(default_factory=dict)
     data: dict[str, DataSource] = field(default_factory=dict)
     objectives: dict[Path, Objective] = field(default_factory=dict)  # SLOs that are mappings, by place
@@ -51,6 +53,7 @@ _LISTS: Final[dict[str, type[Model]]] = {
     "phases": Phase,
     "faults": Fault,
     "steady_state": Check,
+    "probes": Gauge,
 }
 _MAPPINGS: Final[dict[str, type[Model]]] = {"proxies": Proxy, "data": DataSource}
 _CONTAINERS: Final = frozenset(
@@ -64,6 +67,7 @@ _CONTAINERS: Final = frozenset(
         "proxies",
         "faults",
         "steady_state",
+        "probes",
         "slos",
         "setup",
         "teardown",
@@ -91,11 +95,15 @@ def validate(draft: Draft, stem: str) -> Pieces:
         if isinstance(check, dict) and "name" not in check:
             asked = draft.masked.get(("steady_state", i, "get"), check.get("get") or check.get("tcp"))
             check["name"] = asked if isinstance(asked, str) else f"check {i}"
+    for i, gauge in enumerate(_items(data, "probes")):
+        if isinstance(gauge, dict) and "name" not in gauge:
+            gauge["name"] = gauge["value"] if isinstance(gauge.get("value"), str) else f"probe {i}"
     rules.check(draft, data)
     pieces = Pieces()
     found: dict[str, Any] = {
         "requests": pieces.requests, "phases": pieces.phases, "faults": pieces.faults,
         "proxies": pieces.proxies, "data": pieces.data, "steady_state": pieces.checks,
+        "probes": pieces.gauges,
     }  # fmt: skip
     for section, model in _LISTS.items():
         for i, item in enumerate(_items(data, section)):

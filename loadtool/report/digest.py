@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtool.measure.result import FaultFigure, Figures, Probe, Result
-from loadtool.report import figures, slos
+from loadtool.report import figures, gauges, slos
 
 SYMBOLS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!", "interrupted": "■"}
 MOST_REASONS: Final = 12  # told under the verdict
@@ -192,7 +192,8 @@ def probes(result: Result) -> list[ProbeRow]:
             windows.setdefault(fault.name, []).append(w)
     every = [w for times in windows.values() for w in times]
     rows = []
-    asked = [p for p in result.probes if not p.after]
+    told_of_elsewhere = set(gauges.names(result))
+    asked = [p for p in result.probes if not p.after and p.name not in told_of_elsewhere]
     for probe in dict.fromkeys(p.name for p in asked):
         mine = [p for p in asked if p.name == probe]
         rows.append(_probe_row(probe, None, [p for p in mine if not _during(p, every)]))

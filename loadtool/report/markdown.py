@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from loadtool.measure.result import Figures, Result
-from loadtool.report import digest, faults, figures, overload, slos, steady
+from loadtool.report import digest, faults, figures, gauges, overload, slos, steady
 from loadtool.report.text import clean
 
 MOST_ROWS: Final = 100  # of a table: GitHub takes 1 MiB of summary a step
@@ -37,7 +37,8 @@ def render(result: Result) -> str:
     parts += [*_figures("Phases", [(p.name, p) for p in result.phases])]
     if len(result.requests) > 1:
         parts += _figures("Requests", [(r.name, r) for r in result.requests])
-    parts += [*_errors(result), *_faults(result), *_steady(result), *_probes(result), *_generator(result)]
+    parts += [*_errors(result), *_faults(result), *_steady(result), *_probes(result), *_gauges(result)]
+    parts += _generator(result)
     if digest.unbounded(result):
         parts.append(f"<sub>{figures.FOOTNOTE}</sub>")
     return "\n\n".join(parts) + "\n"
@@ -180,6 +181,14 @@ def _probes(result: Result) -> list[str]:
         if p.n or p.fault is None
     ]
     return _table("Probes", ("", "when", "median", "from – to", "probes", "failed"), rows, left=2)
+
+
+def _gauges(result: Result) -> list[str]:
+    rows = [
+        (escape(g.name), *g.told, figures.count(g.n), figures.count(g.failed)) for g in gauges.rows(result)
+    ]
+    header = ("", "median", "from – to", "most at", "after", "read", "failed")
+    return _table("Gauges", header, rows, left=1)
 
 
 def _generator(result: Result) -> list[str]:

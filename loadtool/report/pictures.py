@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from loadtool.measure.result import Probe, Result, Slice
-from loadtool.report import digest, figures
+from loadtool.report import digest, figures, gauges
 from loadtool.report.area import Area
 from loadtool.report.axis import GUTTER, TimeAxis, lanes, ruler, sections, spark
 from loadtool.report.chart import FAULT_STYLE, Curve, panel
@@ -93,14 +93,27 @@ def outcomes(
 
 def probe_pictures(result: Result, width: int) -> list[RenderableType]:
     """One line of blocks a probe, over lanes of the faults: what rose inside a window, and only there."""
-    probes = [p for p in result.probes if not p.after]
+    told_of_elsewhere = set(gauges.names(result))
+    probes = [p for p in result.probes if not p.after and p.name not in told_of_elsewhere]
+    return _pictures(result, probes, lambda p: p.ms if p.ok else math.inf, width)
+
+
+def gauge_pictures(result: Result, width: int) -> list[RenderableType]:
+    """One line of blocks a gauge, the lanes of the faults below: what grew while the load did."""
+    read = [p for name in gauges.names(result) for p in gauges.series(result, name)]
+    return _pictures(result, read, lambda p: p.value, width)
+
+
+def _pictures(
+    result: Result, probes: Sequence[Probe], of: Callable[[Probe], float | None], width: int
+) -> list[RenderableType]:
     if not probes:
         return []
     axis = TimeAxis(max(_end_s(result), max(p.t for p in probes)), width)
     parts: list[RenderableType] = []
     for name in dict.fromkeys(p.name for p in probes):
         mine = [p for p in probes if p.name == name]
-        values = axis.spread(_stretches(mine), peak=True)
+        values = axis.spread(_stretches(mine, of), peak=True)
         parts.append(spark(axis, name, values, top=_top(values), style="cyan"))
     return parts + lanes(axis, _fault_bars(result), style=FAULT_STYLE)
 
@@ -158,8 +171,10 @@ def _fault_bars(result: Result) -> list[Bar]:
     return [Bar(clean(f.name), *w) for f, w in windows if w is not None]
 
 
-def _stretches(probes: Sequence[Probe]) -> list[tuple[float, float, float | None]]:
-    """Each probe stands for the time to the next one, a failed one as infinite."""
+def _stretches(
+    probes: Sequence[Probe], of: Callable[[Probe], float | None]
+) -> list[tuple[float, float, float | None]]:
+    """Each probe stands for the time to the next one."""
     gaps = [b.t - a.t for a, b in pairwise(probes)]
     usual = statistics.median(gaps) if gaps else 0.0
-    return [(p.t, p.t + usual, p.ms if p.ok else math.inf) for p in probes]
+    return [(p.t, p.t + usual, of(p)) for p in probes]

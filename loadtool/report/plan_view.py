@@ -41,6 +41,7 @@ class Surroundings:
     source: str = ""  # local addresses that the load leaves from
     tls: str = ""  # how the target's certificate is checked, and which one is shown to it
     steady: Sequence[tuple[str, str]] = ()  # checks of the steady state: name, and what is asked
+    probes: Sequence[tuple[str, str]] = ()  # gauges: name, and what is read
     proxy: str = ""  # URL of the HTTP proxy that the load goes through
 
 
@@ -67,6 +68,7 @@ def _parts(o: Overview, around: Surroundings, width: int) -> Iterator[Renderable
         ("Requests", _requests(o, inner)),
         ("Faults", _faults(o, around, inner)),
         ("Steady state", _steady(around)),
+        ("Probes", [pairs(around.probes)] if around.probes else []),
         ("Load", [pairs(_load(o, around))]),
         ("SLOs", [Text(clean(text)) for text in around.slos]),
         ("Warnings", [_warning(text) for text in o.warnings]),

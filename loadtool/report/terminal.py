@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from loadtool.measure.result import Figures, Result, SloFigure
-from loadtool.report import digest, faults, figures, overload, slos, steady
+from loadtool.report import digest, faults, figures, gauges, overload, slos, steady
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
-from loadtool.report.pictures import probe_pictures, timeline
+from loadtool.report.pictures import gauge_pictures, probe_pictures, timeline
 from loadtool.report.text import clean, defuse
 
 LEAST_WIDTH: Final = 60
@@ -57,6 +57,7 @@ def _parts(result: Result, width: int) -> Iterator[RenderableType]:
         ("Faults", _faults(result, inner)),
         ("Steady state", _steady(result, inner)),
         ("Probes", _probes(result, inner)),
+        ("Gauges", _gauges(result, inner)),
         ("Generator", [pairs(digest.health(result))]),
     )
     for title, body in sections:
@@ -287,3 +288,30 @@ def _probes(result: Result, width: int) -> list[RenderableType]:
         Column("failed"),
     )
     return [table(columns, rows, width), Text(), *probe_pictures(result, width)]
+
+
+def _gauges(result: Result, width: int) -> list[RenderableType]:
+    rows = [
+        (
+            Text(clean(g.name), style="bold"),
+            Text(g.told[0], style="bold"),
+            *g.told[1:],
+            figures.count(g.n),
+            Text(figures.count(g.failed), style="red" if g.failed else "dim"),
+        )
+        for g in gauges.rows(result)
+    ]
+    if not rows:
+        return []
+    columns = (
+        Column("", text=True),
+        Column("median"),
+        Column("from – to"),
+        Column("most at"),
+        Column("after"),
+        Column("read", drop=1),
+        Column("failed"),
+    )
+    wrong = [f"{g.name}: {g.wrong}" for g in gauges.rows(result) if g.wrong]
+    told = [Text(clean(text), style="dim") for text in wrong]
+    return [table(columns, rows, width), *told, Text(), *gauge_pictures(result, width)]

@@ -101,6 +101,7 @@ class Scripted:
     took_s: list[float]
     wrong: list[str] = field(default_factory=list)
     within_ns: int | None = None
+    every_s: float = 0.5
 
     async def ask(self, clients: Clients) -> str:
         await trio.sleep(self.took_s.pop(0) if self.took_s else 0)

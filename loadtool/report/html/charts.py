@@ -60,6 +60,7 @@ CHARTS: Final = (
         "No arrival was sent.",
     ),
     Chart("probes", "Probes", over_time.probes, "Asked past the load, on a connection of their own."),
+    Chart("gauges", "Gauges", over_time.gauge_values, "What the service told of itself beside the load."),
     Chart(
         "retries",
         "Retries",

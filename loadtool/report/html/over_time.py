@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from loadtool.judge.validity import lag_bound_ms
 from loadtool.measure.result import Probe
-from loadtool.report import digest, figures
+from loadtool.report import digest, figures, gauges
 from loadtool.report.html.drawing import Drawing, Scale, Trace, line
 from loadtool.report.html.story import Moment, Story
 
@@ -153,7 +153,8 @@ def send_lag(story: Story) -> Drawing | None:
 
 def probes(story: Story) -> Drawing | None:
     """What probes past the load took: a fault shows in them for as long as it lasts."""
-    asked = [p for p in story.result.probes if not p.after]
+    told_of_elsewhere = set(gauges.names(story.result))
+    asked = [p for p in story.result.probes if not p.after and p.name not in told_of_elsewhere]
     if not asked:
         return None
     scale = Scale.of([_told(p) for p in asked])
@@ -170,6 +171,27 @@ def probes(story: Story) -> Drawing | None:
         traces.append(trace)
     summary = "; ".join(_spread(row) for row in digest.probes(story.result) if row.n)
     return Drawing(traces, {"yaxis": scale.axis("probe took")}, f"{summary}.", height=240)
+
+
+def gauge_values(story: Story) -> Drawing | None:
+    """What the service told of itself, such as the length of its queue."""
+    traces: list[Trace] = []
+    for i, name in enumerate(gauges.names(story.result)):
+        mine = gauges.series(story.result, name)
+        if not any(p.value is not None for p in mine):
+            continue
+        texts = [gauges.value(p.value) if p.value is not None else f"failed: {p.detail}" for p in mine]
+        colour, dash = f"@c{i % 8}", _PROBE_DASHES[i // 8 % len(_PROBE_DASHES)]
+        traces.append(line(name, [p.t for p in mine], [p.value for p in mine], texts, colour, dash=dash))
+    if not traces:
+        return None
+    told = [
+        f"{g.name}: {gauges.value(g.least)} to {gauges.value(g.most)} (at {figures.seconds(g.most_at_s)}),"
+        f" {gauges.value(g.afterwards)} afterwards"
+        for g in gauges.rows(story.result)
+    ]
+    axis = {"title": {"text": "value"}, "rangemode": "tozero"}
+    return Drawing(traces, {"yaxis": axis}, f"{'; '.join(told)}.", height=240)
 
 
 def _spread(row: digest.ProbeRow) -> str:

@@ -1,0 +1,113 @@
+"""Gauges: figures that the service tells of itself, such as the length of its queue, read beside the load."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from loadtool.chaos.probe import Clients, Question
+from loadtool.chaos.steady import page_url
+from loadtool.units import SECOND, format_duration
+
+if TYPE_CHECKING:
+    from loadtool.profile.gauge import Gauge
+
+_SAMPLE: Final = re.compile(
+    r"([A-Za-z_:][\w:]*)[ \t]*(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t]*", re.ASCII
+)
+_LABEL: Final = re.compile(r'\s*([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)', re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpGauge:
+    """GET `url` and read `value` from the answer; `target` is as in HttpProbe."""
+
+    name: str
+    url: str
+    value: str
+    every_s: float
+    target: bool = False
+    within_ns: int | None = None
+
+    async def ask(self, clients: Clients) -> str | float:
+        try:
+            answer = await clients.of(self.url, target=self.target).get(self.url)
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            return str(e) or type(e).__name__
+        if not answer.is_success:
+            return f"status {answer.status_code}"
+        try:
+            return read_value(answer.text, self.value)
+        except ValueError as e:
+            return str(e)
+
+
+def read_value(text: str, wanted: str) -> float:
+    """A number from JSON, by the dotted path of it, or from Prometheus text, by the metric's name.
+
+    A name alone is the sum of the metric's samples; `name{label="a"}` of those that have this label. Raises
+    ValueError if there is none, or it is no finite number.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        values = _samples(text, wanted)
+    else:
+        values = [_at(data, wanted)]
+    if not values:
+        raise ValueError(f"the answer has no {wanted}")
+    found = math.fsum(values)
+    if not math.isfinite(found):
+        raise ValueError(f"{wanted} is {found:g}, want a finite number")
+    return found
+
+
+def _at(data: Any, wanted: str) -> float:
+    node = data
+    for step in wanted.split("."):
+        if isinstance(node, dict) and step in node:
+            node = node[step]
+        elif isinstance(node, list) and step.isascii() and step.isdigit() and int(step) < len(node):
+            node = node[int(step)]
+        else:
+            raise ValueError(f"the answer has no {wanted}")
+    if isinstance(node, bool) or not isinstance(node, int | float):
+        raise ValueError(f"{wanted} is {json.dumps(node)[:60]}, want a number")
+    return float(node)
+
+
+def _samples(text: str, wanted: str) -> list[float]:
+    name, brace, rest = wanted.partition("{")
+    labels = set(_LABEL.findall(rest.rpartition("}")[0])) if brace else set()
+    values = []
+    for line in text.splitlines():
+        sample = _SAMPLE.fullmatch(line.strip())
+        if sample is None or sample[1] != name.strip():
+            continue
+        if labels <= set(_LABEL.findall(sample[2] or "")):
+            try:
+                values.append(float(sample[3]))
+            except ValueError:
+                raise ValueError(f"{wanted} is {sample[3][:60]}, want a number") from None
+    return values
+
+
+def gauges_of(gauges: Sequence[Gauge], target: str) -> list[Question]:
+    """The gauges of a profile as probes; `target` is the URL, or unix:/PATH, of the service."""
+    found: list[Question] = []
+    for gauge in gauges:
+        own = gauge.get.startswith("/")
+        url = page_url(target, gauge.get) if own else gauge.get
+        found.append(HttpGauge(gauge.name, url, gauge.value, gauge.every / SECOND, target=own))
+    return found
+
+
+def describe_gauge(gauge: Gauge) -> str:
+    """The gauge in words: "demo_queued of GET /metrics, every 1s"."""
+    return f"{gauge.value} of GET {gauge.get}, every {format_duration(gauge.every)}"
