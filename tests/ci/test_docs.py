@@ -17,7 +17,8 @@ FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 TRANSPORTS_PAGE = (ROOT / "docs" / "transports.md").read_text(encoding="utf-8")
 YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CLIENTS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
-FRAGMENTS = [*YAML.findall(FAULTS), *YAML.findall(TRANSPORTS_PAGE), *YAML.findall(CLIENTS)]
+LESSONS = (ROOT / "docs" / "lessons.md").read_text(encoding="utf-8")
+FRAGMENTS = [text for page in (FAULTS, TRANSPORTS_PAGE, CLIENTS, LESSONS) for text in YAML.findall(page)]
 AROUND = """\
 target: http://127.0.0.1:8080
 requests: [{get: /}]
@@ -76,3 +77,9 @@ def test_links_lead_somewhere() -> None:
     for file in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text(encoding="utf-8")):
             assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_every_lesson_has_its_paragraph() -> None:
+    told = {name for line in re.findall(r"^## (.*:.*)$", LESSONS, re.MULTILINE)
+            for name in re.findall(r"([a-z-]+):", line)}  # fmt: skip
+    assert told == {file.stem for file in (ROOT / "profiles" / "lessons").glob("*.yaml")}

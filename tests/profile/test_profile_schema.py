@@ -29,10 +29,11 @@ def test_the_repositorys_copy_is_up_to_date() -> None:
     )
 
 
-@pytest.mark.parametrize("file", sorted(PROFILES.glob("*.yaml")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(PROFILES.rglob("*.yaml")), ids=lambda file: file.name)
 def test_every_ready_profile_names_the_schema_and_fits_it(file: Path) -> None:
     text = file.read_text("utf-8")
-    assert text.splitlines()[0] == "# yaml-language-server: $schema=./profile.schema.json"
+    above = "." if file.parent == PROFILES else ".."
+    assert text.splitlines()[0] == f"# yaml-language-server: $schema={above}/profile.schema.json"
     assert flaws(SCHEMA, read_tree(text).data) == []
 
 
