@@ -93,7 +93,7 @@ def test_every_chart_is_drawn_without_a_complaint_or_a_request(full: Chromium) -
     assert full.requests == []
 
 
-@pytest.mark.parametrize("sample", ["empty", "all_failed", "overloaded"])
+@pytest.mark.parametrize("sample", ["empty", "overloaded"])
 def test_other_kinds_of_results_open_on_a_phone(browser: Chromium, pages: Path, sample: str) -> None:
     browser.open(written(pages, sample, render(SAMPLES[sample]())), width=390, height=800)
     assert browser.problems == []
@@ -110,6 +110,18 @@ def test_pointing_shows_all_series_and_what_was_going_on(full: Chromium) -> None
     ]  # fmt: skip
     # The chart above, which is in the window as well, shows the same instant.
     assert "offered: 500/s" in label(full, "rates", "36.5 s")
+
+
+def test_a_slice_without_a_value_does_not_show_its_neighbours(browser: Chromium, pages: Path) -> None:
+    r = measured()
+    silent = r.series[36]
+    silent.hdr, silent.errors, silent.ok, silent.p50, silent.p99 = "", {"timeout": 460}, 0, None, None
+    browser.open(written(pages, "silent", render(r)))
+    left, top, width, height = area(browser, "percentiles")
+    browser.point(left + width * 36.5 / 74.2, top + height / 2)
+    assert label(browser, "percentiles", "36.5 s").split("|") == [
+        "36.5 s", "spike · slow-store", "p50: ∞", "p90: ∞", "p99: ∞",
+    ]  # fmt: skip
 
 
 def test_pointing_at_a_cell_of_the_heat_map(full: Chromium) -> None:
@@ -137,9 +149,31 @@ def test_zooming_one_chart_zooms_all_and_the_button_shows_everything_again(full:
     full.wait_for("!document.getElementById('reset').hidden")
     found = ranges(full)
     assert found == [found[0]] * 5
+    ticks = "document.getElementById('plot-lag').layout.xaxis.ticktext"
+    assert full.value(ticks) == ["30 s", "32 s", "34 s", "36 s", "38 s", "40 s", "42 s", "44 s"]
     assert found[0] == pytest.approx([74.2 * 0.4, 74.2 * 0.6], abs=0.5)
     full.value("document.getElementById('reset').click()")
     assert ranges(full) == [[0, 74.2]] * 5
+    assert full.value(ticks) == [f"{t} s" for t in range(0, 75, 10)]
+
+
+def test_the_axis_of_a_long_run_is_in_minutes(browser: Chromium, pages: Path) -> None:
+    r = measured()
+    r.elapsed_s = 5400.0
+    browser.open(written(pages, "long", render(r)))
+    found = browser.value("document.getElementById('plot-lag').layout.xaxis.ticktext")
+    assert found == [
+        "0 min",
+        "10 min",
+        "20 min",
+        "30 min",
+        "40 min",
+        "50 min",
+        "1h00m",
+        "1h10m",
+        "1h20m",
+        "1h30m",
+    ]
 
 
 def test_keys_move_along_a_chart_and_read_it_out(full: Chromium) -> None:

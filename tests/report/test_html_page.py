@@ -13,7 +13,7 @@ from report_samples import SAMPLES, failed, interrupted, overloaded, passed
 from ruamel.yaml import YAML
 
 from loadtool.errors import UsageError
-from loadtool.measure.result import Result
+from loadtool.measure.result import Probe, Result
 from loadtool.report import digest
 from loadtool.report.html import page as html_page
 from loadtool.report.html.page import render
@@ -94,6 +94,17 @@ def test_phases_requests_errors_faults_and_probes() -> None:
     ]
     assert found["Probes outside and during faults"][1][:3] == ["store", "outside faults", "1.20 ms"]
     assert found["Probes outside and during faults"][2][:3] == ["store", "during slow-store", "203 ms"]
+
+
+def test_gauges_have_a_table_and_a_chart() -> None:
+    r = passed()
+    r.profile["probes"] = [{"name": "queue", "get": "/metrics", "value": "queued", "every": "1s"}]
+    r.probes += [Probe("queue", float(t), True, 2.0, "", False, float(t)) for t in range(5)]
+    found = page(r)
+    assert found.tables["What the service told of itself"][1] == [
+        "queue", "2", "0 – 4", "4.0 s", "n/a", "5", "0",
+    ]  # fmt: skip
+    assert found.data["charts"]["gauges"]["traces"][0]["y"] == [0, 1, 2, 3, 4]
 
 
 def test_overload_of_each_spike() -> None:

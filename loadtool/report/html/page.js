@@ -98,14 +98,56 @@
     return made;
   };
 
+  // Round instants, as many as there is room for; of a run of more than ten minutes in minutes and hours.
+  const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+  const two = (n) => String(n).padStart(2, "0");
+  const clock = (t, step) => {
+    if (data.end <= 600) return `${t.toLocaleString("en", { maximumFractionDigits: 1 })} s`;
+    const whole = Math.round(t), h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60, s = whole % 60;
+    if (step < 1) return `${t.toFixed(1)} s`;
+    if (h) return step % 60 ? `${h}h${two(m)}m${two(s)}s` : `${h}h${two(m)}m`;
+    return step % 60 ? `${m}m${two(s)}s` : `${m} min`;
+  };
+  const instants = (width) => {
+    const most = Math.max(3, Math.floor((width - MARGIN.left) / 85)), span = range[1] - range[0];
+    const step = STEPS.find((v) => span / v <= most) ?? Math.ceil(span / most / 86400) * 86400;
+    const tickvals = [];
+    for (let i = Math.max(0, Math.ceil(range[0] / step - 1e-9)); i * step <= range[1] + 1e-9; i += 1) tickvals.push(i * step);
+    return { tickvals, ticktext: tickvals.map((t) => clock(t, step)) };
+  };
+
+  // How far from a point its label shows, in px: half way to the next one. Farther, and a slice without a value
+  // would show its neighbour's.
+  const reach = (chart, width) => {
+    const gaps = chart.traces.filter((t) => t.type === "scatter" && t.hovertemplate !== null).map((t) => {
+      const x = chart.onTime ? t.x : t.x.map(Math.log10);
+      const found = x.slice(1).map((v, i) => v - x[i]).sort((a, b) => a - b);
+      return found.length ? found[Math.floor(found.length / 2)] : Infinity;
+    });
+    const axis = chart.onTime ? range : chart.layout.xaxis.range;
+    const perUnit = (width - MARGIN.left - MARGIN.right) / Math.max(axis[1] - axis[0], 1e-9);
+    return Math.ceil(Math.min(Math.max(Math.max(0, ...gaps) * perUnit * 0.52, 2), width)); // Plotly wants a whole number
+  };
+
+  // Labels of a log axis, but for those that would touch the one before.
+  const apart = (axis, room) => {
+    let last = -Infinity;
+    return axis.ticktext.map((text, i) => {
+      const place = (Math.log10(axis.tickvals[i]) - axis.range[0]) / (axis.range[1] - axis.range[0]) * room;
+      if (place - last < 7 * text.length) return "";
+      last = place;
+      return text;
+    });
+  };
+
   const layout = (chart, width) => {
     const ink = colour("ink"), muted = colour("muted"), line = colour("line");
     const axis = { gridcolor: colour("grid"), linecolor: line, zeroline: false, fixedrange: true, color: muted,
       tickfont: { size: 12 }, automargin: false };
     const below = chart.hover === "closest" ? 30 : 0; // the bar of colours
     const made = painted(chart.layout);
-    const time = { ...axis, range: [...range], ticksuffix: " s", fixedrange: false, showgrid: false, ticks: "outside",
-      tickcolor: line, ticklen: 4, nticks: Math.max(4, Math.floor(width / 90)), minallowed: 0, maxallowed: data.end,
+    const time = { ...axis, range: [...range], ...instants(width), fixedrange: false, showgrid: false, ticks: "outside",
+      tickcolor: line, ticklen: 4, tickangle: 0, minallowed: 0, maxallowed: data.end,
       unifiedhovertitle: { text: "<b>%{x:.1f} s</b>" }, hoverformat: ".1f",
       showspikes: true, spikemode: "across", spikesnap: "hovered data", spikethickness: 1, spikedash: "solid", spikecolor: colour("edge") };
     return {
@@ -113,12 +155,12 @@
       paper_bgcolor: colour("card"), plot_bgcolor: colour("card"),
       width, height: chart.height + below, autosize: false,
       margin: { l: MARGIN.left, r: MARGIN.right + (chart.onTime ? 0 : 12), t: chart.onTime ? top : 12, b: MARGIN.bottom + below + (chart.onTime ? 0 : 18) },
-      hovermode: chart.hover, hoverdistance: 60, spikedistance: -1, dragmode: chart.onTime && !coarse ? "zoom" : false,
+      hovermode: chart.hover, hoverdistance: chart.hover === "closest" ? 20 : reach(chart, width), spikedistance: -1, dragmode: chart.onTime && !coarse ? "zoom" : false,
       hoverlabel: { bgcolor: colour("card"), bordercolor: line, font: { family: FONT, size: 12.5, color: ink }, align: "left", namelength: -1 },
       showlegend: false,
       ...made,
       xaxis: chart.onTime ? time
-        : { ...axis, ...made.xaxis, ticks: "outside", tickcolor: line, ticklen: 4, showspikes: true, spikemode: "across",
+        : { ...axis, ...made.xaxis, ticktext: apart(made.xaxis, width - MARGIN.left - MARGIN.right), ticks: "outside", tickcolor: line, ticklen: 4, showspikes: true, spikemode: "across",
             spikethickness: 1, spikedash: "solid", spikecolor: colour("edge"), spikesnap: "hovered data",
             tickangle: 0, tickfont: { size: width < 600 ? 10 : 12 }, unifiedhovertitle: { text: "" }, title: { ...made.xaxis.title, font: { size: 12 }, standoff: 8 } },
       yaxis: { ...axis, ...made.yaxis, title: { ...made.yaxis.title, font: { size: 12 }, standoff: 6 } },
@@ -186,7 +228,11 @@
     range = [a, Math.min(data.end, Math.max(to, a + least))];
     by("reset").hidden = range[0] <= 0 && range[1] >= data.end;
     for (const { at, chart } of plots.values()) {
-      if (chart.onTime) Plotly.relayout(at, { "xaxis.range": [...range], annotations: names(widthOf(at)) });
+      if (!chart.onTime) continue;
+      const width = widthOf(at), { tickvals, ticktext } = instants(width);
+      const change = { "xaxis.range": [...range], "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext, annotations: names(width) };
+      if (chart.hover !== "closest") change.hoverdistance = reach(chart, width);
+      Plotly.relayout(at, change);
     }
   };
   const whole = () => show(0, data.end);

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtool.measure.result import Figures, PhaseFigures, Result, SloFigure
-from loadtool.report import digest, faults, figures, overload, slos, steady
+from loadtool.report import digest, faults, figures, gauges, overload, slos, steady
 
 MOST_ROWS: Final = 1000  # of one table
 _OPERATOR: Final = re.compile(r"<=|>=|<|>")
@@ -275,6 +275,23 @@ def _probes(result: Result) -> Section | None:
     return _section("probing", "Probes", Table("Probes outside and during faults", columns, rows))
 
 
+def _gauges(result: Result) -> Section | None:
+    rows = tuple(
+        (
+            Cell(g.name, strong=True, notes=(g.wrong,) if g.wrong else ()),
+            *(Cell(text) for text in g.told),
+            Cell(figures.count(g.n)),
+            Cell(figures.count(g.failed), "fail" if g.failed else "dim"),
+        )
+        for g in gauges.rows(result)
+    )
+    columns = (
+        _text("gauge"),
+        *map(Column, ("median", "from – to", "most at", "afterwards", "read", "failed")),
+    )
+    return _section("telling", "Gauges", Table("What the service told of itself", columns, rows))
+
+
 def _generator(result: Result) -> Section | None:
     rows = tuple((Cell(label, strong=True), Cell(text)) for label, text in digest.health(result))
     columns = (_text("what"), _text("how it fared"))
@@ -294,6 +311,7 @@ SECTIONS: Final[Sequence[Callable[[Result], Section | None]]] = (
     _faults,
     _steady,
     _probes,
+    _gauges,
     _generator,
 )
 
