@@ -279,4 +279,5 @@ def stage_of(loaded: Loaded, job: Job) -> Stage:
         faults=tuple(Bar(f.name, f.start_ns / 1e9, f.end_ns / 1e9, f.ramp_ns / 1e9) for f in timeline.faults),
         curve=tuple((ns / 1e9, timeline.offered_at(ns)) for ns in range(0, timeline.duration_ns, step)),
         slos=tuple(slo.text for slo in loaded.slos),
+        clients=job.client.retries is not None or job.client.throttle is not None,
     )

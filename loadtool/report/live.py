@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from loadtool.measure.result import SloFigure
@@ -20,6 +19,7 @@ from loadtool.measure.snapshot import Snapshot
 from loadtool.report.live_frame import frame
 from loadtool.report.live_picture import Pictures
 from loadtool.report.now import Now
+from loadtool.report.screen import Screen
 from loadtool.report.stage import Stage
 from loadtool.report.text import clean
 
@@ -46,18 +46,12 @@ class LiveView:
         self._notice = ""
         self._drawing = Lock()
         self._last: tuple[Snapshot, Collection[str], Sequence[SloFigure]] | None = None
-        self._live = Live(
-            console=self.console,
-            screen=True,
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._screen = Screen(self.console)
 
     def begin(self, stage: Stage) -> None:
-        """Take the screen; the first `update` fills it."""
-        self._stage, self._notice = stage, ""
-        self._live.start()
+        """Take the screen, or go on with it for the next load; the first `update` fills it."""
+        self._stage, self._notice, self._last = stage, "", None
+        self._screen.take()
 
     def update(
         self, now: Snapshot, active_faults: Collection[str] = (), slos: Sequence[SloFigure] = ()
@@ -72,7 +66,7 @@ class LiveView:
 
         Before `begin` and after `end` it is printed; while an `update` draws, the next one will show it.
         """
-        if not self._live.is_started:
+        if not self._screen.taken:
             self.console.print(Text(clean(text), style="dim"))
             return
         self._notice = text
@@ -84,14 +78,14 @@ class LiveView:
 
     def end(self) -> None:
         """Give the screen back. May be called twice."""
-        self._live.stop()
+        self._screen.give_back()
 
     def _draw(self) -> None:
-        if self._stage is None or self._last is None:
+        if self._stage is None or self._last is None or not self._screen.taken:
             return
         width, height = self.console.size
         lines = frame(Now(self._stage, *self._last, self._notice), width, height, self._pictures)
-        self._live.update(Text("\n").join(lines), refresh=True)
+        self._screen.draw(lines, (width, height))
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,8 @@
 """One picture of the live view: exactly as many lines as the terminal has, each no wider than it.
 
 Lines keep their places while the run lasts: what may be absent has its line all the same, figures stand
-right-aligned in columns of fixed width, and only the pictures grow with the terminal. In a small one the
-least important lines go.
+right-aligned in columns of fixed width, and only the pictures grow with the terminal. A wide one shows the
+SLOs beside the figures; in a small one the least important lines go.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from loadtool.measure.result import SloFigure
-from loadtool.report import figures, slos
+from loadtool.report import figures
 from loadtool.report.axis import TimeAxis, by_name, lane, ruler, sections
+from loadtool.report.live_figures import Grid, clients, objectives, sending, states, table
 from loadtool.report.live_picture import Pictures
 from loadtool.report.now import Now
 from loadtool.report.stage import Bar
@@ -24,19 +24,14 @@ from loadtool.report.text import clean
 
 HINT: Final = "Ctrl-C ends the run early, with its full report"
 
-_LABEL: Final = 9  # cells of a row's label
-_CELL: Final = (7, 15)  # narrowest and widest column of figures
-_LEAST_PICTURE: Final = 4  # lines
+_WIDE: Final = 124  # columns from which the SLOs stand beside the figures
+_BETWEEN: Final = 4  # cells between the two
+_TALL: Final = 30  # lines from which each phase has its figures
+_LEAST_PICTURE: Final = {24: 7, 0: 4}  # lines, from so many of the terminal on
+_MOST_SLOS: Final = 3  # where they stand beside the figures they get one line in so many
 _ALWAYS: Final = 8  # rows worth more than the picture
 _FIRST_SLOS: Final = 5  # that are worth more than the labels of the time axis
 _MOST_LANES: Final = 3
-_VALUE: Final = 10  # cells of an SLO's value, and of its interval
-_INTERVAL: Final = 24
-_STATUS: Final = {
-    "pass": ("✓", "green"),
-    "fail": ("✗", "bold red"),
-    "inconclusive": ("…", "dim"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +46,87 @@ class _Row:
 
 def frame(now: Now, width: int, height: int, picture: Pictures) -> list[Text]:
     """The lines of the whole view; `picture` draws, and remembers, its curves."""
-    rows = _rows(now, width)
-    dropped = 0
-    while len(rows) > height - _LEAST_PICTURE:
-        least = min(row.keep for row in rows)
-        if least >= _ALWAYS and len(rows) <= height:
+    least = next(lines for tall, lines in _LEAST_PICTURE.items() if height >= tall)
+    shown = len(now.stage.slos)
+    rows = _rows(now, width, height, shown)
+    while len(rows) > height - least:
+        worth = min(row.keep for row in rows)
+        if worth >= _ALWAYS and len(rows) <= height:
             break
-        gone = max(i for i, row in enumerate(rows) if row.keep == least)
-        dropped += rows[gone].slo
-        del rows[gone]
-    last_slo = max((i for i, row in enumerate(rows) if row.slo), default=None)
-    if dropped and last_slo is not None:
-        more = f"  and {figures.plural(dropped + 1, 'more SLO')}"
-        rows[last_slo] = _Row(rows[last_slo].keep, Text(more, style="dim"), slo=True)
+        gone = max(i for i, row in enumerate(rows) if row.keep == worth)
+        if rows[gone].slo:  # the last line of those that stay tells of the rest
+            shown -= 1
+            kept = {row.keep for row in rows if row.slo}
+            del rows[gone]
+            told = objectives(now, width, shown)
+            places = [i for i, row in enumerate(rows) if row.slo]
+            for i, text in zip(places, told, strict=True):
+                rows[i] = _Row(max(kept) if i == places[-1] else rows[i].keep, text, slo=True)
+        else:
+            del rows[gone]
     above = sum(row.above for row in rows)
     drawn = picture.lines(now, width, height - len(rows))
     lines = [row.text for row in rows]
     return [_fit(line, width) for line in (*lines[:above], *drawn, *lines[above:])]
 
 
-def _rows(now: Now, width: int) -> list[_Row]:
+def _rows(now: Now, width: int, height: int, slos: int) -> list[_Row]:
     axis = TimeAxis(now.stage.end_s, width)
     labels = ruler(axis).split("\n")
     alert = _alert(now)
+    beside = width >= _WIDE
     return [
         _Row(10, _title(now, width), above=True),
         _Row(9, _progress(now, width), above=True),
-        _Row(3, labels[0]),
+        _Row(7, _story(now, width), above=True),
+        _Row(1, labels[0]),
         _Row(2, labels[1]),
         _Row(5, sections(axis, now.stage.phases, here=now.t)),
         *(_Row(4, text) for text in _lanes(now, axis)),
         _Row(0, Text()),
-        *_rates(now, width),
-        _Row(_ALWAYS, _latency(now, width)),
-        _Row(6, _faults(now)),
-        _Row(0, Text()),
-        *(_Row(7 if i < _FIRST_SLOS else 1, text, slo=True) for i, text in enumerate(_slos(now, width))),
+        *(_beside(now, width, height) if beside else _figures(now, width, height)),
+        *([] if beside else _objectives(now, width, slos)),
         _Row(_ALWAYS if alert else 1, Text(alert, style="bold yellow") if alert else Text(HINT, style="dim")),
     ]
+
+
+def _figures(now: Now, width: int, height: int) -> list[_Row]:
+    by_phase = height >= _TALL + len(now.stage.phases)
+    names = [p.name for p in now.stage.phases] if by_phase else ()
+    grid = Grid(width, names)
+    first, *rest = table(now, grid, by_phase=by_phase)
+    return [
+        _Row(6, grid.header()),
+        _Row(_ALWAYS, first),
+        *(_Row(3, text) for text in rest[:-1]),
+        _Row(6, rest[-1]),
+        *([_Row(6, clients(now, grid, width))] if now.stage.clients else []),
+        _Row(6, sending(now, grid, width)),
+        _Row(0, Text()),
+    ]
+
+
+def _objectives(now: Now, width: int, n: int) -> list[_Row]:
+    lines = objectives(now, width, n)
+    return [_Row(7 if i < _FIRST_SLOS else 1, text, slo=True) for i, text in enumerate(lines)]
+
+
+def _beside(now: Now, width: int, height: int) -> list[_Row]:
+    """The figures on the left, the SLOs on the right."""
+    left = [row for row in _figures(now, width, height) if row.keep]
+    grid = Grid(width, [p.name for p in now.stage.phases])
+    room = grid.width + _BETWEEN
+    most = max(len(left) - 1, height // _MOST_SLOS)
+    heading = Text.assemble(("SLOs so far   ", "dim"), states(now)) if now.stage.slos else Text()
+    right = [heading, *objectives(now, width - room, most)]
+    rows = []
+    for i in range(max(len(left), len(right))):
+        text = left[i].text.copy() if i < len(left) else Text()
+        if i < len(right):
+            text.truncate(room, pad=True)
+            text = Text.assemble(text, right[i])
+        rows.append(_Row(left[i].keep if i < len(left) else 2, text))
+    return [*rows, _Row(0, Text())]
 
 
 def _title(now: Now, width: int) -> Text:
@@ -109,73 +147,48 @@ def _progress(now: Now, width: int) -> Text:
     text = f" {share:>4.0%}  {times:>16}  {told:>12}"
     room = max(width - len(text), 0)
     done = round(share * room)
-    return Text.assemble(("━" * done, "bold cyan"), ("━" * (room - done), "dim"), text)
+    return Text.assemble(("━" * done, "bold cyan"), ("─" * (room - done), "dim"), text)
 
 
-def _lanes(now: Now, axis: TimeAxis) -> list[Text]:
-    faults = list(by_name(now.stage.faults).items())[:_MOST_LANES]
-    styles = {True: "bold red", False: "dim red"}
-    return [lane(axis, *bars, style=styles[name in now.active_faults]) for name, bars in faults]
+def _story(now: Now, width: int) -> Text:
+    """What goes on, as in `spike at 500/s, 9s left, then recovery · slow-store in place, 3s left`.
+
+    Where there is no room for all of it, what comes next is left out, and then what a fault does not need.
+    """
+    here, following, faults = _phase_now(now), _phase_next(now), _told_of_faults(now)
+    between = Text(" · ", style="dim") if faults.plain else Text()
+    long = Text.assemble(here, following, between, faults)
+    return long if long.cell_len <= width else Text.assemble(here, between, faults)
 
 
-def _column(width: int) -> int:
-    """Cells of a column of figures."""
-    return min(max((width - _LABEL) // 4, _CELL[0]), _CELL[1])
+def _phase_now(now: Now) -> Text:
+    phase = next((p for p in now.stage.phases if now.t < p.end_s), None)
+    if phase is None:
+        return Text(f"all of the load is sent, {figures.plural(now.snapshot.in_flight, 'arrival')} under way")
+    text = Text.assemble((clean(phase.name), "bold"))
+    if now.stage.curve:
+        # As wide as the peak, as the longest time: the words behind stay where they are.
+        peak = len(figures.rate(round(max(rate for _, rate in now.stage.curve))))
+        text.append(f" at {figures.rate(round(now.stage.rate(now.t))):>{peak}}")
+    longest = len(figures.clock(phase.end_s - phase.start_s))
+    return text.append(f", {figures.clock(phase.end_s - now.t):>{longest}} left")
 
 
-def _rates(now: Now, width: int) -> list[_Row]:
-    s = now.snapshot
-    column = _column(width)
-    styles = ("bold", "green", "yellow", "red")
-
-    def row(label: str, cells: Sequence[str], shown: Sequence[bool] = (True,) * 4) -> Text:
-        text = Text.assemble((label.ljust(_LABEL), "dim"))
-        for cell, style, seen in zip(cells, styles, shown, strict=True):
-            text.append(cell.rjust(column), style=style if seen else "dim")
-        return text
-
-    rates = (s.offered_per_s, s.ok_per_s, s.shed_per_s, s.errors_per_s)
-    counts = (s.scheduled, s.ok, s.shed, s.errors)
-    header = Text(
-        "".ljust(_LABEL) + "".join(h.rjust(column) for h in ("offered", "ok", "shed", "errors")), "dim"
-    )
-    return [
-        _Row(3, header),
-        _Row(_ALWAYS, row("now", [figures.rate(r) for r in rates], [r > 0 for r in rates])),
-        _Row(6, row("so far", [figures.count(n) for n in counts], [n > 0 for n in counts])),
-    ]
+def _phase_next(now: Now) -> Text:
+    coming = [p for p in now.stage.phases if now.t < p.end_s][1:]
+    return Text(f", then {clean(coming[0].name)}") if coming else Text()
 
 
-def _latency(now: Now, width: int) -> Text:
-    s = now.snapshot
-    fields = (
-        ("p50", figures.duration(s.p50_ms), 8),
-        ("p99", figures.duration(s.p99_ms), 8),
-        ("lag p99", figures.duration(s.lag_p99_ms), 8),
-        ("in flight", figures.count(s.in_flight), 7),
-        ("waiting", figures.count(s.waiting), 7),
-    )
-    text = Text.assemble(("latency".ljust(_LABEL), "dim"))
-    for label, value, room in fields:
-        cell = max(_column(width), len(label) + room + 3)
-        if text.cell_len + cell > width:
-            break
-        text.append(f"  {label}", style="dim")
-        text.append(value.rjust(cell - len(label) - 2), style="bold")
-    return text
-
-
-def _faults(now: Now) -> Text:
-    text = Text.assemble(("faults".ljust(_LABEL), "dim"))
+def _told_of_faults(now: Now) -> Text:
     faults = now.stage.faults
     active = [_latest(bars, now.t) for name, bars in by_name(faults).items() if name in now.active_faults]
     if active:
-        told = (f"{clean(f.name)}, {figures.clock(f.end_s - now.t)} left" for f in active)
-        return text.append(" · ".join(told), style="bold red")
+        told = [f"{clean(f.name)} in place, {figures.clock(f.end_s - now.t)} left" for f in active]
+        return Text.assemble((" · ".join(told), "bold red"))
     following = next((f for f in sorted(faults, key=lambda f: f.start_s) if f.start_s > now.t), None)
     if following is not None:
-        return text.append(f"{clean(following.name)} in {figures.clock(following.start_s - now.t)}")
-    return text.append("none any more" if faults else "none planned", style="dim")
+        return Text(f"{clean(following.name)} comes in {figures.clock(following.start_s - now.t)}")
+    return Text.assemble(("no fault any more" if faults else "", "dim"))
 
 
 def _latest(bars: Sequence[Bar], t: float) -> Bar:
@@ -183,26 +196,15 @@ def _latest(bars: Sequence[Bar], t: float) -> Bar:
     return max((b for b in bars if b.start_s <= t), default=bars[0], key=lambda b: b.start_s)
 
 
-def _slos(now: Now, width: int) -> list[Text]:
-    """The SLOs in the profile's order; those that nothing is known of yet show a dot."""
-    known = {s.text: s for s in now.slos}
-    texts = max((cell_len(clean(text)) for text in now.stage.slos), default=0)
-    return [_slo(text, known.get(text), min(texts + 2, width - _VALUE - 1), width) for text in now.stage.slos]
-
-
-def _slo(wanted: str, slo: SloFigure | None, room: int, width: int) -> Text:
-    """One SLO, its text in `room` cells, its value and, where the terminal is wide, its 95 % interval."""
-    measured = slo is not None and slo.samples > 0
-    symbol, style = _STATUS.get(slo.status, ("·", "dim")) if slo is not None and measured else ("·", "dim")
-    text = Text.assemble((f"{symbol} ", style), (clean(wanted), "" if measured else "dim"))
-    text.truncate(max(room, 0), overflow="ellipsis", pad=True)
-    if slo is None or not measured:
-        return text
-    text.append(f" {slos.value(slo):>{_VALUE}}", style=style)
-    interval = slos.interval(slo)
-    if interval and text.cell_len + _INTERVAL <= width:
-        text.append(f"   {interval}", style="dim")
-    return text
+def _lanes(now: Now, axis: TimeAxis) -> list[Text]:
+    """A line for each fault; if there are many, the last one is for the rest."""
+    faults = [(bars, name in now.active_faults) for name, bars in by_name(now.stage.faults).items()]
+    if len(faults) > _MOST_LANES:
+        rest = faults[_MOST_LANES - 1 :]
+        name = figures.plural(len(rest), "more fault")
+        bars = [Bar(name, b.start_s, b.end_s, b.ramp_s) for several, _ in rest for b in several]
+        faults = [*faults[: _MOST_LANES - 1], (bars, any(active for _, active in rest))]
+    return [lane(axis, *bars, style="bold red" if active else "dim red") for bars, active in faults]
 
 
 def _alert(now: Now) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 from rich.text import Text
 
 from loadtool.report import figures
-from loadtool.report.axis import TimeAxis, held
-from loadtool.report.chart import Curve, panel, upright
+from loadtool.report.axis import TimeAxis, held, spark
+from loadtool.report.chart import Curve, nice_top, panel, upright
 from loadtool.report.now import Now
-from loadtool.report.pictures import legend
+from loadtool.report.pictures import edges, legend, outcomes
 
-_FOR_TWO: Final = 15  # lines from which response times get a panel of their own
-_FOR_LEGEND: Final = 6
+_FOR_PANEL: Final = 16  # lines from which response times get a panel of their own
+_FOR_LINES: Final = 6  # and two lines of blocks, in less
 _LEAST: Final = 3
-_HEADROOM: Final = 1.2
+_HEADROOM: Final = 1.1
+_CURSOR: Final = "bold"
 
 
 class Pictures:
@@ -35,38 +38,58 @@ class Pictures:
             self._key, self._drawn = key, Text("\n").join(self._draw(now, axis, height))
         drawn = self._drawn
         if now.t < now.stage.end_s:
-            drawn = upright(drawn, axis.column(now.t), "┃", style="bold yellow", over=True)
+            drawn = upright(drawn, axis.column(now.t), "┃", style=_CURSOR, over=True)
         return list(drawn.split("\n", allow_blank=True))
 
     def _draw(self, now: Now, axis: TimeAxis, height: int) -> list[Text]:
-        if height < _FOR_LEGEND:
+        if height < _FOR_LINES:
             return [_rate(now, axis, height)]
-        rate_legend = legend(("─ planned", ""), ("█ ok", "green"))
-        if height < _FOR_TWO:
-            return [rate_legend, _rate(now, axis, height - 1)]
-        latency = (height - 2) * 2 // 5
+        p50, p99 = _quantiles(now, axis)
+        if height < _FOR_PANEL:
+            return [_rate(now, axis, height - 2), _line(axis, "p99", p99), _line(axis, "p50", p50)]
+        latency = height // 3
+        curves = [Curve(p50, "cyan"), Curve(p99, "magenta")]
+        marks = edges(axis, now.stage.faults)
         return [
-            rate_legend,
-            _rate(now, axis, height - 2 - latency),
+            _rate(now, axis, height - 1 - latency),
             legend(("─ p99", "magenta"), ("─ p50", "cyan"), ("of response time", "dim")),
-            _latency(now, axis, latency),
+            panel(axis, curves, height=latency, label=figures.duration, marks=marks),
         ]
 
 
 def _rate(now: Now, axis: TimeAxis, height: int) -> Text:
+    step, recent = _step(now), now.snapshot.recent
     planned = axis.spread(held(now.stage.curve, now.stage.end_s), peak=False)
-    ok = axis.spread(((p.t, p.t + _step(now), p.ok) for p in now.snapshot.recent), peak=False)
+    ok = axis.spread(((p.t, p.t + step, p.ok) for p in recent), peak=False)
+    shed = axis.spread(((p.t, p.t + step, p.shed) for p in recent), peak=False)
+    errors = axis.spread(((p.t, p.t + step, p.errors) for p in recent), peak=False)
     # Answers after a stall come faster than planned: room for them keeps the axis as it is.
     room = _HEADROOM * max((rate for _, rate in now.stage.curve), default=0.0)
-    curves = [Curve(planned), Curve(ok, "green", True)]
-    return panel(axis, curves, height=height, label=figures.rate, at_least=room)
+    return panel(
+        axis,
+        [Curve(planned)],
+        areas=outcomes(ok, shed, errors),
+        height=height,
+        label=figures.rate,
+        marks=edges(axis, now.stage.faults),
+        at_least=room,
+    )
 
 
-def _latency(now: Now, axis: TimeAxis, height: int) -> Text:
-    recent, step = now.snapshot.recent, _step(now)
-    p50 = axis.spread(((p.t, p.t + step, p.p50) for p in recent), peak=True)
-    p99 = axis.spread(((p.t, p.t + step, p.p99) for p in recent), peak=True)
-    return panel(axis, [Curve(p50, "cyan"), Curve(p99, "magenta")], height=height, label=figures.duration)
+def _quantiles(now: Now, axis: TimeAxis) -> tuple[list[float | None], list[float | None]]:
+    """p50 and p99 in ms, one a column."""
+    step, recent = _step(now), now.snapshot.recent
+    return (
+        axis.spread(((p.t, p.t + step, p.p50) for p in recent), peak=True),
+        axis.spread(((p.t, p.t + step, p.p99) for p in recent), peak=True),
+    )
+
+
+def _line(axis: TimeAxis, name: str, values: Sequence[float | None]) -> Text:
+    """A quantile as a line of blocks, with what its highest block stands for: `p99≤800ms`."""
+    top = nice_top(max((v for v in values if v is not None and not math.isinf(v)), default=0.0))
+    label = f"{name}≤{figures.duration(top, space='')}" if top else name
+    return spark(axis, label, values, top=top, style={"p99": "magenta"}.get(name, "cyan"))
 
 
 def _step(now: Now) -> float:

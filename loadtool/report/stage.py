@@ -28,6 +28,7 @@ class Stage:
     faults: tuple[Bar, ...] = ()
     curve: tuple[tuple[float, float], ...] = ()
     slos: tuple[str, ...] = ()
+    clients: bool = False  # whether clients try again or hold back
 
     @property
     def end_s(self) -> float:
@@ -37,6 +38,11 @@ class Stage:
     def share(self, t: float) -> float:
         """How much of the schedule lies behind, from 0 to 1."""
         return min(max(t / self.end_s, 0.0), 1.0) if self.end_s > 0 else 1.0
+
+    def rate(self, t: float) -> float:
+        """Arrivals per second as planned at t; 0 outside of the curve."""
+        before = [rate for start, rate in self.curve if start <= t]
+        return before[-1] if before and t < self.end_s else 0.0
 
     def phase(self, t: float) -> str:
         """The phase at t; `draining` once the schedule has ended and the last answers are awaited."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from report_samples import FAULT, PHASES, passed
 
 from loadtool.measure.outcome import OUTCOMES
-from loadtool.measure.result import SloFigure
+from loadtool.measure.result import Slice, SloFigure
 from loadtool.measure.snapshot import PhaseNow, Point, Snapshot
 from loadtool.report.stage import Bar, Stage
 
@@ -58,7 +59,7 @@ def snapshot(t: float) -> Snapshot:
         p50_ms=last.p50,
         p99_ms=last.p99,
         lag_p99_ms=0.31 if points else None,
-        phases=tuple(PhaseNow(n, r, 0, 0, 0, 0, None, None, None) for n, r, *_ in PHASES),
+        phases=tuple(_phase(*phase, slices) for phase in PHASES),
         in_flight=slices[-1].in_flight if slices else 0,
         waiting=0,
         connections=10,
@@ -67,6 +68,17 @@ def snapshot(t: float) -> Snapshot:
         workers_alive=1,
         local={},
     )
+
+
+def _phase(name: str, role: str, start: float, end: float, rate: float, slices: Sequence[Slice]) -> PhaseNow:
+    """The phase as far as the slices go; its quantiles those of the last one, for want of better."""
+    mine = [s for s in slices if start <= s.t < end]
+    errors = sum(n for s in mine for n in s.errors.values())
+    counts = (sum(s.scheduled for s in mine), sum(s.ok for s in mine), sum(s.shed for s in mine), errors)
+    if not mine:
+        return PhaseNow(name, role, *counts, None, None, None)
+    p99 = math.inf if mine[-1].p99 is None else mine[-1].p99
+    return PhaseNow(name, role, *counts, mine[-1].p50, p99, 0.31)
 
 
 def active(t: float) -> list[str]:

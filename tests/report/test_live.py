@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from little_terminal import LittleTerminal
 from report_samples import HOSTILE
 from report_snapshots import STAGE, active, slos, snapshot
 from rich.cells import cell_len
@@ -21,7 +22,6 @@ from loadtool.report.now import Now
 from loadtool.report.stage import Bar, Stage
 
 SIZES = [(80, 24), (140, 40), (60, 24), (50, 20), (40, 10), (100, 30), (200, 60)]
-CONTROL = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]")
 
 
 def at(t: float, width: int = 80, height: int = 24, stage: Stage = STAGE, notice: str = "") -> list[str]:
@@ -62,19 +62,20 @@ def test_even_an_absurd_terminal_gets_its_frame(width: int, height: int) -> None
 
 
 def test_eighty_by_twenty_four() -> None:
-    lines = at(36.0)
+    lines = [line.rstrip() for line in at(36.0)]
     assert lines[0] == "checkout-10x  → http://127.0.0.1:8080                             spike (3 of 4)"
     assert lines[1].endswith("  49%      36s of 1m14s      38s left")
+    assert lines[2] == "spike at 500/s,  8s left, then recovery · slow-store in place, 3s left"
     assert lines[3].startswith("    600/s┤")
-    assert lines[10].rstrip() == "         │wa…│baseline              │spike        │recovery"
-    assert lines[11].endswith("█████ slow-store")
-    assert [line.rstrip() for line in lines[13:]] == [
-        "                 offered             ok           shed         errors",
-        "now                500/s          445/s           40/s           15/s",
-        "so far             4,800          4,615            155             30",
-        "latency    p50    230 ms  p99    920 ms  lag p99 0.310 ms  in flight     115",
-        "faults   slow-store, 3s left",
-        "",
+    assert lines[8].startswith("   p99≤1s ▁▁▁▁")
+    assert lines[9].startswith("p50≤250ms ▁▁▁▁")
+    assert lines[12] == "         │wa…│baseline              │spike        │recovery"
+    assert lines[13].endswith("█████ slow-store")
+    assert lines[15:] == [
+        "          ─ offered      █ ok    ▒ shed  × errors       p50       p99 in flight",
+        "now           500/s     445/s      40/s      15/s    230 ms    920 ms       115",
+        "so far        4,800     4,615       155        30",
+        "sending   lag p99 0.310 ms   waiting       0   connections      10",
         "✓ p95 < 250ms during baseline                  31 ms   29 – 33.4 ms",
         "✓ error rate < 1%                             0.758%   0.590 – 0.940%",
         "✓ p99 < 1s during slow-store for checkout     920 ms   870 – 980 ms",
@@ -83,19 +84,60 @@ def test_eighty_by_twenty_four() -> None:
     ]
 
 
+def test_a_wide_terminal_shows_each_phase_and_the_slos_beside_the_figures() -> None:
+    lines = [line.rstrip() for line in at(36.0, 140, 40)]
+    slo = "p99 < 1s during slow-store for checkout     920 ms"
+    assert lines[-10:-2] == [
+        "          ─ offered      █ ok    ▒ shed  × errors       p50       p99 in flight    SLOs so far   ✓ 4",
+        "now           500/s     445/s      40/s      15/s    230 ms    920 ms       115"
+        "    ✓ p95 < 250ms during baseline                  31 ms",
+        "warmup          100       100         0         0     13 ms     52 ms"
+        "              ✓ error rate < 1%                             0.758%",
+        f"baseline      1,200     1,200         0         0     13 ms     52 ms              ✓ {slo}",
+        "spike         3,500     3,315       155        30    230 ms    920 ms"
+        "              ✓ shed p99 < 50ms                            3.90 ms",
+        "recovery",
+        "so far        4,800     4,615       155        30",
+        "sending   lag p99 0.310 ms   waiting       0   connections      10",
+    ]
+
+
 def test_a_fault_that_comes_again_has_one_lane_and_its_present_end() -> None:
     bars = tuple(Bar("slow-store", t, t + 5.0) for t in (10.0, 34.0, 60.0))
     lines = at(36.0, stage=replace(STAGE, faults=bars))
-    assert [line for line in lines if "slow-store  " in line and "█" in line] == [lines[11]]
-    assert "faults   slow-store, 3s left" in [line.rstrip() for line in lines]
-    assert "faults   slow-store in 15s" in [
-        line.rstrip() for line in at(45.0, stage=replace(STAGE, faults=bars))
+    assert [line for line in lines if "slow-store  " in line and "█" in line] == [lines[13]]
+    assert lines[2].endswith("· slow-store in place, 3s left")
+    assert at(45.0, stage=replace(STAGE, faults=bars))[2].endswith("· slow-store comes in 15s")
+
+
+def test_more_faults_than_lanes_share_the_last_one() -> None:
+    stage = replace(STAGE, faults=tuple(Bar(f"fault-{i}", 10.0 * i, 10.0 * i + 5) for i in range(1, 7)))
+    lanes = [line for line in at(36.0, stage=stage) if "███" in line and "fault" in line]
+    assert [name for line in lanes for name in re.findall(r"fault-\d|\d more faults", line)] == [
+        "fault-1",
+        "fault-2",
+        "4 more faults",
     ]
+
+
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        (80, "spike at 500/s,  8s left, then recovery · slow-store in place, 3s left"),
+        (60, "spike at 500/s,  8s left · slow-store in place, 3s left"),
+    ],
+)
+def test_what_goes_on_is_told_in_the_room_that_there_is(width: int, told: str) -> None:
+    assert at(36.0, width)[2] == told
+
+
+def test_the_end_of_the_load_is_told() -> None:
+    assert at(75.0)[2].startswith("all of the load is sent, ")
 
 
 def places(lines: list[str]) -> list[tuple[int, str]]:
     """Where each row stands, by its label."""
-    labels = ("now", "so far", "latency", "faults", "         └", "         │wa")
+    labels = ("now", "so far", "sending", "         └", "         │wa")
     return [(i, label) for i, line in enumerate(lines) for label in labels if line.startswith(label)]
 
 
@@ -105,12 +147,11 @@ def test_nothing_jumps_while_the_run_lasts(width: int, height: int) -> None:
     for t in (3.0, 12.5, 30.0, 36.0, 38.0, 45.0, 73.0, 80.0):
         lines = at(t, width, height)
         assert places(lines) == places(first)
-        for label in ("now", "so far", "latency"):
+        for label in ("now", "so far", "sending"):
             then, now = (next(line for line in ls if line.startswith(label)) for ls in (first, lines))
-            assert len(then) == len(now)
-        assert [line[:41].rstrip()[2:] for line in lines[-5:-1]] == [
-            line[:41].rstrip()[2:] for line in first[-5:-1]
-        ]
+            assert len(then[:82]) == len(now[:82])  # beyond are SLOs
+        for slo in STAGE.slos:
+            assert len({line.index(slo) for ls in (first, lines) for line in ls if slo in line}) == 1
 
 
 def test_the_cursor_stands_where_we_are() -> None:
@@ -124,8 +165,8 @@ def test_the_cursor_stands_where_we_are() -> None:
 def test_what_was_ok_fills_the_plan_up_to_the_cursor() -> None:
     lowest = next(line for line in at(36.0, 140, 40) if line.startswith("      0/s"))
     cursor = lowest.index("┃")
-    assert set(lowest[GUTTER : cursor - 2]) <= set("⣤⣿⣾⣶⣼")
-    assert not set(lowest[cursor + 1 :]) & set("⣿⣾⣤")
+    assert set(lowest[GUTTER : cursor - 2]) <= set("▁▂▃▄▅▆▇█")
+    assert not set(lowest[cursor + 1 :]) & set("▁▂▃▄▅▆▇█")
 
 
 def test_a_tall_terminal_shows_response_times_too() -> None:
@@ -171,24 +212,25 @@ def test_a_notice_goes_before_everything() -> None:
 @pytest.mark.parametrize(
     ("t", "told"),
     [
-        (20.0, "faults   slow-store in 14s"),
-        (36.0, "faults   slow-store, 3s left"),
-        (40.0, "faults   none any more"),
+        (20.0, "baseline at  50/s,  9s left, then spike · slow-store comes in 14s"),
+        (36.0, "spike at 500/s,  8s left, then recovery · slow-store in place, 3s left"),
+        (40.0, "spike at 500/s,  4s left, then recovery · no fault any more"),
     ],
 )
 def test_faults_are_announced_and_counted_down(t: float, told: str) -> None:
-    assert told in at(t)
+    assert at(t)[2] == told
 
 
 def test_a_run_without_faults_curve_and_slos() -> None:
     lines = at(36.0, stage=Stage("a", "b", (Bar("only", 0.0, 74.0),)))
     assert len(lines) == 24
-    assert "faults   none planned" in lines
+    assert lines[2] == "only,   38s left"
 
 
 def test_infinite_quantiles_are_told() -> None:
     now = Now(STAGE, replace(snapshot(38.0), p99_ms=math.inf), ["slow-store"])
-    assert "p99         ∞" in "\n".join(line.plain for line in frame(now, 80, 24, Pictures()))
+    (row,) = [line.plain for line in frame(now, 80, 24, Pictures()) if line.plain.startswith("now")]
+    assert row[61:69] == "    ∞   ", "in the column of p99, where its numbers end"
 
 
 def test_names_of_a_target_cannot_touch_the_screen() -> None:
@@ -207,11 +249,10 @@ def test_the_screen_is_taken_and_given_back() -> None:
     assert text.startswith("\x1b[?1049h")
     assert text.rstrip().endswith("\x1b[?1049l")
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
-    last = text.split("\x1b[H")[-1].split("\x1b[?")[0]
-    lines = CONTROL.sub("", last).split("\n")
-    assert len(lines) == 24
-    assert lines[0].rstrip().endswith("spike (3 of 4)")
-    assert lines[-1].rstrip() == "interrupted"
+    terminal = LittleTerminal(80, 24)
+    terminal.write(text)
+    assert terminal.lines[0].rstrip().endswith("spike (3 of 4)")
+    assert terminal.lines[-1].rstrip() == "interrupted"
 
 
 def test_the_screen_is_given_back_when_the_run_breaks() -> None:
@@ -272,13 +313,19 @@ def test_a_notice_does_not_wait_for_a_terminal_that_has_stopped_reading() -> Non
 
 def test_a_terminal_that_changes_its_size_gets_frames_of_its_size() -> None:
     c = console(140, 40)
+    terminal = LittleTerminal(140, 40)
     with LiveView(c) as view:
         view.begin(STAGE)
-        for width, height in ((140, 40), (80, 24), (50, 20)):
+        read = 0
+        for width, height in ((140, 40), (80, 24), (50, 20), (20, 5), (200, 60)):
             c.size = (width, height)
+            terminal.resize(width, height)
             view.update(snapshot(36.0), active(36.0), slos(36.0))
-            picture = CONTROL.sub("", written(c).split("\x1b[H")[-1])
-            assert [len(line) for line in picture.split("\n")] == [width] * height
+            terminal.write(written(c)[read:])
+            read = len(written(c))
+            assert [line.rstrip() for line in terminal.lines] == [
+                line.rstrip() for line in at(36.0, width, height)
+            ]
 
 
 def test_no_color_is_honoured() -> None:
