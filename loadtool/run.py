@@ -29,6 +29,7 @@ from loadtool.measure.spike import CutLoadSteps
 from loadtool.measure.tally import Tally
 from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
+from loadtool.report.exporter import Exporter
 from loadtool.report.result_file import RESULT_NAME, new_run_directory, write_atomically
 from loadtool.report.stage import Stage
 
@@ -45,6 +46,7 @@ class RunOptions:
     out: Path | None = None  # directory of this run's files; default: a new one below RESULTS
     cut_load: bool = False  # go on with less load if the service does not come back
     cut_load_for_s: float | None = None  # at each rate; default: as long as recovery needs to be told
+    exporter: Exporter | None = None  # what answers Prometheus while the run lasts; closed by its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ def spike(load: Load, options: RunOptions, view: View) -> Finished:
         for problem in run.left:
             error.add_note(problem)
         raise error from group
+    finally:
+        if options.exporter is not None:
+            options.exporter.close()
 
 
 class _Run:
@@ -86,6 +91,8 @@ class _Run:
         with trio.open_signal_receiver(*endings()) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._heed.heed, signals)
+                if self._options.exporter is not None:
+                    nursery.start_soon(self._options.exporter.serve)
                 finished = await self._go()
                 nursery.cancel_scope.cancel()
         return finished
@@ -119,6 +126,7 @@ class _Run:
                 )
                 measured = await drive.run(fleet)
                 beyond = _beyond(after, fleet)
+                self._tell_exporter(prepared, measured, measured.tally if after is None else after.tally)
                 await self._calm_down(prepared, measured)
         except BaseException:
             if measured is None:
@@ -141,6 +149,12 @@ class _Run:
             self._view.notice(why)
 
         return CutLoads(prepared.job, workers, self._options.cut_load_for_s, planned, begun)
+
+    def _tell_exporter(self, prepared: Prepared, measured: Measured, shown: Tally) -> None:
+        """What the last frames have brought, which views are not told any more."""
+        if self._options.exporter is not None:
+            active = prepared.conductor.active() if prepared.conductor is not None else []
+            self._options.exporter.observe(shown.snapshot(measured.end_ns), active)
 
     @property
     def left(self) -> list[str]:

@@ -26,6 +26,7 @@ IMPURE = ("trio", "httpx", "rich", "time")
 # Packages whose name on the index is not the one that is imported.
 DISTRIBUTIONS = {
     "hdrh": "hdrhistogram",
+    "prometheus_client": "prometheus-client",
     "pydantic_core": "pydantic",
     "ruamel": "ruamel.yaml",
     "toxiproxy": "toxiproxy-python",

@@ -129,6 +129,11 @@ Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", rich_help_panel=SEEN, help="No progress, only the report."),
 ]
+Prometheus = Annotated[
+    str | None,
+    typer.Option("--prometheus", metavar="PORT", rich_help_panel=SEEN,
+                 help="Serve live metrics on this port of 127.0.0.1, or on HOST:PORT, while the run lasts."),
+]  # fmt: skip
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="The result, for programs.", rich_help_panel=FILES),

@@ -83,6 +83,7 @@ def spike(
     baseline: comparing.Baselines = None,
     fail_if: comparing.FailIf = None,
     different_profiles: comparing.DifferentProfiles = False,
+    prometheus: options.Prometheus = None,
     plain: options.Plain = False,
     quiet: options.Quiet = False,
 ) -> None:  # fmt: skip
@@ -106,6 +107,7 @@ def spike(
     if reference is not None:
         reference.check(load(environment=os.environ, pending=True).normalised())
     outputs.prove_writable(wanted)
+    exporter = views.exporter(prometheus)
     finished = run.spike(
         lambda environment, *, pending=False: load(environment=environment, pending=pending),
         run.RunOptions(
@@ -115,8 +117,9 @@ def spike(
             out=out,
             cut_load=cut_load or cut_load_for is not None,
             cut_load_for_s=cut_load_for,
+            exporter=exporter,
         ),
-        views.choose(plain=plain, quiet=quiet),
+        views.choose(plain=plain, quiet=quiet, exporter=exporter),
     )
     code = _deliver(finished, wanted)
     if reference is not None:

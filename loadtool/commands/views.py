@@ -8,12 +8,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from loadtool.commands.console import interactive, note
+from loadtool.errors import UsageError
 from loadtool.measure.result import SloFigure
 from loadtool.measure.snapshot import Snapshot
 from loadtool.report.stage import Stage
 
 if TYPE_CHECKING:
     from loadtool.drive import View
+    from loadtool.report.exporter import Exporter
 
 
 class Patient:
@@ -69,8 +71,44 @@ class Patient:
             self._begun = False
 
 
-def choose(*, plain: bool, quiet: bool) -> View:
-    """The view for this process's terminal."""
+class Watched:
+    """A view, and the exporter that is told the same."""
+
+    def __init__(self, view: View, exporter: Exporter) -> None:
+        self._view = view
+        self._exporter = exporter
+        self.notice, self.end = view.notice, view.end
+
+    def begin(self, stage: Stage) -> None:
+        self._exporter.begin(stage)
+        self._view.begin(stage)
+
+    def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
+        self._exporter.observe(now, active_faults)  # first: a stopped terminal holds up the other
+        self._view.update(now, active_faults, slos)
+
+
+def exporter(place: str | None) -> Exporter | None:
+    """What serves the metrics at this place, told on standard error. Raises UsageError if it can't."""
+    if place is None:
+        return None
+    from loadtool.report.exporter import Exporter, place_of
+
+    try:
+        made = Exporter.bind(*place_of(place))
+    except ValueError as e:
+        raise UsageError(f"--prometheus: {e}") from None
+    note(f"metrics at {made.url}")
+    return made
+
+
+def choose(*, plain: bool, quiet: bool, exporter: Exporter | None = None) -> View:
+    """The view for this process's terminal, and what else is told the same."""
+    view = _shown(plain=plain, quiet=quiet)
+    return view if exporter is None else Watched(view, exporter)
+
+
+def _shown(*, plain: bool, quiet: bool) -> View:
     if quiet:
         from loadtool.drive import Silent
 

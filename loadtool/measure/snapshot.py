@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loadtool.measure.books import Books
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -37,6 +39,8 @@ class PhaseNow:
     p50_ms: float | None
     p99_ms: float | None
     lag_p99_ms: float | None
+    # Counts, and the values of ok arrivals and of the lag; to be read only.
+    books: Books | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

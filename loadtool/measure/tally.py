@@ -313,6 +313,7 @@ class Tally:
                 p50_ms=books.latency_ms(0.5),
                 p99_ms=books.latency_ms(0.99),
                 lag_p99_ms=in_ms(books.histogram(H_LAG).quantile(0.99)),
+                books=books,
             )
         return self._phases[index]
 
