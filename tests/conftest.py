@@ -6,7 +6,14 @@ import os
 import signal
 from collections.abc import Generator
 
+import hypothesis
 import pytest
+
+# No example is measured by the clock: a slow machine must not turn a test red.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 # Words of a skip's reason that no installation could change: what this machine is, or who runs the tests.
 EXCUSES = ("machine", "root")

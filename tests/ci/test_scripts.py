@@ -88,18 +88,31 @@ COMPILE = "pip install --quiet --disable-pip-version-check COPY[test]"
 
 def test_without_words_the_tests_run_on_both_builds(checkout: Checkout) -> None:
     done = checkout.run("test", SUMMARY="1 failed, 20 passed, 2 warnings", PYTEST_EXIT="1")
-    plain, compiled = checkout.did[1], checkout.did[3]
-    assert checkout.did == [f"{INSTALL}[test]", plain, COMPILE, compiled]
-    assert plain == "pytest "
-    assert compiled.startswith("pytest tests/engine ")
+    installed, *plain, compiled, together, truth = checkout.did
+    assert (installed, compiled) == (f"{INSTALL}[test]", COMPILE)
+    alone = "tests/truth tests/ci/test_lessons.py"
+    ignored = "--ignore=tests/truth --ignore=tests/ci/test_lessons.py"
+    assert plain == [f"pytest -n 3 --dist loadfile {ignored}", f"pytest {alone}"]
+    assert together.startswith("pytest -n 3 --dist loadfile tests/engine ")
+    assert truth == "pytest tests/truth"
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == "=== 2 failed, 40 passed, 4 warnings in 1.00s ==="
+    assert done.stdout.splitlines()[-1] == "=== 4 failed, 80 passed, 8 warnings in 2.00s ==="
+
+
+def test_what_the_tests_wait_for_alone_is_there() -> None:
+    for path in ("tests/truth", "tests/ci/test_lessons.py"):
+        assert (ROOT / path).exists()
 
 
 def test_both_builds_get_the_words(checkout: Checkout) -> None:
     assert checkout.run("test", "--both", "-x").returncode == 0
-    assert checkout.did[1] == "pytest -x"
-    assert checkout.did[3].startswith("pytest -x tests/engine ")
+    ran = [line for line in checkout.did if line.startswith("pytest")]
+    assert len(ran) == 4
+    assert all(line.startswith("pytest -x ") for line in ran)
+
+
+def test_a_part_of_which_nothing_is_selected_fails_nothing(checkout: Checkout) -> None:
+    assert checkout.run("test", "--both", "-k", "nothing", PYTEST_EXIT="5").returncode == 0
 
 
 def test_the_compiled_build_is_made_again_when_a_source_changed(checkout: Checkout) -> None:
@@ -194,6 +207,6 @@ def test_without_a_python_to_use_it_says_what_is_missing(
     assert not checkout.venv.exists()
 
 
-@pytest.mark.parametrize("script", ["ci/demo", "ci/test", "ci/venv.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["ci/demo", "ci/test", "ci/truth", "ci/venv.sh", ".ci/run"])
 def test_bash_can_read_the_scripts(script: str) -> None:
     assert subprocess.run(["bash", "-n", str(ROOT / script)], check=False).returncode == 0
