@@ -113,8 +113,12 @@ class Runs:
         verdict = self.left.pop(0)
         if verdict == "invalid":
             return {"verdict": "invalid", "reasons": ["late"]}
+        took = 46.0 if verdict == "held up" else 44.0
+        probes = [{"name": "store", "t": 1.0, "ms": took, "after": False}] * 2
+        probes += [{"name": "store", "t": t, "ms": 600.0, "after": False} for t in (4.5, 8.5)]  # in the fault
         spikes = [{"verdict": verdict, "sentence": f"So it went: {verdict}"}]
-        return {"verdict": "pass", "overload": {"spikes": spikes}}
+        faults = [{"started_s": 5.0, "ended_s": 8.0}]
+        return {"verdict": "pass", "overload": {"spikes": spikes}, "probes": probes, "faults": faults}
 
 
 @pytest.mark.parametrize(
@@ -124,6 +128,8 @@ class Runs:
         (["melted", "shed"], "melted", 1, False),  # a valid run counts, whatever it says
         (["invalid", "invalid", "shed"], "shed", 3, True),
         (["invalid"] * 3, "too busy", 3, False),
+        (["held up", "shed"], "shed", 2, True),
+        (["held up", "invalid", "held up"], "too busy", 3, False),
     ],
 )
 def test_invalid_runs_alone_are_tried_again(
