@@ -1,4 +1,4 @@
-"""What docs/arrivals.md shows works as it stands there, and the ready profiles are what it says."""
+"""What docs/arrivals.md tells of replays is what the code has, and the ready profiles are what it says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from loadtool import cli
 from loadtool.profile.descriptions import DESCRIPTIONS
 from loadtool.profile.load import load_profile
 from loadtool.profile.model import Profile
@@ -16,40 +15,7 @@ from loadtool.profile.slo import parse_slo
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "arrivals.md").read_text(encoding="utf-8")
-FRAGMENTS = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-TARGET = "target: http://127.0.0.1:8080\n"
-REQUESTS = "requests: [{get: /}]\n"
-PHASES = """\
-phases:
-  - {name: baseline, rate: 50/s, for: 30s}
-  - {name: spike, rate: 500/s, for: 30s}
-  - {name: recovery, rate: 50/s, for: 60s}
-"""
 READY = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml") if p.stem != "demo")
-
-
-def test_there_are_fragments() -> None:
-    assert sum("replay" in f for f in FRAGMENTS) >= 4
-    assert sum("batch" in f or "burst" in f for f in FRAGMENTS) >= 3
-
-
-@pytest.mark.parametrize("fragment", FRAGMENTS)
-def test_a_fragment_is_part_of_a_profile(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], fragment: str
-) -> None:
-    clf = 'h - - [21/Nov/2026:12:{:02}:{:02} +0000] "{} HTTP/1.1" 200 1 "-" "-"\n'
-    calls = [(s, "POST /checkout" if s % 9 == 0 else f"GET /products/{s}") for s in range(120)]
-    log = "".join(clf.format(s // 60, s % 60, call) for s, call in calls)
-    (tmp_path / "access.log").write_text(log)
-    rows = ['{"when": 1795262400.5, "uri": "/a"}', '{"when": "2026-11-21T12:00:03Z", "uri": "/b"}']
-    (tmp_path / "app.jsonl").write_text("\n".join(rows))
-    (tmp_path / "app.csv").write_text("time,path\n5.5,/a\n6,/b\n")
-    around = TARGET
-    if "replay:" not in fragment:
-        around += REQUESTS if "phases:" in fragment else REQUESTS + PHASES
-    (tmp_path / "p.yaml").write_text(around + fragment)
-    code = cli.main(["plan", "-p", str(tmp_path / "p.yaml")])
-    assert (code, capsys.readouterr().err) == (0, "")
 
 
 def test_every_key_of_a_replay_is_told() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from loadtool import cli
 from loadtool.profile.schema import json_schema
-from loadtool.profile.template_names import FUNCTIONS, VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -56,12 +55,6 @@ def test_the_profile_of_the_readme_is_one(tmp_path: Path, capsys: pytest.Capture
     out = capsys.readouterr().out
     assert "PLAN  checkout-10x: " in out
     assert out.count("slos[") == 0, "its SLOs can be decided"
-
-
-def test_the_readme_names_all_that_templates_may_use() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert {n for n in FUNCTIONS if f"`{n}(" not in readme} == set()
-    assert {n for n in VARIABLES if f"`{n}`" not in readme} == set()
 
 
 def test_the_starter_is_a_profile(

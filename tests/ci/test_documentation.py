@@ -1,0 +1,307 @@
+"""README and docs: profiles load, commands are commands, links lead somewhere, messages are the code's.
+
+- A block of ```yaml is a profile, or a part of one: what it lacks of `target`, `requests` and `phases` comes
+  from `COMPLETE` (only `target` with a `replay`), and the files that it may name lie beside it. It has to be
+  planned without a complaint.
+- A `loadtool` line in a block of ```console or ```sh is parsed with all of its options. Commands on a profile
+  are run, as `plan` in place of `spike`, `capacity` and `try`, since those take long; a profile that the
+  repository has not got is `COMPLETE`. `init`, `import` and `schema` are run as they stand. The others need
+  results, or never end: they are parsed alone.
+- A message in **`bold code`** in troubleshooting.md occurs in the code, each … standing for a value.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import ipaddress
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import typer
+
+from loadtool import cli
+from loadtool.judge import validity
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *DOCS]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMPLETE = {
+    "target": "target: http://127.0.0.1:8080\n",
+    "requests": "requests: [{get: /}, {name: browse, get: /products/1}, {name: checkout, post: /checkout}]\n",
+    "phases": """\
+phases:
+  - {name: baseline, rate: 50/s, for: 30s}
+  - {name: spike, rate: 500/s, for: 30s}
+  - {name: recovery, rate: 50/s, for: 60s}
+""",
+}
+PLANNED = {"spike": "plan", "capacity": "plan", "try": "plan", "plan": "plan"}
+RUN = {"init", "import", "schema"}
+# Options that `plan` has not got: they say how a run is made and what becomes of its result.
+ONLY_PLAN = {"profile", "overrides", "seed", "scale", "target", "allow_host", "toxiproxy"}
+RESERVED = ("example.com", "example.org", "example.net")  # RFC 2606: nobody's
+
+
+@dataclass(frozen=True)
+class Block:
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Line:
+    block: Block
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.block} {' '.join(self.words)}"
+
+
+def blocks() -> Iterator[Block]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in BLOCK.finditer(text):
+            yield Block(page, text.count("\n", 0, match.start()) + 1, match[1], match[2])
+
+
+def lines() -> Iterator[Line]:
+    """Each simple command of the shell blocks: what stands between `;`, `|`, `&&` and the like."""
+    for block in (b for b in BLOCKS if b.language in ("console", "sh")):
+        text = block.text.replace("\\\n", " ")
+        for line in text.splitlines():
+            if block.language == "console":
+                if not line.startswith("$ "):
+                    continue  # what the command prints
+                line = line[2:]
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+            lexer.wordchars += "$:@%+,[]{}^"
+            words: list[str] = []
+            for word in [*lexer, ";"]:
+                if set(word) <= set("();<>|&"):
+                    if words:
+                        yield Line(block, tuple(words))
+                    words = ["(file)"] if set(word) <= set("<>") else []
+                else:
+                    words.append(word)
+
+
+BLOCKS = list(blocks())
+YAML = [b for b in BLOCKS if b.language == "yaml"]
+LINES = list(lines())
+LOADTOOL = [x for x in LINES if x.words[0].rpartition("/")[2] == "loadtool"]
+OWN = sorted({w for x in LINES for w in x.words[:1] if re.match(r"\.?/?\.?ci/", w)})
+
+
+def test_there_is_something_to_test() -> None:
+    assert len(YAML) > 25
+    assert len({x.words[1] for x in LOADTOOL}) > 8
+    assert {x.block.page.name for x in LOADTOOL} >= {"README.md", "ci.md", "compare.md", "capacity.md"}
+
+
+def test_every_block_says_what_it_is() -> None:
+    assert {str(b) for b in BLOCKS if b.language not in ("yaml", "console", "sh", "json", "")} == set()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory to work in, with all the files that the pages take for granted."""
+    clf = 'h - - [21/Nov/2026:12:{:02}:{:02} +0000] "{} HTTP/1.1" 200 1 "-" "-"\n'
+    calls = [(s, "POST /checkout" if s % 9 == 0 else f"GET /products/{s}") for s in range(120)]
+    files = {
+        "access.log": "".join(clf.format(s // 60, s % 60, call) for s, call in calls),
+        "app.jsonl": '{"when": 1795262400.5, "uri": "/a"}\n{"when": "2026-11-21T12:00:03Z", "uri": "/b"}',
+        "app.csv": "time,path\n5.5,/a\n6,/b\n",
+        "carts.csv": "cart\nc1\nc2\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+def completed(text: str) -> str:
+    """The whole profile of a part of one."""
+    keys = set(re.findall(r"^(\w+):", text, re.MULTILINE))
+    lacks = ["target"] if "replay" in keys else COMPLETE
+    return "".join(COMPLETE[key] for key in lacks if key not in keys) + text
+
+
+@pytest.mark.parametrize("block", YAML, ids=str)
+def test_a_profile_loads(place: Path, capsys: pytest.CaptureFixture[str], block: Block) -> None:
+    (place / "p.yaml").write_text(completed(block.text))
+    code = cli.main(["plan", "-p", "p.yaml"])
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    for name in re.findall(r"name: ([\w-]+)[,}]", block.text):
+        assert name in out
+
+
+@cache
+def group() -> Any:
+    return typer.main.get_command(cli.app)
+
+
+def parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The command and its parameters. Raises if there is no such command or option."""
+    command, rest = group(), list(words)
+    name = ""
+    while hasattr(command, "commands"):
+        name = rest.pop(0)
+        assert name in command.commands, f"no such command: {name}"
+        command = command.commands[name]
+    return name, command.make_context(name, rest).params
+
+
+def options(params: dict[str, Any]) -> Iterator[str]:
+    """Of what was given, what `plan` takes, as words again."""
+    flags = {"overrides": "--set", "allow_host": "--allow-host"}
+    for key, value in params.items():
+        if key in ONLY_PLAN - {"profile"} and value is not None:
+            for one in value if isinstance(value, list | tuple) else (value,):
+                yield from (flags.get(key, f"--{key}"), f"{one:g}" if isinstance(one, float) else str(one))
+
+
+@pytest.mark.parametrize("line", LOADTOOL, ids=str)
+def test_a_command_is_one(place: Path, capsys: pytest.CaptureFixture[str], line: Line) -> None:
+    words = line.words[1:]
+    if set(words) & {"--help", "-h", "--version"}:
+        assert cli.main(list(words)) == 0
+        return
+    name, params = parsed(words)
+    if name in RUN:
+        code = cli.main(list(words))
+    elif name in PLANNED:
+        profile = ROOT / params["profile"]
+        if not profile.exists():
+            profile = place / params["profile"]
+            profile.parent.mkdir(parents=True, exist_ok=True)
+            profile.write_text(completed(""))
+        code = cli.main(["plan", "--profile", str(profile), *options(params)])
+    else:
+        code = 0
+    assert code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", OWN)
+def test_a_script_is_there(script: str) -> None:
+    assert (ROOT / script).stat().st_mode & 0o111
+
+
+# Links and hosts
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "ci" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+REFERENCE = script("profile_reference")
+
+
+def anchors(page: Path) -> set[str]:
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    return {REFERENCE.anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("https://", "http://")):
+            assert page.name != "README.md", f"{target}: README leads nowhere outside"
+            continue
+        file, _, heading = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        assert found.is_relative_to(ROOT), target
+        assert not heading or heading in anchors(found), target
+
+
+def test_the_index_has_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(.*?)\]\((.*?)\)", index, re.MULTILINE)
+    assert sorted(file for _, file in listed) == sorted(p.name for p in DOCS if p.name != "README.md")
+    assert all(name == file for name, file in listed)
+
+
+def nobody_s(host: str) -> bool:
+    """Whether it is nobody's: loopback, a private address, or a name reserved for documentation."""
+    if host == "localhost" or host.endswith(tuple(f".{name}" for name in RESERVED)) or host in RESERVED:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("file", [*PAGES, *(ROOT / "ci" / "templates").iterdir()], ids=lambda file: file.name)
+def test_commands_and_profiles_name_no_host_of_anybody(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    cited = "" if file.suffix != ".md" else r"\]\(https?://[^)]*\)"
+    for url in re.findall(r"https?://[^\s`'\"<>)|,}…]+", re.sub(cited, "", text) if cited else text):
+        host = urlsplit(re.sub(r"\$\{[^}]*", "", url)).hostname
+        assert host is None or nobody_s(host), url
+
+
+# Pages that are made from, or about, the code
+
+
+def test_the_profile_reference_is_up_to_date() -> None:
+    # If this fails:  ci/profile-reference
+    assert (ROOT / "docs" / "profile.md").read_text(encoding="utf-8") == REFERENCE.page()
+
+
+@cache
+def texts_of_the_code() -> str:
+    """Every text in the code, a line each, with … for what is filled in."""
+    found = []
+    for file in (ROOT / "loadtool").rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        inner = {id(v) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for v in n.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = (str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
+                found.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+                found.append(node.value)
+    return "\n".join(found)
+
+
+TROUBLE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+MESSAGES = re.findall(r"\*\*`([^`]+)`\*\*", TROUBLE)
+
+
+def test_there_are_messages() -> None:
+    assert len(MESSAGES) > 20
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_is_one_of_the_code(message: str) -> None:
+    assert message in texts_of_the_code()
+
+
+def test_what_a_machine_may_run_out_of_is_told() -> None:
+    told = dict(re.findall(r"`([\w ]+)` \(`(E[A-Z]+)`\)", TROUBLE))
+    assert len(told) == 5
+    for what, name in told.items():
+        assert validity._LOCAL[name][0] == what
