@@ -12,7 +12,7 @@ import pytest
 
 from loadtool.commands import console, views
 from loadtool.report.plain import PlainView
-from loadtool.run import Silent
+from loadtool.drive import Silent
 
 
 def test_a_reader_that_leaves_is_no_failure() -> None:
