@@ -71,9 +71,13 @@ def _column(areas: Sequence[Area], column: int, height: int, top: float) -> list
         cells.append((max(range(len(parts)), key=lambda i: shares[i]), filled))
     if cells and areas[cells[-1][0]].glyph != SOLID and cells[-1][1] < _HALF and len(cells) > 1:
         cells.pop()
-    # What is there shows, however little it is.
+    # What is there shows, however little it is, and in its place.
     for i, part in enumerate(parts):
         if part > 0 and all(owner != i for owner, _ in cells):
+            place = sum(owner < i for owner, _ in cells)
+            if place < len(cells):  # others stand upon it: it takes the cell of one of them
+                cells[place] = (i, 1.0)
+                continue
             if len(cells) == height:
                 cells.pop()
             cells.append((i, 1.0))

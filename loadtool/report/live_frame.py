@@ -94,14 +94,15 @@ def _figures(now: Now, width: int, height: int) -> list[_Row]:
     by_phase = height >= _TALL + len(now.stage.phases)
     names = [p.name for p in now.stage.phases] if by_phase else ()
     grid = Grid(width, names)
+    room = grid.width if width >= _WIDE else width  # what stands beside needs the rest
     first, *rest = table(now, grid, by_phase=by_phase)
     return [
         _Row(6, grid.header()),
         _Row(_ALWAYS, first),
         *(_Row(3, text) for text in rest[:-1]),
         _Row(6, rest[-1]),
-        *([_Row(6, clients(now, grid, width))] if now.stage.clients else []),
-        _Row(6, sending(now, grid, width)),
+        *([_Row(6, clients(now, grid, room))] if now.stage.clients else []),
+        _Row(6, sending(now, grid, room)),
         _Row(0, Text()),
     ]
 
@@ -114,8 +115,7 @@ def _objectives(now: Now, width: int, n: int) -> list[_Row]:
 def _beside(now: Now, width: int, height: int) -> list[_Row]:
     """The figures on the left, the SLOs on the right."""
     left = [row for row in _figures(now, width, height) if row.keep]
-    grid = Grid(width, [p.name for p in now.stage.phases])
-    room = grid.width + _BETWEEN
+    room = left[0].text.cell_len + _BETWEEN
     most = max(len(left) - 1, height // _MOST_SLOS)
     heading = Text.assemble(("SLOs so far   ", "dim"), states(now)) if now.stage.slos else Text()
     right = [heading, *objectives(now, width - room, most)]
@@ -183,12 +183,16 @@ def _told_of_faults(now: Now) -> Text:
     faults = now.stage.faults
     active = [_latest(bars, now.t) for name, bars in by_name(faults).items() if name in now.active_faults]
     if active:
-        told = [f"{clean(f.name)} in place, {figures.clock(f.end_s - now.t)} left" for f in active]
+        told = [f"{clean(f.name)} in place, {_left(f.end_s - now.t)}" for f in active]
         return Text.assemble((" · ".join(told), "bold red"))
     following = next((f for f in sorted(faults, key=lambda f: f.start_s) if f.start_s > now.t), None)
     if following is not None:
         return Text(f"{clean(following.name)} comes in {figures.clock(following.start_s - now.t)}")
     return Text.assemble(("no fault any more" if faults else "", "dim"))
+
+
+def _left(s: float) -> str:
+    return f"{figures.clock(s)} left" if s > 0 else "on its way out"
 
 
 def _latest(bars: Sequence[Bar], t: float) -> Bar:

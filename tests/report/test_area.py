@@ -41,6 +41,8 @@ def column(ok: float | None, shed: float | None = 0.0, errors: float | None = 0.
         ((30.0, 0.1, 0.1), "███▒×"),
         ((79.9, 0.0, 0.1), "███████×"),  # and finds its place at the very top
         ((0.0, 0.1), "▒"),
+        ((0.1, 0.0, 40.0), "█×××"),  # and lies below what is upon it
+        ((20.0, 0.1, 40.0), "██▒×××"),
     ],
 )
 def test_a_column_is_as_high_as_its_values(values: tuple[float, ...], cells: str) -> None:
