@@ -32,9 +32,9 @@ SCALES: Final = {"half": "0.5", "normal": "1", "double": "2"}  # by the name of 
 TRIES: Final = 3  # of a run that proves nothing, since the machine was too busy
 RUN_S: Final = 110  # no lesson takes half as long
 BUSY: Final = "too busy"
-# The run asks the service for its store twice a second: a request that needs no slot, and 2 ms of the store's.
-# Where more than a tenth of these took so long, the machine kept the service itself from working: its capacity
-# is not what its switches say, and the verdict would be the machine's.
+# The run asks the service for its store twice a second: a request without a slot, and 2 ms of the store's.
+# Where more than a tenth of them took so long, the machine kept the service from working: its capacity is not
+# what its switches say, and the verdict would be the machine's.
 SLOW_MS: Final = 45.0
 
 say = print
