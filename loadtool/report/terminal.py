@@ -11,7 +11,8 @@ from rich.text import Text
 
 from loadtool.measure.result import Figures, Result, SloFigure
 from loadtool.report import digest, faults, figures, gauges, overload, slos, steady
-from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
+from loadtool.report.folding import folded, glued
+from loadtool.report.grid import INDENT, Column, heading, listed, pairs, printed, table
 from loadtool.report.pictures import gauge_pictures, probe_pictures, timeline
 from loadtool.report.text import clean, defuse
 
@@ -48,12 +49,13 @@ def _parts(result: Result, width: int) -> Iterator[RenderableType]:
     inner = width - INDENT
     yield from _verdict(result, width)
     sections = (
-        ("Overload", _overload(result, inner)),
-        ("SLOs", _slos(result, inner)),
         ("Over time", timeline(result, inner)),
+        ("SLOs", _slos(result, inner)),
         ("Phases", _phases(result, inner)),
         ("Requests", _requests(result, inner)),
         ("Errors", _errors(result, inner)),
+        ("Overload", _overload(result, inner)),
+        ("Clients", _clients(result, inner)),
         ("Faults", _faults(result, inner)),
         ("Steady state", _steady(result, inner)),
         ("Probes", _probes(result, inner)),
@@ -75,28 +77,36 @@ def _verdict(result: Result, width: int) -> Iterator[RenderableType]:
     style = STYLES.get(result.verdict, "bold")
     symbol = digest.SYMBOLS.get(result.verdict, " ")
     yield Text("━" * width, style=style)
-    yield Text.assemble(
-        (f"{symbol} {result.verdict.upper()}", style),
+    headline = Text.assemble(
+        (result.verdict.upper(), style),
         "  ",
         (clean(digest.name(result)), "bold"),
-        f": {clean(digest.headline(result))}",
+        f": {_prose(digest.headline(result))}",
     )
+    yield listed(Text(symbol, style=style), headline, width)
     for spike, sentence in overload.sentences(result):
         word = (spike.verdict, STYLES.get(overload.LIKE.get(spike.verdict, ""), "bold"))
-        yield Padding(Text.assemble(clean(sentence), word), (0, 0, 0, 2))
+        yield listed(Text(" "), Text.assemble(_prose(sentence), word), width)
     for reason in digest.reasons(result):
-        yield Padding(Text.assemble(("· ", style), clean(reason)), (0, 0, 0, 2))
+        yield listed(Text("  ·", style=style), Text(_prose(reason)), width)
     yield Text("━" * width, style=style)
-    yield Text(clean(f"{digest.conservation(result)}, in {figures.seconds(result.elapsed_s)}"))
-    if told := digest.clients(result):
-        yield Text(clean(told))
-    yield Text(
-        clean(
-            f"target {digest.target(result)} · profile {result.profile_file} · seed {result.seed}"
-            f" · good within {figures.duration(result.good_within_ms)}"
-        ),
-        style="dim",
+    counted = f"{digest.conservation(result)}, in {figures.seconds(result.elapsed_s)}"
+    yield folded(Text(_prose(counted)), width)
+    where = (
+        f"target {digest.target(result)} · profile {result.profile_file} · seed {result.seed}"
+        f" · good within {figures.duration(result.good_within_ms)}"
     )
+    yield folded(Text(_prose(where), style="dim"), width)
+
+
+def _prose(text: str) -> str:
+    """What may be broken into lines anywhere but between a number and its unit."""
+    return glued(clean(text))
+
+
+def _clients(result: Result, width: int) -> list[RenderableType]:
+    told = digest.clients(result)
+    return [folded(Text(_prose(told)), width)] if told else []
 
 
 def _overload(result: Result, width: int) -> list[RenderableType]:

@@ -25,7 +25,28 @@ def test_the_least_important_columns_go_first(width: int, gone: str) -> None:
 
 
 def test_a_long_name_wraps_and_loses_nothing() -> None:
-    assert lines(24)[1:3] == ["a rather      12,345,678", "long name"]
+    assert lines(24)[1:3] == ["a rather long 12,345,678", "name"]
+
+
+@pytest.mark.parametrize("width", [12, 24, 33, 60])
+def test_figures_are_never_cut(width: int) -> None:
+    assert "12,345,678" in "\n".join(lines(width))
+
+
+def test_columns_come_closer_before_a_text_wraps() -> None:
+    columns = (Column("", text=True), Column("n"), Column("m"))
+    shown = printed([table(columns, [("sixteen letters,", "1", "2")], 20)], width=20, color=False)
+    assert shown.splitlines()[1] == "sixteen letters, 1 2"
+
+
+def test_texts_share_what_figures_leave() -> None:
+    columns = (Column("", text=True), Column("", text=True), Column("n"))
+    row = ("a short one", "a text that is longer than all of its line", "1,234")
+    shown = printed([table(columns, [row], 40)], width=40, color=False)
+    assert shown.splitlines()[1:] == [
+        "a short one a text that is longer  1,234",
+        "            than all of its line",
+    ]
 
 
 def test_markup_in_a_cell_is_text() -> None:

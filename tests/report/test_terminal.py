@@ -184,8 +184,8 @@ def test_a_run_without_some_parts_has_no_empty_sections(name: str) -> None:
         == {
             "empty": ["SLOs", "Generator"],
             "interrupted": [
-                "SLOs",
                 "Over time",
+                "SLOs",
                 "Phases",
                 "Requests",
                 "Errors",
