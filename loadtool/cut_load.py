@@ -108,6 +108,7 @@ class CutLoads:
             frame,
             cells=[cell for cell in frame.cells if cell.segment < planned],
             examples=[example for example in frame.examples if example.due_s < end_s],
+            slowest=[slow for slow in frame.slowest if slow.due_s < end_s],
         )
         return replace(mine, local={}, retried=0) if self._complete else mine
 

@@ -107,6 +107,7 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
     from loadtool.plan.expect import Expectation
     from loadtool.plan.mix import Mix
     from loadtool.plan.replay import samples
+    from loadtool.plan.trace import HEADER, tracer_of
     from loadtool.preparation import check_sources, demo_service
 
     profile = loaded.profile
@@ -121,6 +122,7 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
         tls = client_context(job.client.tls) if endpoint.scheme == "https" else None
         mix, exchange = Mix(job), ONCE[job.transport]()
+        tracer = tracer_of(job.seed, job.nonce, job.client.trace)
         color = console.colour(sys.stdout)
         tried: list[Exchange] = []
         recorded = samples(job.replay) if job.replay is not None else {}
@@ -128,6 +130,8 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
             if job.replay is not None and index not in recorded:
                 continue  # the phases end before it
             message = mix.message(index, index, recorded.get(index, 0))  # the first row of every feeder
+            if tracer is not None:
+                message = message._replace(headers=(*message.headers, (HEADER, tracer.parent(index))))
             done = await exchange(message, endpoint, job.client, Expectation.of(spec.expect), tls)
             console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
             tried.append(done)

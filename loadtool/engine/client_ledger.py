@@ -12,6 +12,7 @@ from loadtool.engine.http1 import Answer
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.retry import Patience
 from loadtool.engine.retry_after import promised_ns
+from loadtool.engine.slowest import Slowest
 from loadtool.engine.throttle import Throttle
 from loadtool.measure.outcome import (
     CONNECT,
@@ -30,6 +31,7 @@ from loadtool.measure.outcome import (
 from loadtool.plan.expect import Expectation
 from loadtool.plan.job import Job
 from loadtool.plan.seeding import THROTTLE, draw
+from loadtool.plan.trace import Tracer
 
 _NOT_SENT: Final = frozenset((UNSENT, CONNECT, TLS, DNS))  # outcomes of attempts that never left
 
@@ -45,6 +47,7 @@ class ClientLedger(Ledger):
         *,
         workers: int = 1,
         clock: Callable[[], int] = monotonic_ns,
+        tracer: Tracer | None = None,
     ) -> None:
         """`workers`: that share the budget; `clock`: ns, the one of all times here."""
         super().__init__(
@@ -54,7 +57,9 @@ class ClientLedger(Ledger):
             good_within_ns=job.good_within_ns,
             start_ns=start_ns,
             secrets=job.secrets,
+            slowest=slowest_of(job, tracer, start_ns),
         )
+        self._tracer = tracer
         client = job.client
         retries, throttle = client.retries, client.throttle
         self._clock = clock
@@ -108,6 +113,8 @@ class ClientLedger(Ledger):
             marks[M_EXHAUSTED] += 1
             return False
         self._patience.begin(arrival, retry)
+        if self._tracer is not None:
+            arrival.data = self._tracer.stamp_again(arrival.data, arrival.number, retry.number)
         self.waiting.add(arrival)
         return True
 
@@ -128,7 +135,18 @@ class ClientLedger(Ledger):
             marks[M_KEPT] += 1
 
 
-def ledger_of(job: Job, expectations: Sequence[Expectation], start_ns: int, workers: int) -> Ledger:
+def slowest_of(job: Job, tracer: Tracer | None, start_ns: int) -> Slowest | None:
+    """What keeps the slowest arrivals of a run that is traced."""
+    return Slowest(tracer, [r.name for r in job.requests], start_ns) if tracer is not None else None
+
+
+def ledger_of(
+    job: Job,
+    expectations: Sequence[Expectation],
+    start_ns: int,
+    workers: int,
+    tracer: Tracer | None = None,
+) -> Ledger:
     """The ledger of this job's clients; those that neither try again nor hold back have a lighter one."""
     if job.client.retries is None and job.client.throttle is None:
         return Ledger(
@@ -138,5 +156,6 @@ def ledger_of(job: Job, expectations: Sequence[Expectation], start_ns: int, work
             good_within_ns=job.good_within_ns,
             start_ns=start_ns,
             secrets=job.secrets,
+            slowest=slowest_of(job, tracer, start_ns),
         )
-    return ClientLedger(job, expectations, start_ns, workers=workers)
+    return ClientLedger(job, expectations, start_ns, workers=workers, tracer=tracer)

@@ -16,6 +16,7 @@ from loadtool.measure.recorder import Cell, Recorder
 from loadtool.plan.job import Job
 from loadtool.plan.mix import Mix, RenderError
 from loadtool.plan.schedule import Batch
+from loadtool.plan.trace import Tracer
 
 WINDOW: Final = 4096  # arrivals prepared at the most
 
@@ -26,7 +27,14 @@ class Feed(Arrivals):
     """Arrivals of one worker. Times of the schedule are shifted by `start_ns` of the monotonic clock."""
 
     def __init__(
-        self, job: Job, batches: Iterator[Batch], render: Render, mix: Mix, recorder: Recorder, start_ns: int
+        self,
+        job: Job,
+        batches: Iterator[Batch],
+        render: Render,
+        mix: Mix,
+        recorder: Recorder,
+        start_ns: int,
+        tracer: Tracer | None = None,
     ) -> None:
         self.ready: deque[Arrival] = deque()
         self.exhausted = False
@@ -35,6 +43,7 @@ class Feed(Arrivals):
         self._render = render
         self._static = [render(i, 0, 0) if mix.is_static(i) else None for i in range(len(job.requests))]
         self._recorder = recorder
+        self._tracer = tracer
         self._start = start_ns
         self._slice_ns = job.slice_ns
         timeout = job.client.timeout_ns
@@ -78,6 +87,8 @@ class Feed(Arrivals):
                     # Counted when it is due, like any other; an arrival without data can't be sent.
                     self.render_problem = str(e)
                     data = b""
+            if self._tracer is not None and data:
+                data = self._tracer.stamp(data, batch.arrival[at])
             cell.open += 1
             due += self._start
             self.ready.append(Arrival(due, due + self._patience, request, cell, data, batch.arrival[at]))

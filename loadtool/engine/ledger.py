@@ -7,12 +7,14 @@ whether one was the last.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic_ns
 from typing import Final
 
 from loadtool.engine.connection import Arrival
 from loadtool.engine.http1 import Answer
 from loadtool.engine.retry import Waiting
 from loadtool.engine.retry_after import promised_ns
+from loadtool.engine.slowest import Slowest
 from loadtool.measure.frame import Example
 from loadtool.measure.outcome import (
     ABORTED,
@@ -66,7 +68,9 @@ class Ledger:
         good_within_ns: int,
         start_ns: int,
         secrets: Sequence[str] = (),
+        slowest: Slowest | None = None,
     ) -> None:
+        """`slowest`: is told of every arrival that ends, if there is one."""
         self.last_idle = 0  # when the loop last had nothing to do
         self.rested = 0  # for how long it has had nothing to do, all in all
         self.examples: list[Example] = []  # not yet reported
@@ -79,6 +83,7 @@ class Ledger:
         self._secrets = sorted(secrets, key=len, reverse=True)
         self._longest_secret = len(self._secrets[0].encode()) if self._secrets else 0
         self._noted = [False] * len(OUTCOMES)
+        self.slowest = slowest
 
     def begin(self, arrival: Arrival, now: int) -> bool:
         """The loop has got round to it. False: it has ended already, and is not to be sent."""
@@ -154,6 +159,8 @@ class Ledger:
             cell.record(H_OK, response)
             if response <= self._good_within:
                 cell.good += 1
+            if self.slowest is not None:
+                self.slowest.ended(arrival, response, OK)
             cell.open -= 1
             cell.counts[OK] += 1
             return
@@ -172,6 +179,8 @@ class Ledger:
             cell.record(H_SHED, service)
             if service <= self._good_within and promised_ns(answer) is not None:
                 cell.marks[M_TOLD] += 1
+            if self.slowest is not None:
+                self.slowest.ended(arrival, response, SHED)
             cell.open -= 1
             cell.counts[SHED] += 1
             return
@@ -184,7 +193,7 @@ class Ledger:
             snippet = self._quoted(answer.snippet(QUOTED + self._longest_secret), QUOTED)
             if snippet:
                 detail = f"{detail}; the answer: {snippet}"
-        self._end(arrival, outcome, detail)
+        self._end(arrival, outcome, detail, now=now)
 
     def _turned_away(self, arrival: Arrival) -> None:
         """An attempt at it was shed where shedding is allowed."""
@@ -203,8 +212,10 @@ class Ledger:
         if not self._tries_again(arrival, outcome, None):
             self._end(arrival, outcome, detail, began)
 
-    def _end(self, arrival: Arrival, outcome: int, detail: str, began: bytes = b"") -> None:
-        """It ended with an error kind."""
+    def _end(self, arrival: Arrival, outcome: int, detail: str, began: bytes = b"", *, now: int = 0) -> None:
+        """It ended with an error kind. `now`: when, if that is known to have been before this moment."""
+        if self.slowest is not None:
+            self.slowest.ended(arrival, (now or monotonic_ns()) - arrival.due, outcome)
         cell = arrival.cell
         cell.touched = True
         cell.open -= 1

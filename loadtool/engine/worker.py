@@ -35,6 +35,7 @@ from loadtool.plan.job import Job
 from loadtool.plan.mix import Mix
 from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
+from loadtool.plan.trace import tracer_of
 from loadtool.plan.wire import job_from_json
 
 TICK_NS: Final = 1_000_000_000
@@ -91,9 +92,10 @@ class Worker:
         connections = share_of(job.client.connections, self._worker, self._workers)
         poller = new_poller(connections)
         batches = Schedule(job).batches(self._worker, self._workers)
-        feed = Feed(job, batches, self.render, self._mix, recorder, start_ns)
+        tracer = tracer_of(job.seed, job.nonce, job.client.trace)
+        feed = Feed(job, batches, self.render, self._mix, recorder, start_ns, tracer)
         expectations = [Expectation.of(r.expect) for r in job.requests]
-        ledger = ledger_of(job, expectations, start_ns, self._workers)
+        ledger = ledger_of(job, expectations, start_ns, self._workers, tracer)
         dials_per_s = job.client.dials_per_s
         transport = self._new_transport(
             Parts(
@@ -133,6 +135,7 @@ class Worker:
                 retried=gauges.retried,
                 examples=ledger.examples,
                 final=final,
+                slowest=ledger.slowest.told() if final and ledger.slowest is not None else [],
             )
             ledger.examples = []
             self._sequence += 1

@@ -15,11 +15,13 @@ import struct
 import sys
 from array import array
 from dataclasses import dataclass, field
+from typing import Final
 
 from loadtool.measure.outcome import MARKS, OUTCOMES
 
 _LENGTHS = struct.Struct("<II")
 PREFIX_BYTES = _LENGTHS.size
+SLOWEST: Final = 10  # arrivals that are named, of a run that is traced
 
 
 @dataclass(slots=True)
@@ -61,6 +63,17 @@ class Example:
 
 
 @dataclass(slots=True)
+class SlowArrival:
+    """One of the slowest arrivals, by the id under which the target's traces have it."""
+
+    trace: str
+    request: str
+    due_s: float
+    ms: float  # from due to done
+    outcome: str
+
+
+@dataclass(slots=True)
 class Frame:
     worker: int
     sequence: int
@@ -75,6 +88,7 @@ class Frame:
     retried: int = 0  # requests sent again because a reused connection had just been closed
     examples: list[Example] = field(default_factory=list)
     final: bool = False
+    slowest: list[SlowArrival] = field(default_factory=list)  # of the final one, in a run that is traced
 
 
 def encode(frame: Frame) -> bytes:
@@ -99,6 +113,7 @@ def encode(frame: Frame) -> bytes:
             "in_flight": frame.in_flight, "waiting": frame.waiting, "connections": frame.connections,
             "cpu_ns": frame.cpu_ns, "local": frame.local, "retried": frame.retried, "final": frame.final,
             "examples": [(e.kind, e.request, e.due_s, e.detail) for e in frame.examples],
+            "slowest": [(s.trace, s.request, s.due_s, s.ms, s.outcome) for s in frame.slowest],
             "cells": cells,
         },
         separators=(",", ":"),
@@ -139,6 +154,7 @@ def decode(header: bytes, body: bytes) -> Frame:
         if at != len(numbers):
             raise ValueError(f"{len(numbers) - at} numbers too many")
         examples = [Example(*e) for e in h.pop("examples")]
-        return Frame(cells=cells, examples=examples, **h)
+        slowest = [SlowArrival(*s) for s in h.pop("slowest")]
+        return Frame(cells=cells, examples=examples, slowest=slowest, **h)
     except (TypeError, KeyError, UnicodeDecodeError) as e:
         raise ValueError(f"not a frame: {e}") from e

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtool.measure.frame import SlowArrival
 from loadtool.measure.spike import CutLoadSteps, Overload, SpikeFrame, Step
 
 FORMAT = 1
@@ -232,5 +233,6 @@ class Result:
     steps: list[Step] = field(default_factory=list)
     spikes: list[SpikeFrame] = field(default_factory=list)
     cut_load: list[CutLoadSteps] = field(default_factory=list)  # what came after the profile's end
+    slowest: list[SlowArrival] = field(default_factory=list)  # the slowest first, if `client.trace` is on
     load_started: str = ""  # ISO 8601, UTC: the zero of all times here; `started` is before the preparation
     format: int = FORMAT

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from loadtool.measure.books import Books, in_ms
+from loadtool.measure.frame import SlowArrival
 from loadtool.measure.histogram import Histogram, merged
 from loadtool.measure.outcome import (
     H_CONNECT,
@@ -65,6 +66,7 @@ class ResultParts:
     histograms: list[HistogramEntry]
     generator: Generator
     examples: list[dict[str, Any]]
+    slowest: list[SlowArrival]
     steps: list[Step]
     spikes: list[SpikeFrame]
 
@@ -95,6 +97,7 @@ def result_parts(tally: Tally, end_ns: int, lag_bound_ms: float) -> ResultParts:
         histograms=histograms,
         generator=_generator(tally, cells, lag_bound_ms),
         examples=[asdict(example) for example in tally.examples],
+        slowest=tally.slowest,
         steps=steps_of(tally, end_ns),
         spikes=spike_frames(tally),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtool.measure.books import Books, in_ms
-from loadtool.measure.frame import CellDelta, Example, Frame
+from loadtool.measure.frame import SLOWEST, CellDelta, Example, Frame, SlowArrival
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import (
     CHECK,
@@ -73,6 +73,7 @@ class Tally:
         self.local: dict[str, int] = {}  # local resources that ran out
         self.retried = 0
         self._examples: dict[str, Example] = {}
+        self._slowest: list[SlowArrival] = []
         self.by_worker: dict[int, Worker] = {index: Worker() for index in range(workers)}
         self._recent = Recent(timeline.slice_ns)
         self._awake: set[int] = set()  # slices whose values are not at rest
@@ -99,6 +100,7 @@ class Tally:
             known = self._examples.get(example.kind)
             if known is None or example.due_s < known.due_s:
                 self._examples[example.kind] = example
+        self._slowest += frame.slowest
         worker.first = worker.first or frame
         worker.last = frame
         self._rest(bin_ - _REST_AFTER)
@@ -178,6 +180,11 @@ class Tally:
     def examples(self) -> list[Example]:
         """The earliest example of each error kind, in the order of OUTCOMES."""
         return sorted(self._examples.values(), key=lambda e: OUTCOMES.index(e.kind))
+
+    @property
+    def slowest(self) -> list[SlowArrival]:
+        """The slowest arrivals of all workers, the slowest first."""
+        return sorted(self._slowest, key=lambda s: (-s.ms, s.due_s))[:SLOWEST]
 
     @property
     def workers(self) -> int:

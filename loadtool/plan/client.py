@@ -40,6 +40,7 @@ def client_of(loaded: Loaded) -> ClientSpec:
         proxy=proxy_of(client.proxy) if client.proxy is not None else None,
         retries=_retries(client.retries),
         throttle=_throttle(client.throttle, run_length(profile.phases)),
+        trace=client.trace,
         tls=TlsSpec(client.tls is None or client.tls.verify, files.ca, files.cert, files.key),
     )
 

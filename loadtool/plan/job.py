@@ -168,6 +168,7 @@ class ClientSpec:
     proxy: ProxySpec | None = None
     retries: RetrySpec | None = None  # None: nothing is tried again
     throttle: ThrottleSpec | None = None
+    trace: bool = False  # a traceparent header on each attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,11 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         "throttle": Help(
             "adaptive: clients hold back by themselves while the service turns most of them away.", "adaptive"
         ),
+        "trace": Help(
+            "Send a W3C traceparent header with each attempt; the report names the traces of the slowest "
+            "arrivals.",
+            True,
+        ),
     },
     "Retries": {
         "policy": Help(

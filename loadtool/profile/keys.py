@@ -52,7 +52,6 @@ NOT_BUILT: Final[frozenset[tuple[str, ...]]] = frozenset(
         ("abort",),
         ("flows",),
         ("jobs",),
-        ("client", "trace"),
         ("faults", ANY, "abort"),
     }
 )

@@ -257,6 +257,7 @@ class Client(Model):
     shed: fields.Sheds = (429, 503)
     retries: Retries | None = None
     throttle: Throttle | None = None
+    trace: fields.Flag = False  # a traceparent header on each attempt
 
 
 class Proxy(Model):

@@ -51,6 +51,8 @@ def _client(draft: Draft, data: Mapping[str, Any]) -> None:
     if not isinstance(client, dict):
         return
     _retries(draft, client.get("retries"))
+    if client.get("trace") in (True, "true"):
+        _own_traces(draft, data)
     http2 = client.get("http2") in (True, "true")
     wanted = [key for key, on in (("http2", http2), ("proxy", "proxy" in client)) if on]
     if data.get("transport", "http1") == "http1":
@@ -62,6 +64,20 @@ def _client(draft: Draft, data: Mapping[str, Any]) -> None:
     elif http2 and "proxy" in client and target.startswith("http:"):
         message = "a proxy forwards plain HTTP as HTTP/1.1; want an https target, or no proxy"
         draft.report(("client", "http2"), message)
+
+
+def _own_traces(draft: Draft, data: Mapping[str, Any]) -> None:
+    """A header of the profile's own would be the second one, and lead to other traces than the report."""
+    requests = data.get("requests")
+    items = enumerate(requests) if isinstance(requests, list) else ()
+    places: list[tuple[Path, Any]] = [(("headers",), data.get("headers"))]
+    places += [(("requests", i, "headers"), r.get("headers")) for i, r in items if isinstance(r, dict)]
+    for path, headers in places:
+        for name in headers if isinstance(headers, dict) else ():
+            if str(name).lower() == "traceparent":
+                draft.report(
+                    (*path, name), "set by loadtool with client: {trace: true}; leave one of the two out"
+                )
 
 
 def _retries(draft: Draft, item: Any) -> None:

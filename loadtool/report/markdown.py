@@ -37,7 +37,8 @@ def render(result: Result) -> str:
     parts += [*_figures("Phases", [(p.name, p) for p in result.phases])]
     if len(result.requests) > 1:
         parts += _figures("Requests", [(r.name, r) for r in result.requests])
-    parts += [*_errors(result), *_faults(result), *_steady(result), *_probes(result), *_gauges(result)]
+    parts += [*_errors(result), *_slowest(result)]
+    parts += [*_faults(result), *_steady(result), *_probes(result), *_gauges(result)]
     parts += _generator(result)
     if digest.unbounded(result):
         parts.append(f"<sub>{figures.FOOTNOTE}</sub>")
@@ -134,6 +135,20 @@ def _errors(result: Result) -> list[str]:
         for e in digest.errors(result)
     ]
     return _table("Errors", ("kind", "count", "of all", "for example", "detail"), rows, left=1, last_left=2)
+
+
+def _slowest(result: Result) -> list[str]:
+    rows = [
+        (
+            escape(s.request),
+            f"`{s.trace}`" if s.trace.isalnum() else escape(s.trace),
+            escape(s.outcome),
+            figures.seconds(s.due_s),
+            figures.duration(s.ms),
+        )
+        for s in result.slowest
+    ]
+    return _table("Slowest", ("request", "trace", "outcome", "due at", "took"), rows, left=3)
 
 
 def _faults(result: Result) -> list[str]:

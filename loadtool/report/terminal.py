@@ -14,9 +14,10 @@ from loadtool.report import digest, faults, figures, gauges, overload, slos, ste
 from loadtool.report.folding import folded, glued
 from loadtool.report.grid import INDENT, Column, heading, listed, pairs, printed, table
 from loadtool.report.pictures import gauge_pictures, probe_pictures, timeline
-from loadtool.report.text import clean, defuse
+from loadtool.report.text import clean, clip, defuse
 
 LEAST_WIDTH: Final = 60
+REQUEST_CELLS: Final = 40  # of a request among the slowest: ten lines are enough
 
 STYLES: Final = {
     "pass": "bold green",
@@ -54,6 +55,7 @@ def _parts(result: Result, width: int) -> Iterator[RenderableType]:
         ("Phases", _phases(result, inner)),
         ("Requests", _requests(result, inner)),
         ("Errors", _errors(result, inner)),
+        ("Slowest", _slowest(result, inner)),
         ("Overload", _overload(result, inner)),
         ("Clients", _clients(result, inner)),
         ("Faults", _faults(result, inner)),
@@ -213,6 +215,28 @@ def _errors(result: Result, width: int) -> list[RenderableType]:
         return []
     columns = (Column("kind", text=True), Column("count"), Column("of all"), Column("for example", text=True))
     return [table(columns, rows, width)]
+
+
+def _slowest(result: Result, width: int) -> list[RenderableType]:
+    """The arrivals that took longest, by the ids under which the target's traces have them."""
+    rows = [
+        (
+            Text(figures.duration(s.ms), style="bold"),
+            Text(clean(s.trace), no_wrap=True),
+            figures.seconds(s.due_s),
+            Text(clean(s.outcome), style="" if s.outcome == "ok" else "red"),
+            Text(clip(s.request, REQUEST_CELLS)),
+        )
+        for s in result.slowest
+    ]
+    columns = (
+        Column("took"),
+        Column("trace", left=True),
+        Column("due at", drop=1),
+        Column("outcome", left=True, drop=2),
+        Column("request", text=True),
+    )
+    return [table(columns, rows, width)] if rows else []
 
 
 def _faults(result: Result, width: int) -> list[RenderableType]:

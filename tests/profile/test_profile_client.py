@@ -270,3 +270,17 @@ def test_defaults_are_shown_to_editors() -> None:
     assert client["connections"]["default"] == 1000
     assert client["tls"]["properties"]["verify"]["default"] is True
     assert "default" not in client["tls"]
+
+
+@pytest.mark.parametrize("name", ["traceparent", "Traceparent", "TRACEPARENT"])
+def test_traces_are_ours_or_the_profiles_own(tmp_path: Path, name: str) -> None:
+    own = f"requests: [{{get: /, headers: {{{name}: '00-1-2-01'}}}}]\n"
+    profile = SMALL + "client: {trace: true}\n"
+    assert load(tmp_path, profile).profile.client.trace
+    assert not load(tmp_path, SMALL).profile.client.trace
+    both = profile.replace("requests:\n  - get: /\n", own)
+    (said,) = mistakes(tmp_path, both)
+    assert said.endswith(
+        f"requests[0].headers.{name}: set by loadtool with client: {{trace: true}}; leave one of the two out"
+    )
+    assert load(tmp_path, both.replace("trace: true", "trace: false")).profile.requests[0].headers[name]

@@ -93,7 +93,7 @@ def test_what_was_set_has_no_line(shop: Path) -> None:
         ("phases.spike.rate=-5", "--set phases.spike.rate: got -5, want a rate such as 50/s"),
         ("phases.spike.rte=5", "--set phases.spike.rte: unknown key, did you mean rate?"),
         ("clinet.timeout=5s", "--set clinet.timeout: unknown key, did you mean client?"),
-        ("client.trace.max=5", "--set client.trace.max: not built yet"),
+        ("flows.shop.max=5", "--set flows.shop.max: not built yet"),
         (
             "client.retries.max=5",
             "--set client.retries.max: client.retries.policy: missing, such as full-jitter",

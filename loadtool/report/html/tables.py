@@ -207,6 +207,22 @@ def _errors(result: Result) -> Section | None:
     return _section("errors", "Errors", Table("Errors by kind, with one example each", columns, rows))
 
 
+def _slowest(result: Result) -> Section | None:
+    rows = tuple(
+        (
+            Cell(s.request, strong=True),
+            Cell(s.trace),
+            Cell(s.outcome, "" if s.outcome == "ok" else "fail"),
+            Cell(figures.seconds(s.due_s)),
+            Cell(figures.duration(s.ms), strong=True),
+        )
+        for s in result.slowest
+    )
+    columns = (_text("request"), _text("trace"), _text("outcome"), Column("due at"), Column("took"))
+    caption = "The slowest arrivals, and where to find them in the target's traces"
+    return _section("slowest", "Slowest", Table(caption, columns, rows))
+
+
 def _where(error: digest.ErrorRow) -> tuple[str, ...]:
     if not error.request:
         return ()
@@ -308,6 +324,7 @@ SECTIONS: Final[Sequence[Callable[[Result], Section | None]]] = (
     _phases,
     _requests,
     _errors,
+    _slowest,
     _faults,
     _steady,
     _probes,
