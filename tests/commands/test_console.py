@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from loadtool.commands import console, views
-from loadtool.report.plain import PlainView
 from loadtool.drive import Silent
+from loadtool.report.plain import PlainView
 
 
 def test_a_reader_that_leaves_is_no_failure() -> None:
