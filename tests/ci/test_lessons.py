@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -212,3 +213,10 @@ validity: {{lag: 10s}}
     told = [probe["value"] for probe in result["probes"] if probe["name"] == "slots"]
     assert len(told) >= 3
     assert set(told) == {7.0}
+
+
+def test_every_lesson_has_its_paragraph() -> None:
+    page = (ROOT / "docs" / "lessons.md").read_text("utf-8")
+    headings = re.findall(r"^## (.*:.*)$", page, re.MULTILINE)
+    told = {name for heading in headings for name in re.findall(r"([a-z-]+):", heading)}
+    assert told == {file.stem for file in FILES}
