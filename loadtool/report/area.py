@@ -78,8 +78,11 @@ def _column(areas: Sequence[Area], column: int, height: int, top: float) -> list
             if place < len(cells):  # others stand upon it: it takes the cell of one of them
                 cells[place] = (i, 1.0)
                 continue
-            if len(cells) == height:
+            # Nothing floats: the cell below is filled or, where it is nearly empty, taken.
+            if cells and (len(cells) == height or (cells[-1][1] < _HALF and len(cells) > 1)):
                 cells.pop()
+            elif cells:
+                cells[-1] = (cells[-1][0], 1.0)
             cells.append((i, 1.0))
     return [(_glyph(areas[i], filled), areas[i].style) for i, filled in cells]
 

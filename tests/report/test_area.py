@@ -40,6 +40,9 @@ def column(ok: float | None, shed: float | None = 0.0, errors: float | None = 0.
         ((30.0, 0.0, 0.1), "███×"),  # a little shows
         ((30.0, 0.1, 0.1), "███▒×"),
         ((79.9, 0.0, 0.1), "███████×"),  # and finds its place at the very top
+        ((33.0, 0.1), "███▒"),
+        ((38.0, 0.1), "████▒"),
+        ((1.0, 0.1), "█▒"),
         ((0.0, 0.1), "▒"),
         ((0.1, 0.0, 40.0), "█×××"),  # and lies below what is upon it
         ((20.0, 0.1, 40.0), "██▒×××"),
