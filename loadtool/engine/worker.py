@@ -21,7 +21,7 @@ import trio
 from loadtool.engine.addresses import Addresses, is_name, keep_resolved, resolve
 from loadtool.engine.client_ledger import ledger_of
 from loadtool.engine.feed import Feed
-from loadtool.engine.http1 import encode
+from loadtool.engine.http1 import Encoder
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
 from loadtool.engine.tls import client_context
@@ -67,6 +67,7 @@ class Worker:
         self._commands = commands
         self._out = out
         self._mix = Mix(job)
+        self._encoder = Encoder(job.endpoint, keepalive=job.client.keepalive)
         self._sequence = 0
         self._new_transport = TRANSPORTS[job.transport]()
         self._tls = tls
@@ -75,8 +76,7 @@ class Worker:
 
     def render(self, request: int, arrival: int, ordinal: int) -> bytes:
         """The bytes of one arrival's request."""
-        message = self._mix.message(request, arrival, ordinal)
-        return encode(message, self._job.endpoint, keepalive=self._job.client.keepalive)
+        return self._encoder.encode(self._mix.message(request, arrival, ordinal))
 
     async def run(self, addresses: Addresses, start_ns: int, lookup_ns: int = 0) -> None:
         """Send everything that is due between the start and the end, or the stop.

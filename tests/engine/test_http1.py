@@ -14,8 +14,10 @@ from loadtool.engine.http1 import (
     MAX_HEAD,
     MAX_KEPT,
     MAX_KEPT_BODY,
+    MOST_HEADS,
     USER_AGENT,
     Answer,
+    Encoder,
     ProtocolError,
     encode,
 )
@@ -51,6 +53,33 @@ def test_encode(message: Message, keepalive: bool, head: list[str]) -> None:
     data = encode(message, ENDPOINT, keepalive=keepalive)
     assert lines_of(data) == head
     assert data.endswith(b"\r\n\r\n" + message.body)
+
+
+def test_encoder_fits_what_it_has_made_to_other_messages() -> None:
+    """Formats are kept by header names: nothing of one message may get into the next one."""
+    endpoint = Endpoint("http", "h", 80, "%s.test", "h", "/100%25%s")
+    encoder = Encoder(endpoint)
+    messages = [
+        Message("GET", f"/{n}%d", (("X-%s", f"{n}%"), *((("Host", "o"),) if n & 1 else ())), b"x%d" * (n % 3))
+        for n in range(12)
+    ]
+    made = [encoder.encode(message) for message in messages]
+    assert made == [encode(message, endpoint) for message in messages]
+    host = f"User-Agent: {USER_AGENT}"
+    assert lines_of(made[1]) == [
+        "GET /100%25%s/1%d HTTP/1.1", "X-%s: 1%", "Host: o", host, "Accept: */*", "Content-Length: 3",
+    ]  # fmt: skip
+    assert lines_of(made[6]) == [
+        "GET /100%25%s/6%d HTTP/1.1", "Host: %s.test", "X-%s: 6%", host, "Accept: */*",
+    ]  # fmt: skip
+
+
+def test_encoder_keeps_only_so_many_formats() -> None:
+    encoder = Encoder(ENDPOINT)
+    for n in range(MOST_HEADS + 5):
+        head = lines_of(encoder.encode(Message("GET", "/", ((f"X-{n}", str(n)),), b"")))
+        assert head[2] == f"X-{n}: {n}"
+        assert len(encoder._heads) <= MOST_HEADS
 
 
 def read(chunks: list[bytes], *, no_body: bool = False, keep_body: bool = True) -> Answer:
