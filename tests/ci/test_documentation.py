@@ -7,6 +7,7 @@
   are run, as `plan` in place of `spike`, `capacity` and `try`, since those take long; a profile that the
   repository has not got is `COMPLETE`. `init`, `import` and `schema` are run as they stand. The others need
   results, or never end: they are parsed alone.
+- A `loadtool …` in running text is parsed, too; there the profile may be missing.
 - A message in **`bold code`** in troubleshooting.md occurs in the code, each … standing for a value.
 """
 
@@ -98,6 +99,14 @@ def lines() -> Iterator[Line]:
                     words = ["(file)"] if set(word) <= set("<>") else []
                 else:
                     words.append(word)
+
+
+def inline() -> Iterator[Line]:
+    for page in PAGES:
+        text = BLOCK.sub(lambda m: "\n" * m[0].count("\n"), page.read_text(encoding="utf-8"))
+        for match in re.finditer(r"(?<!`)`(loadtool [^`…]+)`", text):
+            block = Block(page, text.count("\n", 0, match.start()) + 1, "", "")
+            yield Line(block, tuple(shlex.split(match[1])))
 
 
 BLOCKS = list(blocks())
@@ -196,6 +205,18 @@ def test_a_command_is_one(place: Path, capsys: pytest.CaptureFixture[str], line:
     else:
         code = 0
     assert code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", list(inline()), ids=str)
+def test_a_command_in_the_text_is_one(line: Line) -> None:
+    words = line.words[1:]
+    if words[0].startswith("-"):
+        assert words in (("--version",), ("--help",))
+    elif len(words) == 1:
+        assert words[0] in {*group().commands, "COMMAND"}
+    elif words != ("COMMAND", "--help"):
+        profile = words[0] in PLANNED and not {"-p", "--profile"} & set(words)
+        parsed((*words, "-p", "checkout.yaml") if profile else words)
 
 
 @pytest.mark.parametrize("script", OWN)
