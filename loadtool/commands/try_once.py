@@ -136,9 +136,10 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
             console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
             tried.append(done)
     if not any(done.answered for done in tried):
-        remedy = next((remedy for done in tried if (remedy := remedy_for(done.detail))), "")
+        remedies = (remedy for done in tried if (remedy := remedy_for(done.detail)))
+        remedy = next(remedies, "start the service, or name another with --target")
         place = loaded.secrets.mask(without_userinfo(url))
-        console.note(f"loadtool: nothing answered at {place}{remedy and f'; {remedy}'}")
+        console.note(f"loadtool: nothing answered at {place}; {remedy}")
         return SetupError.exit_code
     return 0 if all(done.outcome == "ok" for done in tried) else NOT_AS_EXPECTED
 

@@ -81,7 +81,8 @@ def test_no_answer_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert cli.main(["try", "-p", file]) == 3
     out, err = capsys.readouterr()
     assert "1/1 one: connect, Connection refused (ECONNREFUSED)\n" in out
-    assert err == f"loadtool: nothing answered at {url}\n"
+    remedy = "start the service, or name another with --target"
+    assert err == f"loadtool: nothing answered at {url}; {remedy}\n"
 
 
 def test_a_mistake_exits_2_and_sends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
