@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -143,6 +144,16 @@ def _compare(finished: Finished, reference: comparing.Baseline, code: int) -> in
     return code or (OutputError.exit_code if problem else 0)
 
 
+def _next_steps(directory: Path) -> list[str]:
+    """What a person may want to do with the result."""
+    place = shlex.quote(str(directory))
+    return [
+        "",
+        f"to look into it:   loadtool report {place} --html report.html",
+        f"to compare it:     loadtool compare {place} OTHER-RUN",
+    ]
+
+
 def _deliver(finished: Finished, wanted: list[Wanted]) -> int:
     """Write and show everything; the exit code. A run whose result could not be delivered never passes."""
     from loadtool.commands import outputs
@@ -151,9 +162,11 @@ def _deliver(finished: Finished, wanted: list[Wanted]) -> int:
     written, failures = outputs.write(finished.result, wanted)
     failures = [*finished.failures, *failures, *outputs.tell_github(finished.result)]
     report = terminal.render(finished.result, width=console.width(), color=console.colour(sys.stdout))
-    files = "\n".join(f"wrote {path}" for path in [*finished.files, *written])
+    lines = [f"wrote {path}" for path in [*finished.files, *written]]
+    if finished.files and sys.stdout.isatty():
+        lines += _next_steps(finished.files[0].parent)
     try:
-        console.say(f"{report}\n{files}")
+        console.say("\n".join([report, *lines]))
     except OutputError as e:
         failures.append(e)
     outputs.complain(failures)

@@ -49,8 +49,13 @@ class LiveView:
         self._screen = Screen(self.console)
 
     def begin(self, stage: Stage) -> None:
-        """Take the screen, or go on with it for the next load; the first `update` fills it."""
-        self._stage, self._notice, self._last = stage, "", None
+        """Take the screen, or go on with it for the next of several loads; the first `update` fills it.
+
+        What was said between two loads, such as which one comes, stays.
+        """
+        self._stage, self._last = stage, None
+        if not self._screen.taken:
+            self._notice = ""
         self._screen.take()
 
     def update(

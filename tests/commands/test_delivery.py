@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +80,21 @@ def test_the_verdict_is_the_exit_code_and_files_are_named(
     assert junit.read_text().startswith("<?xml")
     assert f'"verdict": "{verdict}"' in json.read_text()
     assert verdict in page.read_text()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_person_is_told_what_to_do_with_the_result(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Running(monkeypatch, "pass", 0)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert cli.main(["spike", "-p", "p.yaml", "--quiet"]) == 0
+    told = capsys.readouterr().out.endswith(
+        "wrote d/result.json\n\n"
+        "to look into it:   loadtool report d --html report.html\n"
+        "to compare it:     loadtool compare d OTHER-RUN\n"
+    )
+    assert told == terminal
 
 
 def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

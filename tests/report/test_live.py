@@ -285,6 +285,21 @@ def test_notices_outside_the_view_are_lines() -> None:
     assert "setup" not in rest
 
 
+def test_the_next_of_several_loads_goes_on_with_the_screen_and_with_what_was_said() -> None:
+    c = console()
+    terminal = LittleTerminal(80, 24)
+    with LiveView(c) as view:
+        view.begin(STAGE)
+        view.update(snapshot(36.0), active(36.0), slos(36.0))
+        view.notice("step 2: 80/s for 10 s")
+        view.begin(replace(STAGE, name="the second"))
+        view.update(snapshot(0.0))
+        terminal.write(written(c))
+    assert written(c).count("\x1b[?1049h") == 1
+    assert terminal.lines[0].startswith("the second")
+    assert terminal.lines[-1].rstrip() == "step 2: 80/s for 10 s"
+
+
 def test_a_notice_does_not_wait_for_a_terminal_that_has_stopped_reading() -> None:
     class Stopped(io.StringIO):
         """Takes nothing while `go` is not set."""
