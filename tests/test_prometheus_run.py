@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -66,7 +67,9 @@ def test_it_is_served_while_it_lasts(tmp_path: Path) -> None:
     assert "Traceback" not in rest
     arrivals = [s.get("loadtool_arrivals_total", 0.0) for s in seen]
     assert arrivals == sorted(arrivals)
-    assert 0 < arrivals[-1] <= json.loads((tmp_path / "r.json").read_text())["totals"]["scheduled"] == 240
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert 0 < arrivals[-1] <= result["totals"]["scheduled"] == 240
+    assert datetime.fromisoformat(result["started"]) < datetime.fromisoformat(result["load_started"])
     last = seen[-1]
     assert last["loadtool_ok_total"] + last["loadtool_errors_total"] <= last["loadtool_arrivals_total"]
     assert last["loadtool_attempts_total"] >= last["loadtool_ok_total"] > 0
