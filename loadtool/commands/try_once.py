@@ -105,6 +105,7 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
     from loadtool.plan.build import build_job, endpoint_of
     from loadtool.plan.endpoint import proxy_of
     from loadtool.plan.expect import Expectation
+    from loadtool.plan.message import Message
     from loadtool.plan.mix import Mix
     from loadtool.plan.replay import samples
     from loadtool.plan.trace import HEADER, tracer_of
@@ -131,7 +132,8 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
                 continue  # the phases end before it
             message = mix.message(index, index, recorded.get(index, 0))  # the first row of every feeder
             if tracer is not None:
-                message = message._replace(headers=(*message.headers, (HEADER, tracer.parent(index))))
+                headers = (*message.headers, (HEADER, tracer.parent(index)))
+                message = Message(message.method, message.target, headers, message.body)
             done = await exchange(message, endpoint, job.client, Expectation.of(spec.expect), tls)
             console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
             tried.append(done)

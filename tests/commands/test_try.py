@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,14 @@ def test_an_answer_that_is_not_as_expected_exits_1(
     file = profile(tmp_path, url, "{name: one, get: /ok, expect: {contains: [nothing of it]}}")
     assert cli.main(["try", "-p", file]) == 1
     assert "1/1 one: check, the body does not contain 'nothing of it'\n" in capsys.readouterr().out
+
+
+def test_a_trace_is_sent_as_in_a_run(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = profile(tmp_path, url, "{name: one, get: /ok, headers: {X-Told: tale}}", "client: {trace: true}\n")
+    assert cli.main(["try", "-p", file]) == 0
+    out = capsys.readouterr().out
+    assert "\n> X-Told: tale\n" in out
+    assert re.search(r"\n> traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-01\n", out)
 
 
 def test_no_answer_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
