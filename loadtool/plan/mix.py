@@ -35,9 +35,10 @@ class Mix:
             for index, (name, spec) in enumerate(job.rows)
             if name in ordinals.slots
         ]
-        self._context = Context(job.seed, job.nonce, feeders)
+        context = Context(job.seed, job.nonce, feeders)
+        self._current = context.current
         self._uses_rows = [bool(used) for used in ordinals.by_request]
-        jinja = Jinja(self._context, fast=fast)
+        jinja = Jinja(context, fast=fast)
         self._requests = [_Compiled(spec, Texts(spec.name, jinja)) for spec in job.requests]
         self._replayed = Replayed(job.replay) if job.replay is not None else None
         self._static = [
@@ -60,7 +61,7 @@ class Mix:
         """
         message = self._static[request]
         if message is None:
-            self._context.begin(arrival, ordinal)
+            self._current.begin(arrival, ordinal)
             message = self._requests[request].render()
         return message if self._replayed is None else self._replayed.over(message, ordinal)
 

@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, Undefined, meta, no
 from jinja2.runtime import Context as JinjaContext
 
 from loadtool.plan.context import VARIABLES, Context
+from loadtool.plan.current import WIDEST, arrival_digits, column, drawn_digits, encoded
 from loadtool.plan.rows import Row
 from loadtool.plan.template import Encoding, Part
 from loadtool.profile.template_limits import BoundedEnvironment
@@ -77,10 +78,6 @@ def undeclared(text: str) -> frozenset[str]:
     return frozenset(meta.find_undeclared_variables(_parse(_plain(), text)))
 
 
-def _encoded(get: Callable[[], object], encode: Callable[[object], str]) -> Part:
-    return lambda: encode(get())
-
-
 @cache
 def _plain() -> _Environment:
     return _Environment(None, None)
@@ -114,8 +111,8 @@ class Compiler:
             case _:
                 return None
         encode = encoding.value
-        if self._fast and (get := self._simple(expression)) is not None:
-            return _encoded(get, encode)
+        if self._fast and (part := self._simple_part(expression, encode)) is not None:
+            return part
         # As Environment.compile_expression does, which takes only a text.
         names = self._names(expression)
         assign = nodes.Assign(nodes.Name("result", "store"), expression, lineno=1)
@@ -168,11 +165,28 @@ class Compiler:
                 if isinstance(node, nodes.TemplateData):
                     parts.append(encoding.literal(node.data))
                     continue
-                get = self._simple(node)
-                if get is None:
+                part = self._simple_part(node, encode)
+                if part is None:
                     return None
-                parts.append(_encoded(get, encode))
+                parts.append(part)
         return parts
+
+    def _simple_part(self, node: nodes.Node, encode: Callable[[object], str]) -> Part | None:
+        """The part for an expression that needs no Jinja to render; None for any other."""
+        get = self._simple(node)
+        if get is None:
+            return None
+        context = self._context
+        match node:
+            case nodes.Name(name="arrival"):
+                return arrival_digits(context.current)
+            case nodes.Call(
+                node=nodes.Name(name="randint"),
+                args=[nodes.Const(value=int(low)), nodes.Const(value=int(high))],
+            ) if type(low) is type(high) is int and 0 <= high - low < WIDEST:
+                return drawn_digits(context.current, low, high)
+            case _:
+                return encoded(get, encode)
 
     def _simple(self, node: nodes.Node) -> Callable[[], object] | None:
         """The function for a constant, a variable, a column or a call with constant arguments; else None."""
@@ -184,11 +198,11 @@ class Compiler:
                 look_up = VARIABLES[name]
                 return lambda: look_up(context)
             case (
-                nodes.Getattr(node=nodes.Name(name=feeder), attr=column)
-                | nodes.Getitem(node=nodes.Name(name=feeder), arg=nodes.Const(value=column))
-            ) if feeder in context.feeders and column in context.feeders[feeder].places:
-                values, place = context.feeders[feeder].values, context.feeders[feeder].places[column]
-                return lambda: values(context.ordinal)[place]
+                nodes.Getattr(node=nodes.Name(name=feeder), attr=name)
+                | nodes.Getitem(node=nodes.Name(name=feeder), arg=nodes.Const(value=name))
+            ) if feeder in context.feeders and name in context.feeders[feeder].places:
+                rows = context.feeders[feeder]
+                return column(context.current, rows.values, rows.places[name])
             case nodes.Call(
                 node=nodes.Name(name=name), kwargs=[], dyn_args=None, dyn_kwargs=None, args=args
             ) if name in context.functions and name not in context.feeders:
@@ -197,6 +211,6 @@ class Compiler:
                 except nodes.Impossible:
                     return None
                 function = context.functions[name]
-                return lambda: function(*constants)
+                return (lambda: function(*constants)) if constants else function
             case _:
                 return None

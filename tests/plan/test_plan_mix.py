@@ -299,7 +299,7 @@ def test_streams_of_neighbouring_arrivals_share_no_state() -> None:
     context = Context(1, "", [])
     drawn = []
     for arrival in range(300):
-        context.begin(arrival, 0)
+        context.current.begin(arrival, 0)
         drawn += [context.draws.next64() for _ in range(30)]
     assert len(set(drawn)) == 9000
 
