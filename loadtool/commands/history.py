@@ -48,7 +48,7 @@ def history(
     from loadtool.report.result_file import RESULT_NAME, read
 
     if not directory.is_dir():
-        raise UsageError(f"{directory}: want a directory of results, such as loadtool-results")
+        raise UsageError(f"{directory}: no such directory; name the one that holds the results of runs")
     files = sorted({*directory.glob(f"*/{RESULT_NAME}"), *directory.glob("*.json")})
     entries, broken = [], []
     for file in files:

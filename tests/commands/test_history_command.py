@@ -40,5 +40,5 @@ def test_a_directory_without_results_is_a_mistake(tmp_path: Path, capsys: pytest
     assert cli.main(["history", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"loadtool: {tmp_path}: no result in it that can be read\n"
     assert cli.main(["history", str(tmp_path / "x")]) == 2
-    said = f"loadtool: {tmp_path / 'x'}: want a directory of results, such as loadtool-results\n"
+    said = f"loadtool: {tmp_path / 'x'}: no such directory; name the one that holds the results of runs\n"
     assert capsys.readouterr().err == said
