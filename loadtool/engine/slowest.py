@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from loadtool.engine.connection import Arrival
-from loadtool.measure.frame import SLOWEST, SlowArrival
 from loadtool.measure.outcome import ABORTED, CONNECT, DNS, OUTCOMES, TLS, UNSENT
+from loadtool.measure.slow_arrival import SLOWEST, SlowArrival
 from loadtool.plan.trace import Tracer
 
 NOT_SENT: Final = frozenset((UNSENT, CONNECT, TLS, DNS))

@@ -15,13 +15,12 @@ import struct
 import sys
 from array import array
 from dataclasses import dataclass, field
-from typing import Final
 
 from loadtool.measure.outcome import MARKS, OUTCOMES
+from loadtool.measure.slow_arrival import SlowArrival
 
 _LENGTHS = struct.Struct("<II")
 PREFIX_BYTES = _LENGTHS.size
-SLOWEST: Final = 10  # arrivals that are named, of a run that is traced
 
 
 @dataclass(slots=True)
@@ -60,17 +59,6 @@ class Example:
     request: str
     due_s: float
     detail: str
-
-
-@dataclass(slots=True)
-class SlowArrival:
-    """One of the slowest arrivals, by the id under which the target's traces have it."""
-
-    trace: str
-    request: str
-    due_s: float
-    ms: float  # from due to done
-    outcome: str
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtool.measure.frame import SlowArrival
+from loadtool.measure.slow_arrival import SlowArrival
 from loadtool.measure.spike import CutLoadSteps, Overload, SpikeFrame, Step
 
 FORMAT = 1

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from loadtool.measure.books import Books, in_ms
-from loadtool.measure.frame import SlowArrival
 from loadtool.measure.histogram import Histogram, merged
 from loadtool.measure.outcome import (
     H_CONNECT,
@@ -41,6 +40,7 @@ from loadtool.measure.result import (
     Result,
     Slice,
 )
+from loadtool.measure.slow_arrival import SlowArrival
 from loadtool.measure.spike import SpikeFrame, Step
 from loadtool.measure.spike_frames import spike_frames, steps_of
 from loadtool.measure.tally import Tally

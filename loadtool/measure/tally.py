@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtool.measure.books import Books, in_ms
-from loadtool.measure.frame import SLOWEST, CellDelta, Example, Frame, SlowArrival
+from loadtool.measure.frame import CellDelta, Example, Frame
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import (
     CHECK,
@@ -30,6 +30,7 @@ from loadtool.measure.outcome import (
 )
 from loadtool.measure.population import CellKey, Population
 from loadtool.measure.recent import SECOND, Recent
+from loadtool.measure.slow_arrival import SLOWEST, SlowArrival
 from loadtool.measure.snapshot import PhaseNow, Snapshot
 from loadtool.plan.spikes import THIRDS, spikes_of
 from loadtool.plan.timeline import Stretch, Timeline

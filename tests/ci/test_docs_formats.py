@@ -15,10 +15,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from loadtool import cli
 from loadtool.measure.books import Books
-from loadtool.measure.frame import SLOWEST, SlowArrival
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import CLASSES, ERROR_KINDS, H_OK, OUTCOMES
 from loadtool.measure.result import Cell, Engine, HistogramEntry, PhaseFigures, Result, Slice
+from loadtool.measure.slow_arrival import SLOWEST, SlowArrival
 from loadtool.measure.snapshot import PhaseNow, Snapshot
 from loadtool.report import hlog, prometheus
 from loadtool.report.csv import columns

@@ -24,9 +24,9 @@ from engine_harness import (
 
 from loadtool.engine.connection import Arrival, Retry
 from loadtool.engine.slowest import Slowest
-from loadtool.measure.frame import SLOWEST
 from loadtool.measure.outcome import ABORTED, CONNECT, OK, TIMEOUT, UNSENT
-from loadtool.measure.recorder import Cell
+from loadtool.measure.recorder import Cell, quantise
+from loadtool.measure.slow_arrival import SLOWEST
 from loadtool.plan.job import Job, RequestSpec, RetrySpec
 from loadtool.plan.trace import Tracer
 
@@ -43,7 +43,7 @@ class Target:
 
     def __call__(self, sock: socket.socket) -> None:
         while request := read_request(sock):
-            path = request.split(b" ", 2)[1]
+            path = request.split(b" ", 2)[1].partition(b"?")[0]
             found = PARENT.findall(request.partition(b"\r\n\r\n")[0] + b"\r\n")
             assert len(found) == 1
             trace, span = (part.decode() for part in found[0])
@@ -79,15 +79,12 @@ async def test_the_target_gets_a_trace_for_each_arrival_and_the_report_names_the
     assert len({trace for _, trace, _ in target.seen}) == len({span for *_, span in target.seen}) == 60
     tracer = Tracer(1, "run")
     assert {trace for _, trace, _ in target.seen} == {tracer.trace_id(n) for n in range(60)}
-    slow = target.traces(b"/slow")
-    assert 0 < len(slow) < SLOWEST
     named = done.tally.slowest
-    assert len(named) == SLOWEST
-    assert {s.trace for s in named[: len(slow)]} == slow
-    assert all(s.request == "slow" and s.ms >= SLOW_S * 1000 for s in named[: len(slow)])
-    assert [s.ms for s in named] == sorted((s.ms for s in named), reverse=True)
-    # The figures of the histograms, but for the buckets of these.
-    assert named[0].ms * 1000 == pytest.approx(done.values("ok")[-1], rel=2e-3)
+    # The last of the histogram's values, each in its bucket; which these are is the machine's business, too.
+    longest = done.values("ok")[: -SLOWEST - 1 : -1]
+    assert [quantise(round(s.ms * 1000)) for s in named] == longest
+    assert all(s.trace in target.traces(b"/" + s.request.encode()) for s in named)
+    assert all(s.ms >= SLOW_S * 1000 for s in named if s.request == "slow")
     assert all(0 <= s.due_s < 0.3 and s.outcome == "ok" for s in named)
 
 

@@ -6,9 +6,10 @@ import json
 
 from measure_samples import SECOND, delta, frame, timeline
 
-from loadtool.measure.frame import PREFIX_BYTES, SLOWEST, SlowArrival, decode, encode, lengths
+from loadtool.measure.frame import PREFIX_BYTES, decode, encode, lengths
 from loadtool.measure.result import Engine, Result
 from loadtool.measure.result_json import dump, load
+from loadtool.measure.slow_arrival import SLOWEST, SlowArrival
 from loadtool.measure.summary import result_parts
 from loadtool.measure.tally import Tally
 

@@ -7,8 +7,8 @@ import re
 import pytest
 from report_samples import HOSTILE, passed
 
-from loadtool.measure.frame import SLOWEST, SlowArrival
 from loadtool.measure.result import Result
+from loadtool.measure.slow_arrival import SLOWEST, SlowArrival
 from loadtool.report.formats import render_format
 from loadtool.report.html import tables
 from loadtool.report.terminal import render
