@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import select
@@ -38,10 +37,6 @@ class _Timer:
         if self._settime(self.fd, TFD_TIMER_ABSTIME, self._buffer, None) != 0:
             number = ctypes.get_errno()
             raise OSError(number, f"timerfd_settime: {os.strerror(number)}")
-
-    def clear(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # re-armed since it fired
-            os.read(self.fd, 8)
 
 
 class EpollPoller(Poller):
@@ -88,7 +83,7 @@ class EpollPoller(Poller):
     def _without_timer(self, events: Events) -> Events:
         for i, (fd, _) in enumerate(events):
             if fd == self._timer.fd:
-                self._timer.clear()
+                # Readable until it is set anew, as it is before every wait: nobody needs to read it.
                 self._armed = 0
                 del events[i]
                 break
