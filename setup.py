@@ -34,7 +34,9 @@ HOT = (
     "loadtool/engine/poller.py",
     "loadtool/engine/pool.py",
     "loadtool/engine/reactor.py",
+    "loadtool/engine/renderer.py",
     "loadtool/engine/retry.py",
+    "loadtool/engine/slowest.py",
     "loadtool/engine/traffic.py",
     "loadtool/measure/frame.py",
     "loadtool/measure/recorder.py",
@@ -47,6 +49,7 @@ HOT = (
     "loadtool/plan/shape.py",
     "loadtool/plan/template.py",
     "loadtool/plan/timeline.py",
+    "loadtool/plan/trace.py",
 )
 LINUX_ONLY = ("loadtool/engine/epoll.py",)
 SWITCH = "LOADTOOL_COMPILE"

@@ -21,9 +21,9 @@ import trio
 from loadtool.engine.addresses import Addresses, is_name, keep_resolved, resolve
 from loadtool.engine.client_ledger import ledger_of
 from loadtool.engine.feed import Feed
-from loadtool.engine.http1 import Encoder
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
+from loadtool.engine.renderer import Renderer
 from loadtool.engine.tls import client_context
 from loadtool.engine.transports import TRANSPORTS, Parts
 from loadtool.errors import LoadtoolError
@@ -67,16 +67,12 @@ class Worker:
         self._commands = commands
         self._out = out
         self._mix = Mix(job)
-        self._encoder = Encoder(job.endpoint, keepalive=job.client.keepalive)
+        self._renderer = Renderer(self._mix, job.endpoint, keepalive=job.client.keepalive)
         self._sequence = 0
         self._new_transport = TRANSPORTS[job.transport]()
         self._tls = tls
         if tls is None and job.endpoint.scheme == "https":
             self._tls = client_context(job.client.tls)
-
-    def render(self, request: int, arrival: int, ordinal: int) -> bytes:
-        """The bytes of one arrival's request."""
-        return self._encoder.encode(self._mix.message(request, arrival, ordinal))
 
     async def run(self, addresses: Addresses, start_ns: int, lookup_ns: int = 0) -> None:
         """Send everything that is due between the start and the end, or the stop.
@@ -93,7 +89,7 @@ class Worker:
         poller = new_poller(connections)
         batches = Schedule(job).batches(self._worker, self._workers)
         tracer = tracer_of(job.seed, job.nonce, job.client.trace)
-        feed = Feed(job, batches, self.render, self._mix, recorder, start_ns, tracer)
+        feed = Feed(job, batches, self._renderer.render, self._mix, recorder, start_ns, tracer)
         expectations = [Expectation.of(r.expect) for r in job.requests]
         ledger = ledger_of(job, expectations, start_ns, self._workers, tracer)
         dials_per_s = job.client.dials_per_s

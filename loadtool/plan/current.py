@@ -14,6 +14,7 @@ _GOLDEN: Final = 0x9E3779B97F4A7C15
 # From one arrival's first state to the next one's. Not a small multiple of _GOLDEN, by which the states of
 # one arrival follow each other: so neighbours share none.
 _STRIDE: Final = 0xD1342543DE82EF95
+_VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))  # RFC 9562, §4.1: bits 10xx
 WIDEST: Final = 1 << 32  # span of integers that one draw is enough for: off from uniform by less than 2^-32
 
 
@@ -59,7 +60,7 @@ class Current:
         made.update(b"%d %d" % (self.arrival, self._made))
         self._made += 1
         h = made.hexdigest()
-        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
+        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:]}"
 
 
 def encoded(get: Callable[[], object], encode: Callable[[object], str]) -> Callable[[], str]:

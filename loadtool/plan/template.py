@@ -174,13 +174,19 @@ JSON_VALUE: Final = Encoding(json_of, json_of, json_of)
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A text with some of a message's values in it: `text % values[start:stop]`."""
+    """A text with some of a message's values in it: `text % values[start:stop]`.
+
+    `constant`: the text of one that has none.
+    """
 
     text: str
     start: int
     stop: int
+    constant: str | None
 
     def fill(self, values: tuple[str, ...]) -> str:
+        if self.constant is not None:
+            return self.constant
         return self.text % values[self.start : self.stop]
 
 
@@ -202,4 +208,6 @@ class Leaves:
                 text.append("%s")
                 self.functions.append(part)
                 self.fields.append(field)
-        return Format("".join(text), start, len(self.functions))
+        joined = "".join(text)
+        constant = joined % () if len(self.functions) == start else None
+        return Format(joined, start, len(self.functions), constant)
