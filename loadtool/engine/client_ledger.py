@@ -89,13 +89,16 @@ class ClientLedger(Ledger):
         if counts[OK] > before:
             self._budget.succeeded()
             if self._throttle is not None:
+                self._throttle.requested(now)
                 self._throttle.accepted(now)
             self._keep(arrival, OK)
 
     def _tries_again(self, arrival: Arrival, outcome: int, answer: Answer | None) -> bool:
         now = self._clock()
-        if self._throttle is not None and answer is not None and outcome != SHED:
-            self._throttle.accepted(now)
+        if self._throttle is not None:
+            self._throttle.requested(now)
+            if answer is not None and outcome != SHED:
+                self._throttle.accepted(now)
         self._keep(arrival, outcome)
         if self._patience is None or outcome not in self._on:
             return False
@@ -120,8 +123,10 @@ class ClientLedger(Ledger):
 
     def _holds_back(self, throttle: Throttle, arrival: Arrival, now: int, attempt: int) -> bool:
         chance = throttle.probability(now)
+        if not (chance > 0 and draw(self._seed, THROTTLE, arrival.number, attempt) < chance):
+            return False  # it counts when it has ended: nobody can tell yet what becomes of it
         throttle.requested(now)
-        return chance > 0 and draw(self._seed, THROTTLE, arrival.number, attempt) < chance
+        return True
 
     def _keep(self, arrival: Arrival, outcome: int) -> None:
         """An attempt has ended: if a shed had promised that it would get in, see whether it did."""

@@ -9,8 +9,10 @@ from loadtool.plan.job import ThrottleSpec
 class Throttle:
     """Adaptive throttling of the SRE book (ch. 21, "client-side throttling").
 
-    Of the last while it counts the requests, those that it held back among them, and the accepts: requests
-    that had an answer which did not turn them away. One more is held back with probability
+    Of the last while it counts the requests that have ended, those that it held back among them, and the
+    accepts: requests that had an answer which did not turn them away. What is still under way counts as
+    neither, else a healthy service would be spared before its first answer. One more is held back with
+    probability
 
         max(0, (requests − K · accepts) ÷ (requests + 1)),
 
@@ -30,7 +32,7 @@ class Throttle:
         return max(0.0, (requests - self._k * accepts) / (requests + self._one))
 
     def requested(self, now: int) -> None:
-        """A client wants to send a request, whether or not it may."""
+        """A request has ended, or was held back."""
         self._requests.add(now)
 
     def accepted(self, now: int) -> None:
