@@ -236,6 +236,20 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_hostile(row: Row, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    for again in (True, True, False):
+        try:
+            await attack(row, contexts)
+            return
+        except TooSlow:
+            if not again:
+                raise
+
+
+class TooSlow(AssertionError):
+    """Time ran out where it should not: on a slow machine it may."""
+
+
+async def attack(row: Row, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     theirs, ours = contexts if row.tls else (None, None)
     with serving(minding(row.behave), theirs) as server:
         job = job_for(
@@ -256,6 +270,9 @@ async def test_hostile(row: Row, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
         finally:
             tracemalloc.stop()
     hostile, healthy = of_request(done, 0), of_request(done, 1)
+    late = (hostile.keys() - {row.outcome}) | (healthy.keys() - {"ok"})
+    if late and late <= {"timeout", "unsent"}:
+        raise TooSlow(f"{hostile} of the hostile requests, {healthy} of the others")
     assert hostile.keys() == {row.outcome}
     assert sum(hostile.values()) >= 2
     assert healthy.keys() == {"ok"}

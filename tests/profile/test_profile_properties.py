@@ -157,8 +157,19 @@ def directory() -> Iterator[Path]:
 
 
 def written(profile: dict[str, Any]) -> str:
-    """As a profile that keeps every dollar."""
-    return json.dumps(profile, ensure_ascii=False).replace("$", "$$")
+    """As a profile that keeps every dollar; in keys nothing is replaced."""
+    return json.dumps(_doubled(profile), ensure_ascii=False)
+
+
+def _doubled(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("$", "$$")
+        case list():
+            return [_doubled(item) for item in value]
+        case dict():
+            return {key: _doubled(item) for key, item in value.items()}
+    return value
 
 
 @given(profiles())
