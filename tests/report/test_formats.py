@@ -37,5 +37,7 @@ def test_options_and_suffixes() -> None:
 
 
 def test_a_format_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match=r"^format: got pdf, want csv or hgrm or hlog or html or json or junit or markdown$"):
+    with pytest.raises(
+        UsageError, match=r"^format: got pdf, want csv or hgrm or hlog or html or json or junit or markdown$"
+    ):
         render_format("pdf", passed())
