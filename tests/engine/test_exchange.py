@@ -124,7 +124,7 @@ async def test_what_is_no_http_is_a_protocol_error() -> None:
 
 async def test_an_answer_to_head_has_no_body() -> None:
     async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")) as endpoint:
-        done = await exchange(GET._replace(method="HEAD"), endpoint, CLIENT, ANYTHING)
+        done = await exchange(Message("HEAD", GET.target, GET.headers, b""), endpoint, CLIENT, ANYTHING)
     assert (done.outcome, done.body) == ("ok", b"")
 
 
