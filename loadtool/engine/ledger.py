@@ -21,7 +21,6 @@ from loadtool.measure.outcome import (
     CHECK,
     H_FAILED,
     H_LAG,
-    H_OK,
     H_QUEUED,
     H_SERVICE,
     H_SHED,
@@ -151,12 +150,10 @@ class Ledger:
             self.fail(arrival, TIMEOUT, "the answer was complete only after the timeout")
             return
         service = now - sent
-        cell.record(H_SERVICE, service)
-        cell.record(H_TTFB, first - sent)
         response = now - arrival.due
         problem = problem_of(answer, self._expectations[arrival.request])
         if problem is None:
-            cell.record(H_OK, response)
+            cell.record_ok(service, first - sent, response)
             if response <= self._good_within:
                 cell.good += 1
             if self.slowest is not None:
@@ -164,6 +161,8 @@ class Ledger:
             cell.open -= 1
             cell.counts[OK] += 1
             return
+        cell.record(H_SERVICE, service)
+        cell.record(H_TTFB, first - sent)
         kind, detail = problem
         if kind != "status":
             outcome = CHECK

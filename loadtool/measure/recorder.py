@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from loadtool.measure.frame import CellDelta, Sparse
-from loadtool.measure.outcome import CLASSES, H_LAG, H_QUEUED, MARKS, OUTCOMES
+from loadtool.measure.outcome import CLASSES, H_LAG, H_OK, H_QUEUED, H_SERVICE, H_TTFB, MARKS, OUTCOMES
 
 HIGHEST_US: Final = 3_600_000_000
 BATCH: Final = 256  # values of a class that are counted at a time
@@ -72,6 +72,20 @@ class Cell:
         recent.append((lag_ns + 500) // 1000)
         if len(recent) == BATCH:
             self._count(H_LAG)
+
+    def record_ok(self, service_ns: int, first_ns: int, response_ns: int) -> None:
+        """Count an ok answer: one call for its service time, the time to its first byte and its response."""
+        recent = self._recent
+        services, firsts, responses = recent[H_SERVICE], recent[H_TTFB], recent[H_OK]
+        services.append((service_ns + 500) // 1000)
+        firsts.append((first_ns + 500) // 1000)
+        responses.append((response_ns + 500) // 1000)
+        if len(services) == BATCH:
+            self._count(H_SERVICE)
+        if len(firsts) == BATCH:
+            self._count(H_TTFB)
+        if len(responses) == BATCH:
+            self._count(H_OK)
 
     @property
     def values(self) -> Sequence[dict[int, int]]:
