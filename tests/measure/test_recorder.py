@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtool.measure.outcome import H_LAG, H_OK, H_QUEUED
+from loadtool.measure.outcome import H_LAG, H_OK, H_QUEUED, H_SERVICE, H_TTFB
 from loadtool.measure.recorder import BATCH, Recorder, quantise
 
 US = 1000
@@ -48,3 +48,24 @@ def test_at_once_is_a_lag_and_no_queueing() -> None:
     assert one.values[H_QUEUED] == {1: 2 * BATCH + 3}
     assert one.delta() == other.delta()
     assert one.delta().values == {}
+
+
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, 2 * BATCH + 3])
+def test_an_ok_answer_is_three_lengths_of_time(count: int) -> None:
+    """After one that was no ok: its batches are not in step with the others."""
+    at_once = Recorder(frozenset()).cell(0, 0, 0)
+    apart = Recorder(frozenset()).cell(0, 0, 0)
+    for cell in (at_once, apart):
+        cell.record(H_SERVICE, 7_499)
+        cell.record(H_TTFB, 5_500)
+    for n in range(count):
+        service, first, response = 1_000_000 + n * 999, n * 500, 40_000_000_000 + n * 7_777_777
+        at_once.record_ok(service, first, response)
+        for code, ns in ((H_SERVICE, service), (H_TTFB, first), (H_OK, response)):
+            apart.record(code, ns)
+    done = at_once.delta()
+    assert done == apart.delta()
+    assert {code: sum(sparse.counts.values()) for code, sparse in done.values.items()} == {
+        H_SERVICE: count + 1, H_TTFB: count + 1, H_OK: count,
+    }  # fmt: skip
+    assert done.values[H_OK].max_us == (40_000_000_000 + (count - 1) * 7_777_777 + 500) // 1000
