@@ -72,7 +72,10 @@ class Ramp:
         slope = (self.end - self.start) / self.seconds
         root = math.sqrt(max(0.0, self.start * self.start + 2 * slope * n))
         below = self.start + root
-        return 2 * n / below if below > 0 else math.inf
+        if below > 0:
+            return 2 * n / below
+        # Nothing ever comes, or so small a part of the first arrival that the root was lost below 1e-308.
+        return math.sqrt(2 * (n / slope)) if slope > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ def test_a_pause_never_reaches_an_arrival() -> None:
 
 def test_ramp_down_to_zero_has_an_end_though_rounding_asks_for_more() -> None:
     assert Ramp(100, 0, 10).time_of(500 + 1e-9) == pytest.approx(10)
+    assert Ramp(0, 0.5, 3).time_of(5e-324) < 1e-100  # whose rate there is lost below the smallest number
 
 
 def test_nearly_flat_ramp_does_not_cancel() -> None:
