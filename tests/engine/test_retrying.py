@@ -288,7 +288,7 @@ async def test_clients_hold_back_when_most_are_turned_away() -> None:
     script = Script(BUSY)
     throttle = ThrottleSpec(2.0, 10 * SECOND)
     with serving(script) as server:
-        subject = job(server.port, None, throttle=throttle, count=200, rate=1000.0)
+        subject = job(server.port, None, throttle=throttle, count=200, rate=200.0)
         done = await run_job(subject)
     held = marks(done)["throttled"]
     assert done.outcomes == {"shed": 200 - held, "unsent": held}
