@@ -91,7 +91,9 @@ def test_arrivals_due_in_a_fault_of_the_front_are_slower_and_no_others(tmp_path:
     assert ms["calm"][2] < 200, ms
     assert 200 <= ms["slow"][1] - ms["calm"][1] < 300, ms
     assert ms["calm"][1] < ms["rising"][1] < ms["rising"][2], ms
-    assert 30 < ms["rising"][1] < 290, ms
+    # Half way up on average; the steps of a busy machine come late, but never too soon or too high.
+    assert 30 < ms["rising"][2] < 310, ms
+    assert ms["rising"][1] < 290, ms
     # No connection was dropped, neither to put the toxics in nor to change them nor to take them out.
     assert books.dropped() == 0
     assert result["generator"]["retried"] == 0
