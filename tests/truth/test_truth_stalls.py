@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -116,23 +117,22 @@ def test_a_wait_for_the_only_connection_is_part_of_the_response_time_and_no_lag(
     tried(attempt)
 
 
+def truth_table(*words: str) -> subprocess.CompletedProcess[str]:
+    """What ci/truth runs. Its own modules lie beside it, where PYTHONSAFEPATH keeps Python from looking."""
+    return subprocess.run(
+        [sys.executable, str(HERE / "truth_table.py"), *words],
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
 def test_ci_truth_repeats_the_experiments() -> None:
     """The table and its exit code: right, or else a machine too busy to tell."""
-    argv = [sys.executable, str(HERE / "truth_table.py")]
-    argv += [
-        "--service",
-        "50",
-        "--rate",
-        "50",
-        "--length",
-        "1.4",
-        "--stall",
-        "0.4",
-        "--workers",
-        "3",
-        "--json",
-    ]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
+    words = "--service 50 --rate 50 --length 1.4 --stall 0.4 --workers 3 --json"
+    done = truth_table(*words.split())
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert {"processor", "cores", "python", "loadtool", "date"} <= found["machine"].keys()
@@ -157,8 +157,7 @@ def test_ci_truth_repeats_the_experiments() -> None:
     ],
 )
 def test_ci_truth_refuses_what_it_cannot_hold(words: list[str], message: str) -> None:
-    argv = [sys.executable, str(HERE / "truth_table.py"), *words]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    done = truth_table(*words)
     assert done.returncode == 2
     assert message in done.stderr
 
