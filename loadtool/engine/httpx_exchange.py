@@ -157,6 +157,7 @@ class Exchange:
         if self._proxied and self._dialled and not self._connected:
             self._stage_over(H_CONNECT)  # plain HTTP needs no consent
         now = self.sent = clock()
+        self.link.asked(now)
         stream = self.link.stream
         if stream is not None and not self.link.http2:
             stream.expect()

@@ -34,6 +34,7 @@ class Link(httpx.AsyncBaseTransport):
         self.served = 0  # answers that have come over it
         self.spent = False  # takes no more requests
         self.retired = False  # ... as its turn to be opened anew has come
+        self._unheard = 0  # when the first request left that nothing has come since, if there is one
         self._connection = connection
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -77,9 +78,17 @@ class Link(httpx.AsyncBaseTransport):
             return False
         return self._connection.is_idle() and not self._surplus()
 
-    def silent_since(self, moment: int) -> bool:
-        """Whether nothing at all has come since: the peer, or the way to it, may be gone without a word."""
-        return self.stream is None or self.stream.last < moment
+    def asked(self, now: int) -> None:
+        """A request leaves."""
+        if self.stream is not None and self.stream.last >= self._unheard:
+            self._unheard = now
+
+    def silent_for(self, now: int) -> int:
+        """For how many ns nothing at all has come since a request left; the peer may be gone without a word.
+
+        Counted from the first such request: one that leaves with little time left proves nothing by itself.
+        """
+        return now - self._unheard if self.stream is None or self.stream.last < self._unheard else 0
 
     # What httpcore leaves undone. It shows its protocols to nobody, so these reach into it.
 

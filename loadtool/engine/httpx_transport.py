@@ -29,6 +29,7 @@ from loadtool.engine.ledger import TOO_LATE
 from loadtool.engine.transports import Gauges, Parts
 from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
 
+SILENCE_NS: Final = 100_000_000
 _NOT_SENT: Final = "the timeout expired before its first byte left"
 
 
@@ -57,6 +58,8 @@ class HttpxTransport(HttpxOpening):
             dials_per_s=parts.dials_per_s,
             reconnect_at=parts.reconnect_at,
         )
+        # After so long a silence nobody is there; a request that left in time has waited longer at its end.
+        self._silence_ns = min(SILENCE_NS, job.client.timeout_ns // 2)
         spare_tls = parts.tls if not proxied else None  # a proxy is asked in plain
         super().__init__(dialler, network, links, parts.ledger, spare_tls, job.client.timeout_ns)
         self._feed = parts.feed
@@ -280,7 +283,7 @@ class HttpxTransport(HttpxOpening):
                 link.stream.remember_session()
             return
         now = clock()
-        if not link.http2 or link.silent_since(exchange.sent):
+        if not link.http2 or link.stream is None or link.silent_for(now) >= self._silence_ns:
             link.spent = True
         if not exchange.sent:
             self._ledger.unsent(arrival, now, self._why_unsent(arrival))
