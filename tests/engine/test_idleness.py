@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import cast
 
+import httpcore
 import httpx
 import pytest
 import trio
@@ -88,7 +89,7 @@ async def test_a_loop_whose_sockets_are_ready_is_not(watched: Ledger) -> None:
 def exchange(ledger: Ledger, arrival: Arrival, granted: int) -> Exchange:
     return Exchange(
         arrival,
-        cast(Link, SimpleNamespace(stream=None, http2=False)),
+        Link(cast(httpcore.AsyncConnectionInterface, None), http2=False),
         granted,
         ledger=ledger,
         url=httpx.URL("http://localhost"),
