@@ -209,12 +209,16 @@ class Drive:
         return AbortWatch.of(slos, timeline, [r.name for r in self.job.requests], planned)
 
     async def _end_early(self, watch: AbortWatch, tally: Tally, origin: float, fleet: Fleet) -> None:
-        """End the load as soon as an SLO that may do so can no longer be met."""
+        """End the load as soon as an SLO that may do so can no longer be met.
+
+        Once all that was planned has been sent there is nothing left to end: what is still awaited is worth
+        its answer, and what goes on beyond the plan is not what the SLO is about.
+        """
         while self._aborted is None:
             await trio.sleep(VIEW_EVERY_S)
-            if fleet.stop_ns is not None:
-                return
             elapsed_ns = max(0, int((trio.current_time() - origin) * 1e9))
+            if fleet.stop_ns is not None or elapsed_ns >= tally.timeline.duration_ns:
+                return
             self._aborted = watch.check(tally, elapsed_ns)
         ended = self._aborted
         self.view.notice(f"{ended.slo}: {ended.why}; the load ends now, at {ended.at_s:.1f} s")

@@ -1,0 +1,104 @@
+"""One load, with workers whose frames are known: what ends it, and what does not. Its clock is virtual."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from loadtool.drive import Drive, Silent
+from loadtool.engine.fleet import Fleet
+from loadtool.measure.frame import CellDelta, Frame
+from loadtool.measure.outcome import OK, OUTCOMES
+from loadtool.measure.tally import Tally
+from loadtool.plan.build import build_job
+from loadtool.plan.endpoint import endpoint_of
+from loadtool.plan.job import Job
+from loadtool.plan.timeline import Timeline
+from loadtool.profile.load import load_profile
+
+SECOND = 1_000_000_000
+# 20 arrivals in two seconds; 10 % of them are two.
+PROFILE = """\
+name: short
+target: http://127.0.0.1:1
+arrivals: constant
+client: {timeout: 2s}
+requests: [{name: browse, get: /}]
+phases: [{name: baseline, rate: 10/s, for: 2s}]
+slos: [{slo: error rate < 10%, abort: true}]
+"""
+
+
+class Scripted(Fleet):
+    """A worker that sends these frames at their times, unless it is stopped."""
+
+    def __init__(self, job: Job, frames: Sequence[Frame]) -> None:
+        super().__init__(job, [], 0)
+        self._script = frames
+
+    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
+        self.start_ns = time.monotonic_ns()
+        task_status.started(self.start_ns)
+        origin = trio.current_time()
+        async with self._send:
+            for frame in self._script:
+                await trio.sleep_until(origin + frame.elapsed_ns / SECOND)
+                self._send.send_nowait(frame)
+
+
+class Beyond:
+    """A continuation to the 20th second of which nothing is counted."""
+
+    duration_ns = 20 * SECOND
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+
+    def take(self, frame: Frame) -> Frame:
+        self.tally.add(frame)
+        return frame
+
+    def over(self, planned: Tally, *, lost: bool) -> bool:
+        return False
+
+
+def ended(slice_: int, scheduled: int, ok: int, timeout: int) -> CellDelta:
+    cell = CellDelta(slice_, 0, 0, scheduled=scheduled)
+    cell.counts[OK], cell.counts[OUTCOMES.index("timeout")] = ok, timeout
+    return cell
+
+
+@pytest.mark.parametrize(
+    ("answered_s", "continued", "aborted"),
+    [
+        (3, True, False),  # the plan is over: what is learned from now on is no reason to end what follows it
+        (3, False, False),  # nor to give up what is still awaited
+        (1, True, True),
+        (1, False, True),
+    ],
+)
+async def test_an_slo_ends_what_was_planned_and_not_what_follows(
+    autojump_clock: MockClock, tmp_path: Path, answered_s: int, continued: bool, aborted: bool
+) -> None:
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    cells: dict[int, list[CellDelta]] = {n: [] for n in range(1, 11)}  # by the second when they are reported
+    cells[1].append(ended(0, 10, 8, 0))
+    cells[2].append(ended(1, 10, 10, 0))
+    cells[answered_s].append(ended(0, 0, 0, 2))
+    frames = [Frame(0, n - 1, n * SECOND, told, final=n == 10) for n, told in cells.items()]
+    fleet = Scripted(job, frames)
+    drive = Drive(loaded, job, 1, Silent())
+    if continued:
+        drive.after = Beyond(Tally(Timeline.of(job), ["browse"], 1))
+    measured = await drive.run(fleet)
+    assert (fleet.stop_ns is not None, measured.aborted is not None) == (aborted, aborted)
+    assert measured.tally.totals.failed == 2
+    if not aborted:
+        assert measured.end_ns == 2 * SECOND
