@@ -89,7 +89,7 @@ class CutLoads:
                 )  # fmt: skip
                 phases.append(step)
                 at += length
-        self.job = replace(job, phases=tuple(phases))
+        self.job = replace(job, phases=tuple(phases), planned_ns=self._planned.duration_ns)
         self._timeline = Timeline.of(self.job)
         self.tally = Tally(self._timeline, [r.name for r in job.requests], workers)
         self._expected: dict[int, int] = {}  # arrivals by segment, once they matter
@@ -103,13 +103,8 @@ class CutLoads:
     def take(self, frame: Frame) -> Frame:
         """Count all of a frame; returns what of it belongs to the plan."""
         self.tally.add(frame)
-        planned, end_s = len(self._planned.segments), self._planned.duration_ns / SECOND
-        mine = replace(
-            frame,
-            cells=[cell for cell in frame.cells if cell.segment < planned],
-            examples=[example for example in frame.examples if example.due_s < end_s],
-            slowest=[slow for slow in frame.slowest if slow.due_s < end_s],
-        )
+        planned = len(self._planned.segments)
+        mine = replace(frame, cells=[cell for cell in frame.cells if cell.segment < planned])
         return replace(mine, local={}, retried=0) if self._complete else mine
 
     def over(self, planned: Tally, *, lost: bool) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from loadtool.engine.budget import budget_of
 from loadtool.engine.connection import Arrival
+from loadtool.engine.feed import FAR
 from loadtool.engine.http1 import Answer
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.retry import Patience
@@ -58,6 +59,7 @@ class ClientLedger(Ledger):
             start_ns=start_ns,
             secrets=job.secrets,
             slowest=slowest_of(job, tracer, start_ns),
+            until=planned_until(job, start_ns),
         )
         self._tracer = tracer
         client = job.client
@@ -142,7 +144,14 @@ class ClientLedger(Ledger):
 
 def slowest_of(job: Job, tracer: Tracer | None, start_ns: int) -> Slowest | None:
     """What keeps the slowest arrivals of a run that is traced."""
-    return Slowest(tracer, [r.name for r in job.requests], start_ns) if tracer is not None else None
+    if tracer is None:
+        return None
+    return Slowest(tracer, [r.name for r in job.requests], start_ns, planned_until(job, start_ns))
+
+
+def planned_until(job: Job, start_ns: int) -> int:
+    """When the profile's own load ends, on the clock that `start_ns` is of, if more follows it."""
+    return start_ns + job.planned_ns if job.planned_ns is not None else FAR
 
 
 def ledger_of(
@@ -162,5 +171,6 @@ def ledger_of(
             start_ns=start_ns,
             secrets=job.secrets,
             slowest=slowest_of(job, tracer, start_ns),
+            until=planned_until(job, start_ns),
         )
     return ClientLedger(job, expectations, start_ns, workers=workers, tracer=tracer)

@@ -11,6 +11,7 @@ from time import monotonic_ns
 from typing import Final
 
 from loadtool.engine.connection import Arrival
+from loadtool.engine.feed import FAR
 from loadtool.engine.http1 import Answer
 from loadtool.engine.retry import Waiting
 from loadtool.engine.retry_after import promised_ns
@@ -68,8 +69,11 @@ class Ledger:
         start_ns: int,
         secrets: Sequence[str] = (),
         slowest: Slowest | None = None,
+        until: int = FAR,
     ) -> None:
-        """`slowest`: is told of every arrival that ends, if there is one."""
+        """`slowest`: is told of every arrival that ends, if there is one. `until`: what is due from then on
+        is no example.
+        """
         self.last_idle = 0  # when the loop last had nothing to do
         self.rested = 0  # for how long it has had nothing to do, all in all
         self.examples: list[Example] = []  # not yet reported
@@ -83,6 +87,7 @@ class Ledger:
         self._longest_secret = len(self._secrets[0].encode()) if self._secrets else 0
         self._noted = [False] * len(OUTCOMES)
         self.slowest = slowest
+        self._until = until
 
     def begin(self, arrival: Arrival, now: int) -> bool:
         """The loop has got round to it. False: it has ended already, and is not to be sent."""
@@ -219,7 +224,7 @@ class Ledger:
         cell.touched = True
         cell.open -= 1
         cell.counts[outcome] += 1
-        if not self._noted[outcome]:
+        if not self._noted[outcome] and arrival.due < self._until:
             self._noted[outcome] = True
             detail = self._masked(detail)
             if began:

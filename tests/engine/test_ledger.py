@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from engine_harness import job_for
+
+from loadtool.engine.client_ledger import ledger_of
 from loadtool.engine.connection import Arrival
 from loadtool.engine.http1 import KEPT, MAX_KEPT, Answer
 from loadtool.engine.ledger import QUOTED, Ledger
@@ -162,3 +166,12 @@ def test_one_example_a_kind() -> None:
     for detail in ("first", "second"):
         subject.fail(arrival(), CHECK, detail)
     assert [e.detail for e in subject.examples] == ["first"]
+
+
+def test_an_example_is_of_the_planned_load() -> None:
+    """What follows the plan may well fail before an arrival of the plan that hangs."""
+    job = replace(job_for(1), planned_ns=100 * MS)
+    subject = ledger_of(job, [Expectation.of(r.expect) for r in job.requests], start_ns=0, workers=1)
+    for due_ms in (100, 99):
+        subject.fail(arrival(due_ms), PROTOCOL, f"due at {due_ms}")
+    assert [example.detail for example in subject.examples] == ["due at 99"]

@@ -120,6 +120,17 @@ async def test_who_got_no_answer_is_among_the_slowest_and_who_never_left_is_not(
     assert (refused.outcomes, refused.tally.slowest) == ({"connect": 3}, [])
 
 
+@pytest.mark.usefixtures("transport")
+async def test_load_beyond_the_plan_is_not_among_the_slowest() -> None:
+    """Twenty follow the five that were planned, and take as long."""
+    with serving(Target()) as server:
+        job = traced(job_for(server.port, count=25, rate=100, requests=(get("slow"),)))
+        done = await run_job(replace(job, planned_ns=SECOND // 20))
+    assert done.outcomes == {"ok": 25}
+    tracer = Tracer(1, "run")
+    assert {s.trace for s in done.tally.slowest} == {tracer.trace_id(n) for n in range(5)}
+
+
 async def test_without_it_nothing_is_sent_or_told() -> None:
     seen: list[bytes] = []
 

@@ -170,6 +170,7 @@ def test_what_was_planned_is_the_same_with_and_without() -> None:
     segments = Timeline.of(of).segments
     assert Timeline.of(after.job).segments[: len(segments)] == segments
     assert after.duration_ns == (30 + 30 + 30) * SECOND
+    assert (of.planned_ns, after.job.planned_ns) == (None, 30 * SECOND)  # workers describe what is due before
 
 
 def test_each_rate_lasts_as_long_as_its_windows_need() -> None:
