@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -26,10 +27,10 @@ from run_harness import eventually
 from loadtool.engine.feed import Feed
 from loadtool.engine.transports import TRANSPORTS
 from loadtool.measure.recorder import Recorder
-from loadtool.plan.job import BudgetSpec, Job, RequestSpec, RetrySpec, ThrottleSpec
+from loadtool.plan.job import BudgetSpec, Job, PhaseSpec, RequestSpec, RetrySpec, ThrottleSpec
 from loadtool.plan.mix import Mix
 from loadtool.plan.schedule import Schedule
-from loadtool.plan.seeding import BACKOFF, draw
+from loadtool.plan.seeding import BACKOFF, THROTTLE, draw
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -167,8 +168,10 @@ async def test_response_times_count_from_the_first_attempt_and_service_times_fro
     assert len(done.values("service")) == len(done.values("ttfb")) == 30
     assert min(done.values("service")) < 40_000
     assert done.values("shed") == []  # none of them was shed in the end
-    # A wait that was planned is no lag, or else that of all twenty retries were as long as it.
-    assert sum(lag < 40_000 for lag in done.values("lag")) > 10
+    # A wait that was planned is no lag: lags, exchanges and waits lie one after the other, however slow this
+    # machine is. Recorded times are rounded to µs, and cut to their bucket of a 1024th at the most.
+    parts = sum(done.values("lag")) + sum(done.values("service")) + 10 * 120_000
+    assert parts <= sum(done.values("ok")) * 1025 / 1024 + 35
 
 
 async def test_shed_times_are_of_the_last_attempt() -> None:
@@ -284,18 +287,36 @@ async def test_the_budget_is_a_total_of_the_run(budget: BudgetSpec, allowed: int
     assert exhausted == 60
 
 
+def held_back_of(count: int, counted: Callable[[int, int], int]) -> int:
+    """How many of so many are held back, of which none gets in; the first leaves, as nothing is known yet.
+
+    `counted` tells of the n-th of them (from 0), with the number held back before it, how many have ended or
+    were held back by then.
+    """
+    held = 0
+    for n in range(1, count):
+        known = counted(n, held)
+        held += draw(1, THROTTLE, n, 0) < known / (known + 1)
+    return held
+
+
 async def test_clients_hold_back_when_most_are_turned_away() -> None:
     script = Script(BUSY)
     throttle = ThrottleSpec(2.0, 10 * SECOND)
+    # The first is answered before the others come. Whoever is held back counts at once, so that from there on
+    # it hardly matters how long an answer takes.
+    phases = (PhaseSpec("first", "spike", 1.25, 800 * MS), PhaseSpec("spike", "spike", 1000.0, 199 * MS))
     with serving(script) as server:
-        subject = job(server.port, None, throttle=throttle, count=200, rate=200.0)
-        done = await run_job(subject)
+        done = await run_job(job(server.port, None, throttle=throttle, phases=phases))
     held = marks(done)["throttled"]
     assert done.outcomes == {"shed": 200 - held, "unsent": held}
     assert script.requests == done.tally.totals.attempts == 200 - held
-    # Of the n-th request n − 1 ÷ n are held back, as none got in: about 1 + 1/2 + 1/3 + … leave, and those
-    # whose turn comes before the first answers.
-    assert 3 <= 200 - held <= 100
+    # Of the n-th request n − 1 ÷ n are held back, as none got in: about 1 + 1/2 + 1/3 + … leave. Which they
+    # are is drawn, so that their number is known if all answers come at once, and if none comes any more.
+    at_once = held_back_of(200, lambda n, held: n)
+    never = held_back_of(200, lambda n, held: 1 + held)
+    assert (200 - at_once, 200 - never) == (6, 9)
+    assert never <= held <= at_once
     assert "held back by the clients' own throttle: 0 of the last" in done.examples["unsent"].detail
     assert len(done.values("lag")) == 200
 
