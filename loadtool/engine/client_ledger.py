@@ -46,11 +46,12 @@ class ClientLedger(Ledger):
         expectations: Sequence[Expectation],
         start_ns: int,
         *,
+        worker: int = 0,
         workers: int = 1,
         clock: Callable[[], int] = monotonic_ns,
         tracer: Tracer | None = None,
     ) -> None:
-        """`workers`: that share the budget; `clock`: ns, the one of all times here."""
+        """`worker` of the `workers` that share the budget; `clock`: ns, the one of all times here."""
         super().__init__(
             names=[r.name for r in job.requests],
             expectations=expectations,
@@ -68,7 +69,7 @@ class ClientLedger(Ledger):
         self._seed = job.seed
         self._patience = Patience(client, retries, job.seed) if retries is not None else None
         self._on = frozenset(OUTCOMES.index(name) for name in (retries.on if retries is not None else ()))
-        self._budget = budget_of(retries.budget if retries is not None else None, workers)
+        self._budget = budget_of(retries.budget if retries is not None else None, worker, workers)
         self._throttle = Throttle(throttle, workers) if throttle is not None else None
 
     def begin(self, arrival: Arrival, now: int) -> bool:
@@ -158,10 +159,11 @@ def ledger_of(
     job: Job,
     expectations: Sequence[Expectation],
     start_ns: int,
+    worker: int,
     workers: int,
     tracer: Tracer | None = None,
 ) -> Ledger:
-    """The ledger of this job's clients; those that neither try again nor hold back have a lighter one."""
+    """One worker's ledger of this job; clients that neither try again nor hold back have a lighter one."""
     if job.client.retries is None and job.client.throttle is None:
         return Ledger(
             names=[r.name for r in job.requests],
@@ -173,4 +175,4 @@ def ledger_of(
             slowest=slowest_of(job, tracer, start_ns),
             until=planned_until(job, start_ns),
         )
-    return ClientLedger(job, expectations, start_ns, workers=workers, tracer=tracer)
+    return ClientLedger(job, expectations, start_ns, worker=worker, workers=workers, tracer=tracer)

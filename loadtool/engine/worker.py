@@ -91,7 +91,7 @@ class Worker:
         tracer = tracer_of(job.seed, job.nonce, job.client.trace)
         feed = Feed(job, batches, self._renderer.render, self._mix, recorder, start_ns, tracer)
         expectations = [Expectation.of(r.expect) for r in job.requests]
-        ledger = ledger_of(job, expectations, start_ns, self._workers, tracer)
+        ledger = ledger_of(job, expectations, start_ns, self._worker, self._workers, tracer)
         dials_per_s = job.client.dials_per_s
         transport = self._new_transport(
             Parts(

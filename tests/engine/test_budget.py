@@ -59,7 +59,7 @@ def test_a_window_counts_what_came_in_its_ten_slots(steps: list[tuple[int, bool]
     ],
 )
 def test_a_share_of_the_arrivals(share: float, least: float, arrivals: int, allowed: int) -> None:
-    budget = ShareBudget(share, least, 1)
+    budget = ShareBudget(share, least)
     for i in range(arrivals):
         budget.arrived(START + i * 9 * S // max(arrivals, 1))
     assert granted(budget, 10_000, START + 9 * S) == allowed
@@ -68,7 +68,7 @@ def test_a_share_of_the_arrivals(share: float, least: float, arrivals: int, allo
 
 def test_what_was_spent_comes_back_with_what_was_paid_in() -> None:
     """10 arrivals a second and more failures than it bears: one retry a second in the long run."""
-    budget = ShareBudget(0.1, 0.0, 1)
+    budget = ShareBudget(0.1, 0.0)
     total = 0
     for second in range(60):
         for _ in range(10):
@@ -78,7 +78,7 @@ def test_what_was_spent_comes_back_with_what_was_paid_in() -> None:
 
 
 def test_tokens_as_grpc_counts_them() -> None:
-    budget = TokenBudget(10, 0.1, 1)
+    budget = TokenBudget(10, 0.1)
     allowed = 0
     for _ in range(20):
         budget.failed()
@@ -91,7 +91,7 @@ def test_tokens_as_grpc_counts_them() -> None:
 
 
 def test_the_bucket_of_tokens_does_not_overflow() -> None:
-    budget = TokenBudget(10, 0.1, 1)
+    budget = TokenBudget(10, 0.1)
     for _ in range(1000):
         budget.succeeded()
     allowed = 0
@@ -103,7 +103,7 @@ def test_the_bucket_of_tokens_does_not_overflow() -> None:
 
 def test_one_failure_in_eleven_is_paid_for_for_ever() -> None:
     """Ten successes put back the token that a failure takes: nothing runs out."""
-    budget = TokenBudget(10, 0.1, 1)
+    budget = TokenBudget(10, 0.1)
     for _ in range(500):
         budget.failed()
         assert budget.spend(START)
@@ -112,7 +112,7 @@ def test_one_failure_in_eleven_is_paid_for_for_ever() -> None:
 
 
 def test_without_a_budget_everything_is_allowed() -> None:
-    assert granted(budget_of(None, 3), 1000) == 1000
+    assert granted(budget_of(None, 0, 3), 1000) == 1000
 
 
 BUDGETS = (
@@ -120,6 +120,9 @@ BUDGETS = (
     BudgetSpec(share=0.03),
     BudgetSpec(tokens=10.0, ratio=0.1),
     BudgetSpec(tokens=100.0, ratio=0.5),
+    BudgetSpec(tokens=3.0, ratio=0.1),
+    BudgetSpec(tokens=2.5, ratio=0.1),
+    BudgetSpec(share=1.0),
 )
 
 
@@ -130,7 +133,7 @@ def test_workers_together_never_allow_more_than_one_and_little_less(
     """The same arrivals, all of which fail, at one worker and dealt out to several."""
 
     def allowed(number: int) -> int:
-        budgets = [budget_of(spec, number) for _ in range(number)]
+        budgets = [budget_of(spec, worker, number) for worker in range(number)]
         for i in range(arrivals):
             budgets[i % number].arrived(START)
         total = 0
@@ -141,6 +144,50 @@ def test_workers_together_never_allow_more_than_one_and_little_less(
 
     alone, together = allowed(1), allowed(workers)
     assert alone - workers <= together <= alone
+
+
+@pytest.mark.parametrize(
+    ("spec", "workers", "arrivals", "allowed"),
+    [
+        (BudgetSpec(tokens=10.0, ratio=0.1), 1, 100, 4),
+        (BudgetSpec(tokens=10.0, ratio=0.1), 4, 100, 4),  # 2.5 each: none would be left above half after one
+        (BudgetSpec(tokens=10.0, ratio=0.1), 31, 310, 4),
+        (BudgetSpec(tokens=11.0, ratio=0.1), 4, 100, 5),
+        (BudgetSpec(tokens=3.0, ratio=0.1), 4, 100, 1),
+        (BudgetSpec(tokens=2.0, ratio=0.1), 1, 100, 0),  # one is not more than half of two
+        (BudgetSpec(tokens=2.0, ratio=0.1), 4, 100, 0),
+        (BudgetSpec(min_per_s=0.3), 4, 100, 3),
+        (BudgetSpec(share=0.1), 8, 48, 4),  # 0.6 of a retry for each worker's six
+    ],
+)
+def test_a_total_below_the_number_of_workers_is_there_to_be_used(
+    spec: BudgetSpec, workers: int, arrivals: int, allowed: int
+) -> None:
+    budgets = [budget_of(spec, worker, workers) for worker in range(workers)]
+    for i in range(arrivals):
+        budgets[i % workers].arrived(START)
+    total = 0
+    for i in range(arrivals):
+        budgets[i % workers].failed()
+        total += granted(budgets[i % workers], 1)
+    assert total == allowed
+
+
+def test_a_bucket_that_was_dealt_out_fills_up_again() -> None:
+    budget = TokenBudget(10, 0.1, worker=0, workers=2)  # two of the four
+    for _ in range(100):
+        budget.failed()
+    for successes, ok in ((25, False), (1, True)):  # the lower half is 5, and half of that is this one's
+        for _ in range(successes):
+            budget.succeeded()
+        assert budget.spend(START) is ok
+    for _ in range(1000):
+        budget.succeeded()
+    allowed = 0
+    for _ in range(10):
+        budget.failed()
+        allowed += granted(budget, 1)
+    assert allowed == 2
 
 
 SPEC = ThrottleSpec(2.0, 10 * S)
