@@ -37,6 +37,7 @@ HOT = (
     "loadtool/engine/renderer.py",
     "loadtool/engine/retry.py",
     "loadtool/engine/slowest.py",
+    "loadtool/engine/stamps.py",
     "loadtool/engine/traffic.py",
     "loadtool/measure/frame.py",
     "loadtool/measure/recorder.py",

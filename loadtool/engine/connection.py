@@ -66,7 +66,7 @@ class Connection:
 
     __slots__ = (
         "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first",
-        "rest", "retired", "sent", "served", "sock", "state", "tried", "watched", "writing",
+        "rest", "retired", "sent", "served", "sock", "stamped", "state", "tried", "watched", "writing",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket | ssl.SSLSocket, address: Address, begun: int) -> None:
@@ -79,6 +79,7 @@ class Connection:
         self.arrival: Arrival | None = None
         self.answer = Answer()
         self.rest = b""  # of the request, not yet taken by the kernel
+        self.stamped = False  # the kernel says when something came over it
         self.retired = False  # to be closed after its answer, and opened anew
         self.cut = False  # the peer stopped reading in the middle of the request
         self.writing = True  # registered for writability

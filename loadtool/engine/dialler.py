@@ -15,6 +15,7 @@ from loadtool.engine.connection import Arrival, Connection
 from loadtool.engine.failures import CONNECTING, HANDSHAKING, LOCAL, NOT_NOW, classify, describe, local_name
 from loadtool.engine.poller import READ, WRITE, Poller
 from loadtool.engine.sources import Sources
+from loadtool.engine.stamps import ask_for
 
 BACK_OFF_NS: Final = 50_000_000  # before the next dial, after a resource of this machine ran out
 SOON_NS: Final = 5_000_000  # before the next try at a unix-domain socket whose queue is full
@@ -104,6 +105,7 @@ class Dialler:
             return self.failure(OSError(number, ""), CONNECTING, connection.address, now)
         self.lacking = ""
         if self._tls is None:
+            connection.stamped = ask_for(connection.sock)
             return None
         connection.begun = now
         connection.state = state.HANDSHAKING

@@ -24,7 +24,9 @@ from loadtool.engine.poller import Events, Poller
 LAUNCHES_A_TURN: Final = 64  # then the answers get their turn
 SPIN_NS: Final = 100_000
 SPINS_APART_NS: Final = 1_000_000
-YIELD_NS: Final = 10_000_000  # trio gets its turn at least so often
+YIELD_NS: Final = 10_000_000  # trio gets its turn about so often; at least half as often
+YIELD_ROOM_NS: Final = 300_000  # its turn takes some 100 µs
+EASE_NS: Final = 1_000_000  # without a rest for so long, it is saturated, and has no time for time stamps
 FILL_NS: Final = 20_000  # a gap worth preparing an arrival in
 
 
@@ -47,6 +49,7 @@ class Reactor:
         self._ledger = ledger
         self._poller = poller
         self._clock = clock
+        self._woken = 0  # when it last had nothing to do
         self._spun = 0  # when the arrival was due that it last spun for
 
     async def run(self) -> None:
@@ -60,6 +63,10 @@ class Reactor:
             if now >= self.stop_at:
                 self._abort_rest(now)
                 return
+            if now - yielded > YIELD_NS and self._may_yield(now, now - yielded, busy):
+                await trio.lowlevel.checkpoint()
+                yielded = clock()
+                continue
             if not busy:
                 if feed.exhausted and not feed.ready and traffic.done():
                     traffic.close()
@@ -77,11 +84,13 @@ class Reactor:
                     traffic.drop_spoilt(poller.poll())  # before anything is sent; the others come up again
                     continue
                 events = self._wait(now, wake)
-                ledger.rested += max(0, min(clock(), wake) - now)
-                traffic.dispatch(events)
-            if clock() - yielded > YIELD_NS:
-                await trio.lowlevel.checkpoint()
-                yielded = clock()
+                woken = self._woken = clock()
+                ledger.rested += max(0, min(woken, wake) - now)
+                traffic.dispatch(events, True)
+
+    def _may_yield(self, now: int, late: int, busy: bool) -> bool:
+        """Whether trio gets the turn that is due to it for `late` ns: best when nothing is due soon."""
+        return late > 2 * YIELD_NS or (not busy and self._next_event() - now > YIELD_ROOM_NS)
 
     def _wait(self, now: int, wake: int) -> Events:
         """What is ready before `wake`, or before it is trio's turn."""
@@ -118,7 +127,7 @@ class Reactor:
             now = clock()
         events = self._poller.poll()
         if events:
-            traffic.dispatch(events)
+            traffic.dispatch(events, now - self._woken < EASE_NS)
         now = clock()
         traffic.upkeep(now)
         if now >= self.next_tick:

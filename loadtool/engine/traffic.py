@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 from time import monotonic_ns as clock
+from time import time_ns
 from typing import Final
 
+from loadtool.engine import stamps
 from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, IDLE, Arrival, Connection
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
@@ -43,6 +45,7 @@ class Traffic(Opening, Exchanges):
         self._heads = list(heads)
         self._keep_bodies = list(keep_bodies)
         self._keepalive = keepalive
+        self._at_ease = False
 
     # What the loop calls
 
@@ -69,8 +72,12 @@ class Traffic(Opening, Exchanges):
         ledger.waits(arrival, self.pending[0])
         self._dial_for_pending(now)
 
-    def dispatch(self, events: Events) -> None:
-        """Serve every connection and pipe that is ready."""
+    def dispatch(self, events: Events, at_ease: bool) -> None:
+        """Serve every connection and pipe that is ready.
+
+        `at_ease`: there is time to ask when each answer came.
+        """
+        self._at_ease = at_ease
         connections = self.pool.connections
         for fd, flags in events:
             connection = connections.get(fd)
@@ -191,8 +198,14 @@ class Traffic(Opening, Exchanges):
 
     def _read(self, connection: Connection) -> None:
         answer = connection.answer
+        sock, ancillary, wall = connection.sock, stamps.NONE, 0
         try:
-            data = connection.sock.recv(RECEIVE)
+            if self._at_ease and connection.stamped:
+                assert not isinstance(sock, ssl.SSLSocket)
+                data, ancillary, _, _ = sock.recvmsg(RECEIVE, stamps.SPACE)
+                wall = time_ns()  # before the clock: should we lose the processor here, it is late, not early
+            else:
+                data = sock.recv(RECEIVE)
         except _AGAIN:
             if connection.cut:
                 self._broken(connection, None)
@@ -203,12 +216,13 @@ class Traffic(Opening, Exchanges):
         now = clock()
         if not data:
             if answer.started and answer.end_of_file():
-                self._answered(connection, now)
+                self._answered(connection, now, now)
             else:
                 self._broken(connection, None)
             return
+        came = stamps.came(ancillary, wall, now, connection.sent) if ancillary else now
         if not connection.first:
-            connection.first = now
+            connection.first = came
         try:
             complete = answer.feed(data)
         except MemoryError as e:
@@ -221,9 +235,10 @@ class Traffic(Opening, Exchanges):
             self._ledger.fail(arrival, PROTOCOL, str(e), e.began)
             return
         if complete:
-            self._answered(connection, now)
+            self._answered(connection, now, came)
 
-    def _answered(self, connection: Connection, now: int) -> None:
+    def _answered(self, connection: Connection, now: int, came: int) -> None:
+        """Its answer is whole, since `came`."""
         arrival = connection.arrival
         assert arrival is not None
         answer = connection.answer
@@ -231,7 +246,7 @@ class Traffic(Opening, Exchanges):
             self._dialler.ran_out_of("ENOMEM")
             self._ledger.fail(arrival, TIMEOUT, "this machine had no room for the answer's body")
         else:
-            self._ledger.answered(arrival, answer, connection.sent, now, connection.first)
+            self._ledger.answered(arrival, answer, connection.sent, came, connection.first)
         if answer.body_length:
             answer.drop_body()
         connection.served += 1

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_harness import (
@@ -183,6 +184,12 @@ def exchanging(send: Callable[[], None] = lambda: None, recv: Callable[[int], by
 
         def recv(self, size: int, flags: int = 0) -> bytes:
             return super().recv(size, flags) if recv is None else recv(self.fileno())
+
+        def recvmsg(
+            self, size: int, ancillary: int = 0, flags: int = 0
+        ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+            found = super().recvmsg(size, ancillary, flags) if recv is None else None
+            return found or (self.recv(size), [], 0, None)
 
     return Bench(Failing)
 

@@ -89,7 +89,7 @@ class World:
         self.pending.append(arrival)
         self.ledger.waits(arrival, self.pending[0])
 
-    def dispatch(self, events: Events) -> None:
+    def dispatch(self, events: Events, at_ease: bool) -> None:
         for _ in events:
             heapq.heappop(self.answers)
             self.now += self.handling

@@ -1,0 +1,48 @@
+"""When an answer came, where the kernel says so: a program reads it only once it has woken up for it.
+
+Waking up takes some 30 to 100 µs, and more on a machine with other work; by its own clock, a program calls
+that time the target's. Linux notes with each packet when it came (SO_TIMESTAMPNS, socket(7)), and `recvmsg`
+tells for the last of the bytes read. A saturated loop has no time for that, and its clock does.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from typing import Final
+
+SO_TIMESTAMPNS: Final = 35  # Linux; the socket module has no name for it
+TIMESPEC: Final = struct.Struct("@ll")
+SPACE: Final = 64  # of recvmsg's ancillary data: a header, padding and two numbers
+# A later wake-up than this is a stall of ours. Those show in full in the response times (design §5), as the
+# user would have waited for this machine, too.
+WAKE_NS: Final = 1_000_000
+SECOND: Final = 1_000_000_000
+Ancillary = list[tuple[int, int, bytes]]
+NONE: Final[Ancillary] = []
+
+
+def ask_for(sock: socket.socket) -> bool:
+    """Have the kernel stamp what comes over this socket; whether it can."""
+    if sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False  # a kernel without it, or one that imitates Linux
+    return True
+
+
+def came(ancillary: Ancillary, wall: int, now: int, sent: int) -> int:
+    """When what was read at `now` had come, in ns of the monotonic clock. `wall`: the time of day at `now`.
+
+    Never before the request was `sent`, even if the time of day, which stamps have, was set meanwhile.
+    """
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= TIMESPEC.size:
+            seconds, ns = TIMESPEC.unpack_from(data)
+            age: int = wall - seconds * SECOND - ns
+            if 0 <= age <= WAKE_NS:
+                return max(sent, now - age)
+    return now
