@@ -4,9 +4,8 @@
   from `COMPLETE` (only `target` with a `replay`), and the files that it may name lie beside it. It has to be
   planned without a complaint.
 - A `loadtool` line in a block of ```console or ```sh is parsed with all of its options. Commands on a profile
-  are run, as `plan` in place of `spike`, `capacity` and `try`, since those take long; a profile that the
-  repository has not got is `COMPLETE`. `init`, `import` and `schema` are run as they stand. The others need
-  results, or never end: they are parsed alone.
+  are planned, however long they would take; a profile that the repository has not got is `COMPLETE`. `init`,
+  `import` and `schema` are run here, and all of them in test_documented_commands.py.
 - A `loadtool …` in running text is parsed, too; there the profile may be missing.
 - A message in **`bold code`** in troubleshooting.md occurs in the code, each … standing for a value.
 """
@@ -17,9 +16,7 @@ import ast
 import importlib.util
 import ipaddress
 import re
-import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,15 +24,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import typer
+from documentation import (
+    BLOCK,
+    BLOCKS,
+    DOCS,
+    INLINE,
+    LOADTOOL,
+    OWN,
+    PAGES,
+    ROOT,
+    YAML,
+    Block,
+    Line,
+    group,
+    parsed,
+)
 
 from loadtool import cli
 from loadtool.judge import validity
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [ROOT / "README.md", *DOCS]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMPLETE = {
     "target": "target: http://127.0.0.1:8080\n",
     "requests": "requests: [{get: /}, {name: browse, get: /products/1}, {name: checkout, post: /checkout}]\n",
@@ -51,69 +58,6 @@ RUN = {"init", "import", "schema"}
 # Options that `plan` has not got: they say how a run is made and what becomes of its result.
 ONLY_PLAN = {"profile", "overrides", "seed", "scale", "target", "allow_host", "toxiproxy"}
 RESERVED = ("example.com", "example.org", "example.net")  # RFC 2606: nobody's
-
-
-@dataclass(frozen=True)
-class Block:
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Line:
-    block: Block
-    words: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.block} {' '.join(self.words)}"
-
-
-def blocks() -> Iterator[Block]:
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for match in BLOCK.finditer(text):
-            yield Block(page, text.count("\n", 0, match.start()) + 1, match[1], match[2])
-
-
-def lines() -> Iterator[Line]:
-    """Each simple command of the shell blocks: what stands between `;`, `|`, `&&` and the like."""
-    for block in (b for b in BLOCKS if b.language in ("console", "sh")):
-        text = block.text.replace("\\\n", " ")
-        for line in text.splitlines():
-            if block.language == "console":
-                if not line.startswith("$ "):
-                    continue  # what the command prints
-                line = line[2:]
-            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-            lexer.wordchars += "$:@%+,[]{}^"
-            words: list[str] = []
-            for word in [*lexer, ";"]:
-                if set(word) <= set("();<>|&"):
-                    if words:
-                        yield Line(block, tuple(words))
-                    words = ["(file)"] if set(word) <= set("<>") else []
-                else:
-                    words.append(word)
-
-
-def inline() -> Iterator[Line]:
-    for page in PAGES:
-        text = BLOCK.sub(lambda m: "\n" * m[0].count("\n"), page.read_text(encoding="utf-8"))
-        for match in re.finditer(r"(?<!`)`(loadtool [^`…]+)`", text):
-            block = Block(page, text.count("\n", 0, match.start()) + 1, "", "")
-            yield Line(block, tuple(shlex.split(match[1])))
-
-
-BLOCKS = list(blocks())
-YAML = [b for b in BLOCKS if b.language == "yaml"]
-LINES = list(lines())
-LOADTOOL = [x for x in LINES if x.words[0].rpartition("/")[2] == "loadtool"]
-OWN = sorted({w for x in LINES for w in x.words[:1] if re.match(r"\.?/?\.?ci/", w)})
 
 
 def test_there_is_something_to_test() -> None:
@@ -161,22 +105,6 @@ def test_a_profile_loads(place: Path, capsys: pytest.CaptureFixture[str], block:
         assert name in out
 
 
-@cache
-def group() -> Any:
-    return typer.main.get_command(cli.app)
-
-
-def parsed(words: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    """The command and its parameters. Raises if there is no such command or option."""
-    command, rest = group(), list(words)
-    name = ""
-    while hasattr(command, "commands"):
-        name = rest.pop(0)
-        assert name in command.commands, f"no such command: {name}"
-        command = command.commands[name]
-    return name, command.make_context(name, rest).params
-
-
 def options(params: dict[str, Any]) -> Iterator[str]:
     """Of what was given, what `plan` takes, as words again."""
     flags = {"overrides": "--set", "allow_host": "--allow-host"}
@@ -207,7 +135,7 @@ def test_a_command_is_one(place: Path, capsys: pytest.CaptureFixture[str], line:
     assert code == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", list(inline()), ids=str)
+@pytest.mark.parametrize("line", INLINE, ids=str)
 def test_a_command_in_the_text_is_one(line: Line) -> None:
     words = line.words[1:]
     if words[0].startswith("-"):
