@@ -220,7 +220,7 @@ def interrupted(
     request: pytest.FixtureRequest, service: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[Command, Future[Interrupted]]]:
     """The endless commands among the tests that were chosen, side by side."""
-    chosen = [
+    chosen: list[Command] = [
         item.callspec.params["command"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.originalname == test_it_comes_up.__name__
