@@ -220,10 +220,11 @@ def interrupted(
     request: pytest.FixtureRequest, service: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[Command, Future[Interrupted]]]:
     """The endless commands among the tests that were chosen, side by side."""
-    chosen: list[Command] = [
-        item.callspec.params["command"]
+    chosen = [
+        command
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.originalname == test_it_comes_up.__name__
+        if isinstance(command := item.callspec.params["command"], Command)
     ]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         yield {
