@@ -11,8 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from loadtool.errors import SHOWN_LENGTH
 from loadtool.measure.result import Result
+from loadtool.profile.model import Profile
 
 # Keys at the top of a profile that may differ between runs that are compared.
 FREE: Final = frozenset(
@@ -21,6 +24,7 @@ FREE: Final = frozenset(
 )  # fmt: skip
 MOST: Final = 12
 _ABSENT: Final = object()
+_STAND_INS: Final = {"name": "any", "target": "demo"}  # for what no profile can do without
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,26 @@ def changed_keys(results: Sequence[Result]) -> list[Changed]:
 
 
 def changes(first: dict[str, Any], second: dict[str, Any]) -> Iterator[Changed]:
-    """What differs between two profiles and counts."""
-    for key in dict.fromkeys((*first, *second)):
-        if key not in FREE:
-            yield from _changes(key, first.get(key, _ABSENT), second.get(key, _ABSENT))
+    """What differs between two profiles and counts.
+
+    What one of them leaves out is what it has by default, as with a result of an older version, which did not
+    have the key.
+    """
+    sides = [{key: value for key, value in profile.items() if key not in FREE} for profile in (first, second)]
+    whole = [_with_defaults(side) for side in sides]
+    a, b = sides if None in whole else [side or {} for side in whole]
+    for key in dict.fromkeys((*a, *b)):
+        yield from _changes(key, a.get(key, _ABSENT), b.get(key, _ABSENT))
+
+
+def _with_defaults(profile: dict[str, Any]) -> dict[str, Any] | None:
+    """None if this version does not take it: another one wrote it, or a mask stands in a value with a form."""
+    try:
+        whole = Profile.model_validate({**profile, **_STAND_INS})
+    except ValidationError:
+        return None
+    dump = whole.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {key: value for key, value in dump.items() if key not in FREE}
 
 
 def _good_within(first: Result, second: Result) -> Iterator[Changed]:

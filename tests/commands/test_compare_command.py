@@ -134,9 +134,9 @@ def test_other_profiles_are_compared_only_when_told_to(
     other.profile["arrivals"] = "constant"
     write_atomically(other, files / "other.json")
     assert cli.main(["compare", "a.json", "other.json"]) == 2
-    assert '  arrivals: absent and "constant"' in capsys.readouterr().err
+    assert '  arrivals: "poisson" and "constant"' in capsys.readouterr().err  # which is the default
     assert cli.main(["compare", "a.json", "other.json", "--different-profiles"]) == 0
-    assert 'the profiles differ in arrivals: absent and "constant"' in capsys.readouterr().out
+    assert 'the profiles differ in arrivals: "poisson" and "constant"' in capsys.readouterr().out
 
 
 def test_a_report_may_be_compared(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

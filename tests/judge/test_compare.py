@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
 
 import pytest
 from compare_samples import Second, noisy, run
@@ -11,7 +13,7 @@ from compare_samples import Second, noisy, run
 from loadtool.errors import UsageError
 from loadtool.judge.compare import Comparer
 from loadtool.judge.compare_metrics import METRICS, SPIKE_METRICS, quantile
-from loadtool.judge.compare_profiles import changed_keys
+from loadtool.judge.compare_profiles import changed_keys, changes
 from loadtool.judge.compare_sample import OVERALL
 from loadtool.judge.comparison import Difference
 from loadtool.measure.result import Result
@@ -219,6 +221,48 @@ def test_other_profiles_are_refused_by_what_differs() -> None:
     comparison = Comparer.of([before], [after], different_profiles=True).compare()
     assert [c.path for c in comparison.changed] == ["phases[spike].rate", "headers"]
     assert comparison.notes == ("target differs: http://a, http://b",)
+
+
+PROFILE: dict[str, Any] = {
+    "name": "x",
+    "target": "http://a",
+    "requests": [{"name": "get", "get": "/"}],
+    "phases": [{"name": "baseline", "rate": "5/s", "for": "10s"}],
+    "client": {"timeout": "1s"},
+    "faults": [{"name": "slow", "at": ["5s"], "proxy": "p", "toxic": "latency", "latency": "1s"}],
+    "demo": {"of": "another version"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        # What was left out is the default; an older version did not have the key.
+        (("client", "trace"), False, []),
+        (("client", "connections"), 1000, []),
+        (("client", "tls"), {"verify": True}, ["client.tls"]),
+        (("client", "trace"), True, ["client.trace: false and true"]),
+        (("client", "timeout"), "1000ms", []),
+        (("requests", 0, "weight"), 1, []),
+        (("faults", 0, "toxicity"), "100%", []),
+        (("faults", 0, "toxicity"), "50%", ['faults[slow].toxicity: "100%" and "50%"']),
+        (("arrivals",), "poisson", []),
+        # Keys that this version does not know are compared as they are.
+        (("client", "warp"), 9, ["client.warp: absent and 9"]),
+    ],
+)
+def test_what_is_left_out_is_the_default(
+    path: tuple[str | int, ...], value: object, changed: list[str]
+) -> None:
+    other = deepcopy(PROFILE)
+    at: Any = other
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    found = [str(c) for c in changes(PROFILE, other)]
+    assert len(found) == len(changed)
+    assert all(said.startswith(want) for said, want in zip(found, changed, strict=True))
+    assert [c.path for c in changes(other, PROFILE)] == [c.path for c in changes(PROFILE, other)]
 
 
 def test_what_counts_as_good_must_be_the_same() -> None:
