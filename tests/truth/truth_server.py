@@ -4,15 +4,17 @@
 
 A program of its own, with nothing of loadtool in it. A service time begins when the kernel has the request's
 last bytes (SO_TIMESTAMPNS), however long this program takes to notice them, or when the program is continued
-(SIGCONT), if they came while it was stopped. It sleeps in an epoll until shortly before an answer is due and
-spins for the rest, so that answers leave within microseconds of their time on a quiet machine. A connection
-has one request in service at a time; any number of connections are served at once.
+(SIGCONT), if they came while it was stopped, and ends when the kernel has the answer's on the client's side.
+How long a write takes for that, some 10 to 30 µs, it finds out at its start, on a connection with itself; it
+writes so much earlier. It sleeps in an epoll until shortly before and spins for the rest, so that answers
+come within microseconds of their time on a quiet machine. A connection has one request in service at a time;
+any number of connections are served at once.
 
-Its first line on stdout is {"port": N}. Each line on stdin is answered with the log so far: a line with the
-number of records, then the records, five native 64 bit integers each, in the order of the answers: number
-(of `GET /7`, -1 for any other path), received, noticed, due, sent. Times are ns of CLOCK_MONOTONIC; received
-is when the service time began, noticed the moment after the read, sent the one before the write. End of stdin
-ends it.
+Its first line on stdout is {"port": N, "lead": ns that it writes earlier}. Each line on stdin is answered
+with the log so far: a line with the number of records, then the records, five native 64 bit integers each, in
+the order of the answers: number (of `GET /7`, -1 for any other path), received, noticed, due, sent. Times are
+ns of CLOCK_MONOTONIC; received is when the service time began, noticed the moment after the read, sent the
+one before the write. End of stdin ends it.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from types import FrameType
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SPIN_NS = 200_000
+TRIALS = 31  # of how long a write takes
 MS = 1_000_000
 SECOND = 1_000_000_000
 SO_TIMESTAMPNS = 35  # Linux; the socket module has no name for it
@@ -66,6 +69,42 @@ SERVICES: dict[str, Callable[..., float]] = {
 }
 
 
+def way() -> int:
+    """How many ns after the moment before a write the kernel has it at the other end: the median of some.
+
+    Each after a sleep and a spin, as it is with answers: a processor's caches forget.
+    """
+    found = []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as near,
+        listener.accept()[0] as far,
+    ):
+        near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        far.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        for _ in range(TRIALS):
+            select.select([], [], [], 0.004)
+            begin = clock() + SPIN_NS
+            while (before := clock()) < begin:
+                pass
+            near.send(ANSWER)
+            _, stamps, _, _ = far.recvmsg(65536, 64)
+            stamp = stamped(stamps)
+            if stamp is not None:
+                found.append(stamp - before)
+    return sorted(found)[len(found) // 2] if found else 0
+
+
+def stamped(stamps: list[tuple[int, int, bytes]]) -> int | None:
+    """The kernel's time stamp, on our clock: late if we lose the processor here, but never early."""
+    for level, kind, data in stamps:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, ns = TIMESPEC.unpack(data)
+            age: int = time_ns() - seconds * SECOND - ns
+            return clock() - age
+    return None
+
+
 class Server:
     """`service`: name and arguments of one of SERVICES, times in ms.
 
@@ -95,6 +134,7 @@ class Server:
         self._answers: list[tuple[int, int, socket.socket, int, int, int]] = []
         self._order = 0
         self._continued = 0
+        self.lead = way()
         signal.signal(signal.SIGCONT, self._note_continued)
 
     def _note_continued(self, number: int, frame: FrameType | None) -> None:
@@ -108,7 +148,7 @@ class Server:
                 events = epoll.poll(-1)
             else:
                 # select() keeps microseconds, where epoll's own timeout has whole milliseconds.
-                gap = answers[0][0] - clock() - SPIN_NS
+                gap = answers[0][0] - self.lead - clock() - SPIN_NS
                 if gap > 0:
                     select.select([epoll], [], [], min(gap / 1e9, 1.0))
                 events = epoll.poll(0)
@@ -157,13 +197,8 @@ class Server:
 
     def _arrived(self, stamps: list[tuple[int, int, bytes]], now: int) -> int:
         """When the bytes read by `now` had come, or when this program was continued after that."""
-        received = now
-        for level, kind, data in stamps:
-            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-                seconds, ns = TIMESPEC.unpack(data)
-                age = time_ns() - seconds * SECOND - ns  # stamps have the time of day
-                received = min(now, clock() - age)  # late if we lose the processor here, but never early
-        return max(received, self._continued)
+        stamp = stamped(stamps)
+        return max(now if stamp is None else min(now, stamp), self._continued)
 
     def _received(self, sock: socket.socket, number: int, received: int, noticed: int) -> None:
         together = [(sock, number, received, noticed)]
@@ -180,8 +215,8 @@ class Server:
             heapq.heappush(self._answers, answer)
 
     def _answer_due(self) -> None:
-        answers, log = self._answers, self.log
-        while answers and answers[0][0] <= (now := clock()):
+        answers, log, lead = self._answers, self.log, self.lead
+        while answers and answers[0][0] - lead <= (now := clock()):
             due, _, sock, number, received, noticed = heapq.heappop(answers)
             try:
                 sock.send(ANSWER)
@@ -197,7 +232,7 @@ class Server:
 
 def main() -> None:
     server = Server(**json.loads(sys.argv[1]))
-    os.write(1, json.dumps({"port": server.port}).encode() + b"\n")
+    os.write(1, json.dumps({"port": server.port, "lead": server.lead}).encode() + b"\n")
     server.run()
 
 
