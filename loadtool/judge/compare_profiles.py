@@ -66,7 +66,7 @@ def changes(first: dict[str, Any], second: dict[str, Any]) -> Iterator[Changed]:
 
 
 def _with_defaults(profile: dict[str, Any]) -> dict[str, Any] | None:
-    """None if this version does not take it: another one wrote it, or a mask stands in a value with a form."""
+    """None if this version does not take it: another one wrote it, or a value in it is masked."""
     try:
         whole = Profile.model_validate({**profile, **_STAND_INS})
     except ValidationError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from loadtool.judge.compare_gate import GateFinding
@@ -68,7 +68,10 @@ def tables(comparison: Comparison) -> list[Table]:
     found: dict[tuple[str, bool], list[Row]] = {}
     spikes = {f.name for r in comparison.baseline if r.overload is not None for f in r.overload.spikes}
     for d in comparison.differences:
-        found.setdefault((d.where, d.where in spikes and _of_spike(d)), []).append(_row(d))
+        row = _row(d)
+        if d.note in comparison.notes:  # of whole runs, and so of every figure: told once, among the remarks
+            row = replace(row, note="")
+        found.setdefault((d.where, d.where in spikes and _of_spike(d)), []).append(row)
     return [Table(_title(where, of_spike), tuple(rows)) for (where, of_spike), rows in found.items()]
 
 

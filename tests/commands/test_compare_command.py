@@ -142,3 +142,16 @@ def test_other_profiles_are_compared_only_when_told_to(
 def test_a_report_may_be_compared(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", "b.json", "--baseline", "a.json"]) == 0
     assert "Compared with the baseline" in capsys.readouterr().out
+
+
+def test_why_a_run_proves_nothing_is_said_once(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    invalid = steady(10_000)
+    invalid.verdict, invalid.reasons = "invalid", ["it was late"]
+    write_atomically(invalid, files / "invalid.json")
+    options = ["--markdown", "c.md", "--html", "c.html", "--json", "c.json"]
+    assert cli.main(["compare", "invalid.json", "b.json", *options]) == 0
+    pages = [capsys.readouterr().out, (files / "c.md").read_text(), (files / "c.html").read_text()]
+    assert [page.count("it was late") for page in pages] == [1, 1, 1]
+    assert {f["note"] for f in json.loads((files / "c.json").read_text())["figures"]} == {
+        "baseline: it is invalid: it was late"
+    }
