@@ -301,13 +301,19 @@ def held_back_of(count: int, counted: Callable[[int, int], int]) -> int:
 
 
 async def test_clients_hold_back_when_most_are_turned_away() -> None:
-    script = Script(BUSY)
     throttle = ThrottleSpec(2.0, 10 * SECOND)
     # The first is answered before the others come. Whoever is held back counts at once, so that from there on
     # it hardly matters how long an answer takes.
     phases = (PhaseSpec("first", "spike", 1.25, 800 * MS), PhaseSpec("spike", "spike", 1000.0, 199 * MS))
-    with serving(script) as server:
-        done = await run_job(job(server.port, None, throttle=throttle, phases=phases))
+    for _ in range(3):
+        script = Script(BUSY)
+        with serving(script) as server:
+            done = await run_job(job(server.port, None, throttle=throttle, phases=phases))
+        longest = sum(max(done.values(name), default=0) for name in ("lag", "queued", "connect", "shed"))
+        if longest < 800_000:
+            break
+    else:
+        pytest.skip("this machine was too busy to answer the first before the others, three times over")
     held = marks(done)["throttled"]
     assert done.outcomes == {"shed": 200 - held, "unsent": held}
     assert script.requests == done.tally.totals.attempts == 200 - held
