@@ -101,7 +101,7 @@ class _Search:
     @property
     def left(self) -> list[str]:
         """What could not be taken back."""
-        return self._preparation.problems
+        return [*self._preparation.problems, *self._preparation.warnings]
 
     async def go(self) -> Searched:
         with trio.open_signal_receiver(*endings()) as signals:
@@ -146,7 +146,7 @@ class _Search:
             found, verdict = None, "interrupted"
         capacity.steps = self._steps
         conclude(capacity, found, verdict)
-        capacity.reasons += self._preparation.problems
+        capacity.reasons += self.left
         file = directory / CAPACITY_NAME
         try:
             write_text_atomically(capacity.text(), file)

@@ -74,6 +74,7 @@ class Preparation:
     ) -> None:
         """`toxiproxy`: URL that wins over the profile's; `notice`: told what may take a while."""
         self.problems: list[str] = []  # of closing
+        self.warnings: list[str] = []  # of closing too, but such as say nothing against what was measured
         self._load = load
         self._toxiproxy = toxiproxy
         self._allow_hosts = tuple(allow_hosts)
@@ -188,7 +189,7 @@ class Preparation:
                 try:
                     await run_command(command, loaded.directory, self._environment, loaded.secrets.mask)
                 except SetupError as e:
-                    self.problems.append(f"teardown: {e}")
+                    self.warnings.append(f"teardown: {e}")
 
 
 def join_address(host: str, port: int) -> str:

@@ -159,7 +159,7 @@ class _Run:
     @property
     def left(self) -> list[str]:
         """What could not be taken back, for a run that has no report to say it in."""
-        return self._preparation.problems
+        return [*self._preparation.problems, *self._preparation.warnings]
 
     async def _calm_down(self, prepared: Prepared, measured: Measured) -> None:
         """See whether the service came back: without its faults, and before its proxies go."""
@@ -186,6 +186,7 @@ class _Run:
         result.cut_load = beyond
         result.interrupted = self._heed.signal.name if self._heed.signal is not None else None
         result.problems += self._preparation.problems
+        result.warnings += self._preparation.warnings
         result.probes = [replace(p, detail=prepared.mask(p.detail)) for p in answers]
         verdict = judge(result)
         file = directory / RESULT_NAME

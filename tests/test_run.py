@@ -230,6 +230,17 @@ def test_a_failing_setup_is_said_and_teardown_still_runs(tmp_path: Path) -> None
     assert done.results == []
 
 
+def test_a_failing_teardown_is_said_and_what_was_measured_stands(tmp_path: Path) -> None:
+    broken = "sh -c 'echo no such bucket >&2; exit 7'"
+    profile = SETUP.replace("/no/such?", "/products/1?") + "slos: [error rate < 1%]\n"
+    done = run(tmp_path, profile.replace("[touch, torn-down]", f"{broken}\n  - [touch, torn-down]"))
+    assert (done.code, done.result["verdict"], done.result["problems"]) == (0, "pass", [])
+    said = f"teardown: the command {broken!r} failed with exit code 7: no such bucket"
+    assert done.result["warnings"] == [said]
+    assert f"{said} (the verdict does not depend on it)" in " ".join(done.out.split())
+    assert (tmp_path / "torn-down").exists()  # the next command has run
+
+
 def test_it_waits_for_a_target_that_starts_late(tmp_path: Path) -> None:
     answers = iter([503, 503, 200])
 

@@ -215,6 +215,7 @@ class Result:
     interrupted: str | None = None  # SIGINT, SIGTERM or SIGHUP
     aborted: Aborted | None = None
     problems: list[str] = field(default_factory=list)  # what makes the run invalid, found outside judge/
+    warnings: list[str] = field(default_factory=list)  # what failed beside the measurement, which stands
     slos: list[SloFigure] = field(default_factory=list)
     totals: Figures = field(default_factory=Figures)
     phases: list[PhaseFigures] = field(default_factory=list)

@@ -37,7 +37,10 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "Commands before the load; lines NAME=value that they print are there as ${NAME}.",
             "./fetch-token.sh",
         ),
-        "teardown": Help("Commands after the load, whatever came of it.", "./clean-up.sh"),
+        "teardown": Help(
+            "Commands after the load, whatever came of it. One that fails is told; the verdict stays.",
+            "./clean-up.sh",
+        ),
         "seed": Help("The same profile and seed give the same arrivals.", 42),
         "good_within": Help(
             "An ok answer within this is goodput; by default the largest response time that an SLO at p95 "

@@ -43,7 +43,7 @@ def render(result: Result, *, workspace: str = "", directory: str = "") -> str:
 
 def _of_run(result: Result) -> list[_Annotation]:
     if result.verdict not in digest.DISTRUSTED:
-        return []
+        return [_Annotation("warning", digest.name(result), clean(w)) for w in result.warnings]
     message = "\n".join(clean(line) for line in (digest.headline(result), *digest.reasons(result)))
     return [_Annotation("error", f"{digest.name(result)}: {result.verdict}", message)]
 

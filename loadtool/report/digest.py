@@ -51,16 +51,16 @@ def _be(n: int) -> str:
 
 
 def reasons(result: Result) -> list[str]:
-    """Why the verdict is what it is; problems that the judge has not already named come last.
+    """Why the verdict is what it is, then problems that the judge has not already named; warnings come last.
 
     That every SLO was met is said by the headline. Of very many the first are told, since the tables have
     them all.
     """
     judged = [] if result.verdict == "pass" else result.reasons
     every = [*judged, *(p for p in result.problems if p not in judged)]
-    if len(every) <= MOST_REASONS:
-        return every
-    return [*every[: MOST_REASONS - 1], f"and {figures.count(len(every) - MOST_REASONS + 1)} more"]
+    if len(every) > MOST_REASONS:
+        every = [*every[: MOST_REASONS - 1], f"and {figures.count(len(every) - MOST_REASONS + 1)} more"]
+    return [*every, *(f"{warning} (the verdict does not depend on it)" for warning in result.warnings)]
 
 
 def conservation(result: Result) -> str:

@@ -53,6 +53,12 @@ def test_a_passed_run_says_nothing() -> None:
     assert render(passed()) == ""
 
 
+def test_what_failed_beside_a_sound_run_is_a_warning() -> None:
+    r = passed()
+    r.warnings = ["teardown: it failed"]
+    assert [(level, message) for level, _, message in read(r)] == [("warning", "teardown: it failed")]
+
+
 @pytest.mark.parametrize("name", ["invalid", "interrupted"])
 def test_a_run_that_proves_nothing_is_an_error_with_its_reasons(name: str) -> None:
     r = SAMPLES[name]()

@@ -66,6 +66,15 @@ def test_very_many_reasons_are_counted() -> None:
     assert digest.reasons(r) == [*r.reasons[:11], "and 2 more"]
 
 
+def test_warnings_are_told_whatever_the_verdict_and_however_many_reasons() -> None:
+    said = "teardown: it failed (the verdict does not depend on it)"
+    for r in (passed(), invalid()):
+        r.warnings = ["teardown: it failed"]
+        assert digest.reasons(r)[-1] == said
+    r.reasons = [f"p99 < {n}ms: 900 ms" for n in range(13)]
+    assert digest.reasons(r)[-2:] == ["and 2 more", said]
+
+
 def test_how_busy_is_told_where_it_is_known() -> None:
     r = passed()
     r.generator.cpu_share = 0.42
