@@ -96,18 +96,13 @@ def sides(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _runs(results: Sequence[Result]) -> str:
-    return "; ".join(
-        ", ".join(
-            part
-            for part in (
-                r.started,
-                r.verdict,
-                f"overload {r.overload.verdict}" if r.overload is not None else "",
-            )
-            if part
-        )
-        for r in results
-    )
+    return "; ".join(", ".join(part for part in (r.started, became(r)) if part) for r in results)
+
+
+def became(result: Result) -> str:
+    """What became of a run: `pass, overload shed`."""
+    overload = f"overload {result.overload.verdict}" if result.overload is not None else ""
+    return ", ".join(part for part in (result.verdict, overload) if part)
 
 
 def remarks(comparison: Comparison) -> list[str]:

@@ -1,11 +1,10 @@
-"""A comparison as a terminal page, markdown, a self-contained HTML page and JSON."""
+"""A comparison as a terminal page, markdown and JSON; as HTML it is a page of report/html."""
 
 from __future__ import annotations
 
-import html
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from loadtool.judge.comparison import Comparison
 from loadtool.measure.result import Result
 from loadtool.report import comparison as said
 from loadtool.report.grid import Column, heading, pairs, printed, table
+from loadtool.report.html import comparison as html
 from loadtool.report.markdown import escape
 from loadtool.report.text import clean
 
@@ -86,65 +86,6 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-_STYLE: Final = """\
-:root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0 1.5rem;width:100%}
-th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #8884;font-variant-numeric:tabular-nums}
-th:first-child,td:first-child,th:last-child,td:last-child{text-align:left}
-.better{color:#1a7f37}.worse,.failed{color:#cf222e;font-weight:600}.unsure,.undecidable{opacity:.75}
-@media(prefers-color-scheme:dark){.better{color:#3fb950}.worse,.failed{color:#ff7b72}}
-@media print{body{margin:0;max-width:none}}
-"""
-
-
-def page(comparison: Comparison, gates: Sequence[GateFinding]) -> str:
-    """One HTML file that needs no other and no script."""
-    name = _html(comparison.candidate[0].profile.get("name", "run"))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{name}: compared with the baseline</title><style>\n{_STYLE}</style></head><body>\n"
-        f"<h1>{name}: compared with the baseline</h1>\n" + "\n".join(_body(comparison, gates)) + "\n"
-        "</body></html>\n"
-    )
-
-
-def _body(comparison: Comparison, gates: Sequence[GateFinding]) -> Iterator[str]:
-    yield f"<p>{_html(said.headline(comparison))}</p><dl>"
-    for label, text in said.sides(comparison):
-        yield f"<dt>{_html(label)}</dt><dd>{_html(text)}</dd>"
-    yield "</dl>"
-    if gates:
-        decided = [((g.decision, g.text, g.why), g.decision) for g in said.gates(gates)]
-        yield from _html_table("Gates", ("decision", "gate", "why"), decided)
-    for t in said.tables(comparison):
-        rows = [(row.cells, _CLASSES.get(row.label, row.label)) for row in t.rows]
-        yield from _html_table(t.title, (*said.COLUMNS[:-1], "judged"), rows)
-        yield from (f"<p><small>{_html(note)}</small></p>" for note in t.notes)
-    for remark in said.remarks(comparison):
-        yield f"<p><small>{_html(remark)}</small></p>"
-
-
-_CLASSES: Final = {"can't tell": "unsure"}
-
-
-def _html_table(
-    title: str, header: Sequence[str], rows: Sequence[tuple[Sequence[str], str]]
-) -> Iterator[str]:
-    yield f'<h2>{_html(title)}</h2><div class="wide"><table><thead><tr>'
-    yield "".join(f'<th scope="col">{_html(cell)}</th>' for cell in header) + "</tr></thead><tbody>"
-    for cells, kind in rows:
-        first, *middle, last = (_html(cell) for cell in cells)
-        figures = "".join(f"<td>{cell}</td>" for cell in middle)
-        yield f'<tr><th scope="row">{first}</th>{figures}<td class="{kind}">{last}</td></tr>'
-    yield "</tbody></table></div>"
-
-
-def _html(value: object) -> str:
-    return html.escape(clean(value))
-
-
 def data(comparison: Comparison, gates: Sequence[GateFinding]) -> str:
     """For programs: `format` 1. Infinite figures are null beside `infinite`."""
     document = {
@@ -199,5 +140,5 @@ def _finite(value: Any) -> Any:
 FORMATS: Final[dict[str, Callable[[Comparison, Sequence[GateFinding]], str]]] = {
     "json": data,
     "markdown": markdown,
-    "html": page,
+    "html": html.render,
 }

@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DRAWN = "document.documentElement?.dataset.charts === 'ready'"
+LOADED = "document.readyState === 'complete'"  # of a page without charts
 PATIENCE_S = 90.0  # for one answer, on a machine that others use
 
 
@@ -98,13 +100,15 @@ class Chromium:
                 found: dict[str, Any] = answer["result"]
                 return found
 
-    def open(self, page: Path, *, width: int = 1200, height: int = 900, dark: bool = False) -> None:
-        """Load a page and wait until its charts are drawn."""
+    def open(
+        self, page: Path, *, width: int = 1200, height: int = 900, dark: bool = False, ready: str = DRAWN
+    ) -> None:
+        """Load a page and wait until it is ready: its charts are drawn, unless told otherwise."""
         self.size(width, height, dark=dark)
         self.problems.clear()
         self.requests.clear()
         self.call("Page.navigate", url=page.as_uri())
-        self.wait_for("document.documentElement?.dataset.charts === 'ready'")
+        self.wait_for(f"location.href === {json.dumps(page.as_uri())} && ({ready})")
 
     def size(self, width: int, height: int, *, dark: bool = False) -> None:
         """How large the window is, and which theme the system has."""

@@ -38,8 +38,8 @@ def render(result: Result) -> str:
     story = story_of(result)
     drawings = [(chart, chart.draw(story)) for chart in CHARTS]
     drawn = [(chart, drawing) for chart, drawing in drawings if drawing is not None or chart.without]
-    plotly, script = _plotly(), _own("page.js")
-    text = _template().render(
+    plotly, script = _plotly(), own("page.js")
+    text = template("page.html.j2").render(
         result=result,
         name=digest.name(result),
         target=digest.target(result),
@@ -56,7 +56,7 @@ def render(result: Result) -> str:
         footnote=figures.FOOTNOTE if digest.unbounded(result) else "",
         profile=_profile_lines(result),
         policy=_policy(plotly, script),
-        style=_own("page.css"),
+        style=own("page.css"),
         script=script,
         plotly=plotly,
         data=_json(_data(story, drawn)),
@@ -78,7 +78,7 @@ def _tiles(result: Result) -> list[tuple[str, str, str, str, float]]:
 def _facts(result: Result) -> list[tuple[str, str]]:
     facts = [
         ("target", digest.target(result)),
-        ("started", _when(result.started)),
+        ("started", when(result.started)),
         ("took", figures.seconds(result.elapsed_s)),
         ("profile", result.profile_file),
         ("seed", str(result.seed)),
@@ -88,7 +88,7 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     return [(label, text) for label, text in facts if text]
 
 
-def _when(started: str) -> str:
+def when(started: str) -> str:
     """2026-03-01 12:00:00 UTC; a text that is no time stays as it is."""
     try:
         return datetime.fromisoformat(started).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -165,7 +165,8 @@ def _plotly() -> str:
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _own(name: str) -> str:
+def own(name: str) -> str:
+    """A file that lies beside this one."""
     return files(__package__).joinpath(name).read_text("utf-8")
 
 
@@ -175,7 +176,8 @@ def _shown(value: object) -> object:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template that escapes whatever it is given."""
     environment = Environment(
         loader=PackageLoader("loadtool.report.html", "."),
         autoescape=True,
@@ -184,4 +186,4 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
