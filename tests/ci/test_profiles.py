@@ -10,6 +10,7 @@ import pytest
 
 from loadtool import cli
 from loadtool.profile.schema import json_schema
+from loadtool.profile.starter import starter
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -44,6 +45,29 @@ def test_the_demo_s_plan_warns_of_nothing_but_its_short_recovery(capsys: pytest.
     warnings = capsys.readouterr().out.partition("Warnings")[2]
     assert warnings.count("\n ! ") == 1
     assert "recovery from spike is watched for 11s" in " ".join(warnings.split())
+
+
+# What a ready profile is about, its plan may well warn of; ci/demo is short on purpose.
+WARNED = {"demo.yaml": ["phases[3].for"], "retry-storm.yaml": ["client.retries"]}
+
+
+def warned(profile: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The places that its plan warns of."""
+    assert cli.main(["plan", "-p", str(profile)]) == 0
+    said = " ".join(capsys.readouterr().out.partition("Warnings")[2].split())
+    return re.findall(r" ! \S+?:\d+: (\S+): ", said)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.name)
+def test_a_ready_profile_earns_no_warning_but_of_what_it_is_about(
+    profile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert warned(profile, capsys) == WARNED.get(profile.name, [])
+
+
+def test_the_starter_earns_no_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p.yaml").write_text(starter())
+    assert warned(tmp_path / "p.yaml", capsys) == []
 
 
 def test_the_profile_of_the_readme_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
