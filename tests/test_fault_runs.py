@@ -30,15 +30,18 @@ def without_toxiproxy() -> str:
 
 
 def timely(directory: Path, start: Callable[[], Run]) -> Run:
-    """A run that sent on time; three tries, since a machine too busy for that proves nothing."""
+    """A run whose load and faults came on time, by its own clock; three tries, since a machine too busy for
+    that proves nothing.
+    """
     for _ in range(3):
         done = start()
         late = done.code == 3 and "the generator was late" in " ".join(done.out.split())
-        if not late:
+        remarks = [fault["remark"] for fault in done.result["faults"]] if done.results else []
+        if not late and not any(" late" in remark for remark in remarks):
             return done
         for path in done.results:
             shutil.rmtree(path.parent)
-    pytest.skip("this machine was too busy to send on time, three times over")
+    pytest.skip("this machine was too busy to send and to place faults on time, three times over")
 
 
 def populations(result: dict[str, Any], *faults: str) -> Population:
@@ -91,9 +94,9 @@ def test_arrivals_due_in_a_fault_of_the_front_are_slower_and_no_others(tmp_path:
     assert ms["calm"][2] < 200, ms
     assert 200 <= ms["slow"][1] - ms["calm"][1] < 300, ms
     assert ms["calm"][1] < ms["rising"][1] < ms["rising"][2], ms
-    # Half way up on average; the steps of a busy machine come late, but never too soon or too high.
-    assert 30 < ms["rising"][2] < 310, ms
-    assert ms["rising"][1] < 290, ms
+    # Half way up on average; at each step the real server lets go of what it holds back just then.
+    assert 30 < ms["rising"][1] < 290, ms
+    assert 30 < ms["rising"][2] < 310 + ms["calm"][2], ms
     # No connection was dropped, neither to put the toxics in nor to change them nor to take them out.
     assert books.dropped() == 0
     assert result["generator"]["retried"] == 0

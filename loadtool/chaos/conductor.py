@@ -192,7 +192,7 @@ class Conductor:
             else:
                 self._fail(state, f"was placed {late:.1f} s late, after its end")
             self._tell(state, "placed", state.plan.text)
-            await self._hold(state, end)
+            await self._hold(state, start, end)
         async with self._turn(state):
             if state.change in self._made:
                 await self._remove(state)
@@ -208,12 +208,13 @@ class Conductor:
         await state.placement.place()
         state.started_s = self._now()
 
-    async def _hold(self, state: FaultState, end: float) -> None:
+    async def _hold(self, state: FaultState, start: float, end: float) -> None:
         try:
             with trio.move_on_at(end):
-                await state.placement.hold(trio.current_time())
+                await state.placement.hold(start)
         except FaultError as e:
             self._fail(state, f"did not take effect: {e}")
+        state.remark_if_late("its ramp was", state.placement.late_s)
         await trio.sleep_until(end)
 
     async def _remove(self, state: FaultState) -> None:

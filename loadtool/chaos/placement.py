@@ -16,6 +16,7 @@ from loadtool.chaos.rollback import undo_surely
 from loadtool.errors import FaultError
 
 RAMP_STEP_S: Final = 0.1
+RAMP_STEPS: Final = 5  # at least, where a ramp is long enough
 
 
 class Placement(ABC):
@@ -24,6 +25,7 @@ class Placement(ABC):
     def __init__(self, plan: PlannedFault, change: Change) -> None:
         self.plan = plan
         self.change = change
+        self.late_s = 0.0  # by how much what it does while it is in place was late, at most
 
     @property
     def output(self) -> str:
@@ -35,7 +37,9 @@ class Placement(ABC):
         """Put it in place. Its change has been written down before."""
 
     async def hold(self, since: float) -> None:
-        """What is to be done while it is in place, `since` on trio's clock; cancelled at its end."""
+        """What is to be done while it is in place, planned from `since` on trio's clock on; cancelled at its
+        end.
+        """
         await trio.lowlevel.checkpoint()
 
     @abstractmethod
@@ -64,14 +68,16 @@ class ToxicPlacement(Placement):
     async def hold(self, since: float) -> None:
         if not self.plan.ramp_ns:
             return
-        length = self.plan.ramp_ns / 1e9
+        length, width = self.plan.ramp_ns / 1e9, self._step_s()
         step, last = 0, self.plan.attributes_at(0)
         failure: FaultError | None = None
-        while step * RAMP_STEP_S < length:
+        while step * width < length:
             step += 1
-            at = min(step * RAMP_STEP_S, length)
-            await trio.sleep_until(since + at)
-            attributes = self.plan.attributes_at(at / length)
+            due = since + min(step * width, length)
+            await trio.sleep_until(due)
+            # Of several that are due, the last one is enough.
+            step = max(step, int((trio.current_time() - since) / width))
+            attributes = self.plan.attributes_at(min(step * width / length, 1))
             if attributes == last:
                 continue
             try:
@@ -79,8 +85,19 @@ class ToxicPlacement(Placement):
                 last, failure = attributes, None
             except FaultError as e:
                 failure = e  # the next step makes up for it, unless it was the last
+            self.late_s = max(self.late_s, trio.current_time() - due)
         if failure is not None:
             raise failure
+
+    def _step_s(self) -> float:
+        """How long a step of the ramp lasts.
+
+        At each one Toxiproxy lets go of what a latency holds back just then: no step shorter than the latency
+        would ever show it in full. So they are few where it is long.
+        """
+        attributes = self.plan.attributes
+        held_s = (attributes.get("latency", 0) + attributes.get("jitter", 0)) / 1000
+        return max(RAMP_STEP_S, min(10 * held_s, self.plan.ramp_ns / 1e9 / RAMP_STEPS))
 
     async def take_out(self) -> None:
         await undo_surely(self._control, self.change)

@@ -55,6 +55,51 @@ async def test_a_ramp_that_is_longer_than_its_fault_ends_with_it(autojump_clock:
     ]
 
 
+@pytest.mark.parametrize(
+    ("toxic", "attributes", "ramp", "steps"),
+    [
+        ("latency", {"latency": 100}, 5.0, [1, 2, 3, 4, 5]),  # ten times as long as what is held back
+        ("latency", {"latency": 40, "jitter": 10}, 4.5, [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5]),
+        ("latency", {"latency": 300}, 0.8, [0.16, 0.32, 0.48, 0.64, 0.8]),  # as long as five allow
+        ("latency", {"latency": 5000}, 0.25, [0.1, 0.2, 0.25]),
+        ("bandwidth", {"rate": 1000}, 0.3, [0.1, 0.2, 0.3]),
+    ],
+)
+async def test_steps_are_few_where_much_is_held_back(
+    autojump_clock: MockClock, toxic: str, attributes: dict[str, int], ramp: float, steps: list[float]
+) -> None:
+    """A server lets go of what it holds back at each of them."""
+    world = World(ramped(toxic, attributes, ramp))
+    await world.run()
+    times = [t for t, call in world.server.calls if call.startswith("update")]
+    assert times == pytest.approx([1 + step for step in steps])
+
+
+@pytest.mark.parametrize(
+    ("slow", "takes", "steps", "remark"),
+    [
+        ("update", 0.05, [(1.15, 40), (1.25, 80), (1.35, 120), (1.45, 160), (1.55, 200)], ""),
+        # What was due twice meanwhile is asked for once, so that the ramp gets no later.
+        ("update", 0.17, [(1.27, 40), (1.44, 80), (1.61, 160), (1.78, 200)], "its ramp was 0.3 s late"),
+        # Placed when two steps were due.
+        ("add", 0.26, [(1.26, 80), (1.3, 120), (1.4, 160), (1.5, 200)],
+         "placed 0.3 s late; its ramp was 0.2 s late"),
+    ],
+)  # fmt: skip
+async def test_a_late_ramp_makes_up_for_it_and_is_remarked(
+    autojump_clock: MockClock, slow: str, takes: float, steps: list[tuple[float, int]], remark: str
+) -> None:
+    world = World(ramped("latency", {"latency": 200}, 0.5, end=3))
+    world.server.delay_s[slow] = takes
+    await world.run()
+    update = f"update {STORE} loadtool-r1-r "
+    assert [(t, call) for t, call in world.server.calls if call.startswith("update")] == [
+        (t, f"{update}{{'latency': {ms}}}") for t, ms in steps
+    ]
+    (figure,) = world.conductor.figures()
+    assert (figure.problem, figure.remark) == ("", remark)
+
+
 @pytest.mark.parametrize(("refused", "problem"), [(1, ""), (5, "did not take effect: cannot update ")])
 async def test_a_step_of_a_ramp_may_fail_but_not_the_last(
     autojump_clock: MockClock, refused: int, problem: str

@@ -70,6 +70,26 @@ async def test_jitter_keeps_the_order_of_bytes(echoing: Proxy, nursery: trio.Nur
         assert await receive_exactly(stream, len(BLOB)) == BLOB
 
 
+async def test_an_update_lets_go_of_what_is_held_on_the_real_server_alone(
+    toxiproxy: Toxiproxy, echoing: Proxy, nursery: trio.Nursery
+) -> None:
+    name = await echoing.add("latency", latency=HOUR_MS)
+
+    async def update_for_ever() -> None:
+        while True:
+            await echoing.update(name, latency=HOUR_MS)
+
+    async with await echoing.connect() as stream:
+        await stream.send_all(b"held")
+        assert await nothing_comes(stream)
+        nursery.start_soon(update_for_ever)
+        if toxiproxy.real:
+            assert await receive_exactly(stream, 4) == b"held"
+        else:
+            assert await nothing_comes(stream)
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("direction", ["upstream", "downstream"])
 async def test_latency_comes_to_a_live_connection_and_goes_again(echoing: Proxy, direction: str) -> None:
     async with await echoing.connect() as stream:
