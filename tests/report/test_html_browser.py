@@ -124,6 +124,22 @@ def test_a_slice_without_a_value_does_not_show_its_neighbours(browser: Chromium,
     ]  # fmt: skip
 
 
+def test_pointing_at_retries_shows_attempts_beside_arrivals(browser: Chromium, pages: Path) -> None:
+    r = measured()
+    for s in r.series[30:40]:
+        s.attempts = s.scheduled * 2
+    r.totals.attempts = sum(s.attempts for s in r.series)
+    browser.open(written(pages, "retries", render(r)))
+    left, top, width, height = area(browser, "retries")
+    browser.point(left + width * 35.5 / 74.2, top + height / 2)
+    assert label(browser, "retries", "35.5 s").split("|") == [
+        "35.5 s", "spike · slow-store", "attempts: 1,000/s, 2x", "arrivals: 500/s",
+    ]  # fmt: skip
+    filled = "getComputedStyle(document.querySelector('#plot-retries .fills path')).fill"
+    assert browser.value(filled) not in ("none", "rgb(0, 0, 0)")
+    assert (browser.problems, browser.requests) == ([], [])
+
+
 def test_pointing_at_a_cell_of_the_heat_map(full: Chromium) -> None:
     left, top, width, height = area(full, "heat")
     where = full.value(

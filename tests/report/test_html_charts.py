@@ -204,6 +204,12 @@ def test_retries_are_drawn_where_there_are_any() -> None:
     d = drawn("retries", r)
     assert max(v for v in trace(d, "attempts")["y"] if v) == 1000
     assert trace(d, "arrivals")["y"] == trace(drawn("rates", r), "offered")["y"]
+    attempts = trace(d, "attempts")
+    assert (attempts["fill"], d.traces[0]["name"]) == ("tonexty", "arrivals"), (
+        "what is between them is filled"
+    )
+    said = dict(zip(attempts["x"], attempts["customdata"], strict=True))
+    assert (said[29.5], said[35.5]) == ("500/s, 1x", "1,000/s, 2x")
     assert "15,300 attempts for 10,300 arrivals: 1.49x" in d.summary
 
 

@@ -211,15 +211,19 @@ def retries(story: Story) -> Drawing | None:
     if not moments or totals.attempts <= totals.scheduled:
         return None
 
-    traces = [
-        _steps(moments, "arrivals", lambda m: m.slice.scheduled, "@ink"),
-        _steps(moments, "attempts", lambda m: m.slice.attempts, "@p99", dash="dash"),
-    ]
+    arrivals = _steps(moments, "arrivals", lambda m: m.slice.scheduled, "@ink")
+    attempts = _steps(
+        moments, "attempts", lambda m: m.slice.attempts, "@retries", fill="tonexty", fillcolor="@retries-fill"
+    )
+    for i, (tried, due) in enumerate(zip(attempts["y"], arrivals["y"], strict=True)):
+        if due:
+            attempts["customdata"][i] += f", {figures.ratio(tried / due)}"
+    traces = [arrivals, attempts]
     ratio = figures.ratio(totals.attempts / max(totals.scheduled, 1))
     axis = {"title": {"text": "per second"}, "rangemode": "tozero", "ticksuffix": "/s"}
     summary = (
         f"{figures.plural(totals.attempts, 'attempt')} for {figures.plural(totals.scheduled, 'arrival')}:"
-        f" {ratio}. An attempt counts in the slice in which its arrival was due; the most in one slice was"
-        f" {figures.rate(story.peak(lambda s: s.attempts))}."
+        f" {ratio}. What is filled are the retries. An attempt counts in the slice in which its arrival was"
+        f" due; the most in one slice was {figures.rate(story.peak(lambda s: s.attempts))}."
     )
     return Drawing(traces, {"yaxis": axis}, summary, height=240)

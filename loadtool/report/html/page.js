@@ -213,7 +213,11 @@
   const draw = (key) => {
     const { at, chart, hidden } = plots.get(key);
     const traces = chart.traces.map((t, i) => painted({ ...(t.type === "heatmap" ? heated(t) : t), visible: !hidden.has(i) }));
-    if (chart.onTime && chart.hover !== "closest") traces.unshift(around);
+    if (chart.onTime && chart.hover !== "closest") {
+      // Plotly turns the rows of a label round where one curve is filled down to another.
+      if (traces.some((t) => t.fill === "tonexty")) traces.push(around);
+      else traces.unshift(around);
+    }
     const made = layout(chart, widthOf(at));
     at.style.height = `${made.height}px`;
     legend(key);
