@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from benchmark.peers import CONNECT, MIX, MIXED, TLS, WEIGHTS, Load
+from benchmark.peers import CONNECT, MIX, MIXED, SLOW, TLS, WEIGHTS, Load
 from benchmark.process import Ran, run
-from benchmark.server import Server
+from benchmark.server import SLOW_S, Server
 
 WARMUP_S = 1
+
+
+class NoResult(Exception):
+    """A run of loadtool that left no result; the text says what it said."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,16 @@ class Outcome:
         phase = self.result["phases"][1]
         return float(phase["ok"] / (phase["end_s"] - phase["start_s"]))
 
+    @property
+    def lag_p99_ms(self) -> float:
+        """Its own word for its send lag, after the warm-up."""
+        return float(self.result["phases"][1]["lag_ms"]["p99"])
+
+
+def warmup_s(load: Load) -> int:
+    """How long it goes on before what counts: for slow answers, until the first ones have come."""
+    return SLOW_S + 1 if load.scenario == SLOW else WARMUP_S
+
 
 def profile(load: Load, server: Server, arrivals: str) -> str:
     """Not a setting that a user would not have: defaults, but for what the scenario is about."""
@@ -51,50 +66,55 @@ def profile(load: Load, server: Server, arrivals: str) -> str:
     client: dict[str, object] = {"connections": load.connections, "keepalive": load.scenario != CONNECT}
     if load.scenario == TLS:
         client["tls"] = {"ca": str(server.certificate)}
+    limit = "250ms"
+    if load.scenario == SLOW:
+        client["timeout"], limit = f"{SLOW_S * 3}s", f"{SLOW_S + 2}s"
     return json.dumps(  # which is YAML, too
         {
             "name": "bench",
             "target": load.base,
             "requests": requests,
             "phases": [
-                {"name": "warmup", "rate": load.rate, "for": f"{WARMUP_S}s"},
+                {"name": "warmup", "rate": load.rate, "for": f"{warmup_s(load)}s"},
                 {"name": "baseline", "rate": load.rate, "for": f"{load.seconds:g}s"},
             ],
             "arrivals": arrivals,
             "client": client,
-            "slos": ["p99 < 250ms", "error rate < 0.01%"],
+            "slos": [f"p99 < {limit}", "error rate < 0.01%"],
         }
     )
 
 
 def spike(
-    build: Build, load: Load, server: Server, core: int, *, arrivals: str = "poisson", workers: int = 1
+    build: Build,
+    load: Load,
+    server: Server,
+    cores: Sequence[int],
+    *,
+    arrivals: str = "poisson",
+    workers: int = 1,
 ) -> Outcome:
-    """One run at the load's rate. Raises RuntimeError if there is no result."""
+    """One run at the load's rate. Raises NoResult if there is none."""
     out = load.directory / "out"
     shutil.rmtree(out, ignore_errors=True)
     text = load.file("profile.yaml", profile(load, server, arrivals))
-    ran = run(
-        [build.program, "spike", "--profile", text, "--quiet", "--workers", str(workers), "--out", str(out)],
-        core,
-        server.requests,
-        limit_s=load.seconds + WARMUP_S + 60,
-    )
-    path = out / "result.json"
-    if not path.exists():
-        raise RuntimeError(f"{build.name} left no result: exit {ran.code}\n{ran.out[-2000:]}")
-    result = json.loads(path.read_text())
+    words = ["spike", "--profile", text, "--quiet", "--workers", str(workers), "--out", str(out)]
+    ran = run([build.program, *words], cores, server, limit_s=load.seconds + warmup_s(load) + 3 * SLOW_S + 30)
+    try:
+        result = json.loads((out / "result.json").read_text())
+    except (OSError, json.JSONDecodeError) as e:
+        raise NoResult(f"no result: exit {ran.code}: {' '.join(ran.out.split())[-200:]}") from e
     return Outcome(ran, ran.code == 0, result["verdict"], result, result["reasons"])
 
 
-def highest(build: Build, load: Load, server: Server, core: int, low: float, high: float, steps: int) -> int:
-    """The highest rate that a run holds, by bisection from `low` to `high`; 0 if it held none.
+def highest(holds: Callable[[int], bool], low: float, high: float, steps: int) -> int:
+    """The highest rate that `holds`, by bisection from `low` to `high`; 0 if it held none.
 
     A rate has two tries, as a busy moment of the machine shall not decide.
     """
     best, rate = 0, low
     for _ in range(steps):
-        if any(spike(build, at_rate(load, round(rate)), server, core).held for _ in range(2)):
+        if any(holds(round(rate)) for _ in range(2)):
             best = round(rate)
             low = rate
         else:
@@ -105,7 +125,4 @@ def highest(build: Build, load: Load, server: Server, core: int, low: float, hig
 
 
 def at_rate(load: Load, rate: int, seconds: float | None = None) -> Load:
-    return Load(
-        load.scenario, load.base, load.connections, load.seconds if seconds is None else seconds,
-        Path(load.directory), rate,
-    )  # fmt: skip
+    return dataclasses.replace(load, rate=rate, seconds=load.seconds if seconds is None else seconds)

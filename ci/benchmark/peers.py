@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 SIMPLE, UNIQUE, TLS, CONNECT, MIX = "simple", "unique", "tls", "connect", "mix"
+SLOW = "slow"  # not compared: answers that take their time, for many connections at once
 SCENARIOS: Final = {
     SIMPLE: "one small answer",
     UNIQUE: "every answer has a header of its own",
@@ -23,6 +25,8 @@ SCENARIOS: Final = {
 }
 MIXED: Final = ("product", "cart", "search", "user", "order")  # requests of `mix`
 WEIGHTS: Final = (8, 4, 4, 2, 2)
+DRAWN: Final = [name for name, weight in zip(MIXED, WEIGHTS, strict=True) for _ in range(weight)]
+PATHS: Final = {UNIQUE: "/unique", SLOW: "/slow"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Load:
 
     @property
     def url(self) -> str:
-        return self.base + ("/unique" if self.scenario == UNIQUE else "/")
+        return self.base + PATHS.get(self.scenario, "/")
 
     @property
     def reconnecting(self) -> bool:
@@ -51,6 +55,14 @@ class Load:
 
 
 Command = Callable[[Load], list[str]]
+
+
+def drawn(load: Load, before: str = "") -> str:
+    """The mix drawn beforehand, a URL a line, for tools that can send a list but draw nothing."""
+    source = random.Random(42)
+    return "".join(
+        f"{before}{load.base}/mix/{source.choice(DRAWN)}/{source.randint(1, 500)}\n" for _ in range(10_000)
+    )
 
 
 @dataclass(frozen=True)
@@ -96,8 +108,6 @@ def _wrk(load: Load) -> list[str]:
 
 def _hey(load: Load) -> list[str]:
     words = ["-cpus", "1", "-c", str(load.connections), "-z", f"{load.seconds}s"]
-    if load.rate:
-        words += ["-q", f"{load.rate / load.connections:g}"]
     return [*words, *(["-disable-keepalive"] if load.reconnecting else []), load.url]
 
 
@@ -105,11 +115,14 @@ def _h2load(load: Load) -> list[str]:
     words = ["--h1", "-t1", f"-c{load.connections}", f"-D{max(1, round(load.seconds))}"]
     if load.rate:
         words += [f"--rps={load.rate / load.connections:g}"]
+    if load.scenario == MIX:
+        return [*words, "-i", load.file("h2load.txt", drawn(load))]
     return [*words, load.url]
 
 
 def _vegeta(load: Load) -> list[str]:
-    targets = load.file("vegeta.txt", f"GET {load.url}\n")
+    mixed = load.scenario == MIX
+    targets = load.file("vegeta.txt", drawn(load, "GET ") if mixed else f"GET {load.url}\n")
     words = [
         "-cpus=1", "attack", f"-targets={targets}", f"-duration={load.seconds}s", "-output=/dev/null",
         "-insecure", f"-connections={load.connections}", f"-keepalive={str(not load.reconnecting).lower()}",
@@ -134,14 +147,13 @@ def _k6(load: Load) -> list[str]:
         "insecureSkipTLSVerify": True,
         "noConnectionReuse": load.reconnecting,
     }
-    names = [name for name, weight in zip(MIXED, WEIGHTS, strict=True) for _ in range(weight)]
     url = json.dumps(load.url)
     if load.scenario == MIX:
         pick = "names[Math.floor(Math.random() * names.length)]"
         url = f"{json.dumps(load.base)} + `/mix/${{{pick}}}/${{1 + Math.floor(Math.random() * 500)}}`"
     script = load.file(
         "k6.js",
-        f"import http from 'k6/http';\nconst names = {json.dumps(names)};\n"
+        f"import http from 'k6/http';\nconst names = {json.dumps(DRAWN)};\n"
         f"export const options = {json.dumps(options)};\n"
         f"export default function () {{ http.get({url}); }}\n",
     )
@@ -152,25 +164,33 @@ def _oha(load: Load) -> list[str]:
     words = ["--no-tui", "--insecure", "-z", f"{load.seconds}s", "-c", str(load.connections)]
     if load.rate:
         words += ["-q", str(load.rate), "--latency-correction"]
+    if load.scenario == MIX:
+        return [*words, "--rand-regex-url", f"{load.base}/mix/({'|'.join(DRAWN)})/[1-5][0-9][0-9]"]
     return [*words, *(["--disable-keepalive"] if load.reconnecting else []), load.url]
 
 
 def _fortio(load: Load) -> list[str]:
     keep = str(not load.reconnecting).lower()
+    # Its connections keep time each for itself; -uniform spreads them over the gap rather than in one burst.
     return [
         "load", "-quiet", "-loglevel", "Error", "-k", f"-keepalive={keep}", "-qps", str(load.rate or 0),
-        "-c", str(load.connections), "-t", f"{load.seconds}s", load.url,
+        *(["-uniform"] if load.rate else []), "-c", str(load.connections), "-t", f"{load.seconds}s", load.url,
     ]  # fmt: skip
 
 
 def _locust(load: Load) -> list[str]:
-    wait = f"constant_throughput({load.rate / load.connections:g})" if load.rate else "constant(0)"
+    headers = ', headers={"Connection": "close"}' if load.reconnecting else ""
+    tasks = f"    @task\n    def get(self):\n        self.client.get({load.url!r}{headers})\n"
+    if load.scenario == MIX:
+        tasks = "".join(
+            f"    @task({weight})\n    def {name}(self):\n"
+            f"        self.client.get(f'/mix/{name}/{{randint(1, 500)}}', name='/mix/{name}')\n"
+            for name, weight in zip(MIXED, WEIGHTS, strict=True)
+        )
     script = load.file(
         "locustfile.py",
-        "from locust import FastHttpUser, constant, constant_throughput, task\n"
-        "class Bench(FastHttpUser):\n"
-        f"    wait_time = {wait}\n    insecure = True\n"
-        f"    @task\n    def get(self):\n        self.client.get({load.url!r})\n",
+        "from random import randint\nfrom locust import FastHttpUser, constant, task\n"
+        f"class Bench(FastHttpUser):\n    wait_time = constant(0)\n    insecure = True\n{tasks}",
     )
     users = str(load.connections)
     return [
@@ -179,13 +199,17 @@ def _locust(load: Load) -> list[str]:
     ]  # fmt: skip
 
 
+# hey and locust can be slowed down to a rate, but send only what their connections or users are free for: no
+# schedule. h2load's and fortio's connections keep one each, of their share. h2load does not end if its
+# connections are closed after each request; hey and fortio send one and the same request.
+EVERY: Final = frozenset(SCENARIOS)
 PEERS: Final[Sequence[Peer]] = (
-    Peer("wrk", "C", _wrk, scenarios=frozenset(SCENARIOS)),
-    Peer("h2load", "C++", _h2load, _h2load, frozenset((SIMPLE, UNIQUE, TLS))),
-    Peer("oha", "Rust", _oha, _oha),
-    Peer("hey", "Go", _hey, _hey),
-    Peer("fortio", "Go", _fortio, _fortio),
-    Peer("vegeta", "Go", _vegeta, _vegeta),
-    Peer("k6", "Go", _k6, _k6, frozenset(SCENARIOS)),
-    Peer("locust", "Python", _locust, _locust, frozenset((SIMPLE, UNIQUE))),
+    Peer("wrk", "C", _wrk, None, EVERY),
+    Peer("h2load", "C++", _h2load, _h2load, EVERY - {CONNECT}),
+    Peer("oha", "Rust", _oha, _oha, EVERY),
+    Peer("hey", "Go", _hey, None, EVERY - {MIX}),
+    Peer("fortio", "Go", _fortio, _fortio, EVERY - {MIX}),
+    Peer("vegeta", "Go", _vegeta, _vegeta, EVERY),
+    Peer("k6", "Go", _k6, _k6, EVERY),
+    Peer("locust", "Python", _locust, None, EVERY),
 )

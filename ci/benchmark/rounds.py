@@ -1,4 +1,4 @@
-"""What is measured: every tool in turn, round after round, so that a slow minute hits them all."""
+"""Side by side: every tool in turn, round after round, so that a slow minute hits them all."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import own
-from benchmark.own import Build
-from benchmark.peers import PEERS, SCENARIOS, SIMPLE, TLS, Load, Peer, find
-from benchmark.process import run
-from benchmark.sends import Lag, Watch, lag
+from benchmark.own import Build, NoResult
+from benchmark.peers import PEERS, SIMPLE, TLS, Load, Peer, find
+from benchmark.process import Ran, run
+from benchmark.sends import Watch, lag
 from benchmark.server import Server
 
 SLOWER, FASTER = 0.97, 1.02  # what follows a rate that did not hold, and one that did
 TRIES = 4
-SEARCH_STEPS = 6
-STEP_S = 3.0
+SEARCH_STEPS = 5
+STEP_S = 2.0
 QUICK_RATE = 1_000.0  # of runs too short to search with
+PACED_S = 1.0  # a run at a rate is so much longer, as its first second does not count
 REFERENCE = "wrk"
+OWN_KIND = "Python"
+MISSING = "not installed"
+CANNOT = "cannot do this"
 
 
 @dataclass
@@ -28,8 +32,9 @@ class Figures:
     tool: str
     kind: str
     rates: list[float] = field(default_factory=list)  # requests/s
-    cpu_per_10k: list[float] = field(default_factory=list)
+    cpu_per_10k: list[float] = field(default_factory=list)  # s
     peak_mb: list[float] = field(default_factory=list)
+    server_busy: list[float] = field(default_factory=list)  # the server's CPU seconds a second
     note: str = ""
 
 
@@ -39,11 +44,14 @@ class Paced:
 
     tool: str
     rate: int
+    kind: str = ""
     achieved: list[float] = field(default_factory=list)
     lag_p50: list[float] = field(default_factory=list)
     lag_p99: list[float] = field(default_factory=list)
     cpu_per_10k: list[float] = field(default_factory=list)
+    peak_mb: list[float] = field(default_factory=list)
     own_lag_p99: list[float] = field(default_factory=list)  # what loadtool says of itself
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,9 @@ class Plan:
     """What the bench has at hand and how long it may take."""
 
     builds: Sequence[Build]
-    peers: Sequence[tuple[Peer, str]]  # with its program
+    peers: Sequence[tuple[Peer, str | None]]  # with its program; None if it is not there
     server: Server
-    core: int
+    core: int  # of the tool
     directory: Path
     rounds: int
     seconds: float
@@ -68,42 +76,56 @@ class Plan:
         )  # fmt: skip
 
 
-def installed(names: Sequence[str] = ()) -> list[tuple[Peer, str]]:
-    """The peers that are there, of these names if any are given."""
-    wanted = [peer for peer in PEERS if not names or peer.name in names]
-    return [(peer, path) for peer in wanted if (path := find(peer.name)) is not None]
+def chosen(names: Sequence[str] | None) -> list[tuple[Peer, str | None]]:
+    """The peers of these names, or all, and where each is."""
+    return [(peer, find(peer.name)) for peer in PEERS if names is None or peer.name in names]
+
+
+def failure(ran: Ran) -> str:
+    """Why nothing follows from a program's run, in one line."""
+    said = " ".join(ran.out.split())[-160:]
+    why = f"failed: exit {ran.code}" if ran.code else "failed: too few requests to tell"
+    return f"{why}: {said}" if said else why
 
 
 def flat_out(plan: Plan, scenario: str) -> list[Figures]:
     """Requests/s and their cost: the peers as fast as they go, loadtool at the highest rate that it holds."""
     load = plan.load(scenario)
-    peers = [(peer, path) for peer, path in plan.peers if scenario in peer.scenarios]
-    figures = {peer.name: Figures(peer.name, peer.kind) for peer, _ in peers}
+    figures = {peer.name: Figures(peer.name, peer.kind) for peer, _ in plan.peers}
     rates: dict[str, float] = {}
     for build in plan.builds:
-        figures[build.name] = Figures(build.name, "Python")
+        figures[build.name] = Figures(build.name, OWN_KIND)
     for number in range(plan.rounds):
-        for peer, path in peers:
+        for peer, path in plan.peers:
+            if path is None or scenario not in peer.scenarios:
+                figures[peer.name].note = MISSING if path is None else CANNOT
+                continue
             plan.say(f"{scenario}, round {number + 1}: {peer.name}")
-            _closed(plan, peer, path, load, figures[peer.name])
+            _closed(plan, [path, *peer.flat_out(load)], load, figures[peer.name])
         for build in plan.builds:
-            if build.name not in rates:
-                plan.say(f"{scenario}, search: {build.name}")
-                rates[build.name] = _search(plan, build, load, figures)
-            plan.say(f"{scenario}, round {number + 1}: {build.name}")
-            rates[build.name] = _open(plan, build, load, figures[build.name], rates[build.name])
+            try:
+                if build.name not in rates:
+                    plan.say(f"{scenario}, search: {build.name}")
+                    rates[build.name] = _search(plan, build, load, figures)
+                plan.say(f"{scenario}, round {number + 1}: {build.name}")
+                rates[build.name] = hold(
+                    plan, build, load, [plan.core], figures[build.name], rates[build.name]
+                )
+            except NoResult as e:
+                figures[build.name].note = str(e)
     return list(figures.values())
 
 
-def _closed(plan: Plan, peer: Peer, path: str, load: Load, figures: Figures) -> None:
-    ran = run([path, *peer.flat_out(load)], plan.core, plan.server.requests, limit_s=load.seconds + 30)
+def _closed(plan: Plan, words: Sequence[str], load: Load, figures: Figures) -> None:
+    ran = run(words, [plan.core], plan.server, limit_s=load.seconds + 20)
     window = ran.steady()
     if ran.code != 0 or window is None:
-        figures.note = f"failed: exit {ran.code}: {ran.out.strip()[-200:]}"
+        figures.note = failure(ran)
         return
     figures.rates.append(window.rate)
     figures.cpu_per_10k.append(window.cpu_per_10k)
     figures.peak_mb.append(ran.peak_mb)
+    figures.server_busy.append(window.server_busy)
 
 
 def _search(plan: Plan, build: Build, load: Load, figures: dict[str, Figures]) -> float:
@@ -111,73 +133,92 @@ def _search(plan: Plan, build: Build, load: Load, figures: dict[str, Figures]) -
     if plan.seconds < STEP_S:
         return QUICK_RATE
     best = max((rate for f in figures.values() for rate in f.rates), default=40_000.0)
-    short = own.at_rate(load, 0, STEP_S)
-    return own.highest(build, short, plan.server, plan.core, best * 0.3, best * 1.2, SEARCH_STEPS)
+    return search(plan, build, load, [plan.core], best * 0.4, best * 1.15)
 
 
-def _open(plan: Plan, build: Build, load: Load, figures: Figures, rate: float) -> float:
-    """One round at about this rate, slower until a run holds. The rate for the next round."""
+def search(
+    plan: Plan, build: Build, load: Load, cores: Sequence[int], low: float, high: float, workers: int = 1
+) -> int:
+    """The highest rate that short runs hold, requests/s. Raises NoResult."""
+
+    def holds(rate: int) -> bool:
+        short = own.at_rate(load, rate, STEP_S)
+        return own.spike(build, short, plan.server, cores, workers=workers).held
+
+    return own.highest(holds, low, high, SEARCH_STEPS)
+
+
+def hold(
+    plan: Plan,
+    build: Build,
+    load: Load,
+    cores: Sequence[int],
+    figures: Figures,
+    rate: float,
+    workers: int = 1,
+) -> float:
+    """One round at about this rate, slower until a run holds; the rate for the next. Raises NoResult."""
     tries = TRIES if rate > QUICK_RATE else 1
+    why = "the search found none"
     for _ in range(tries if rate else 0):
-        outcome = own.spike(build, own.at_rate(load, round(rate)), plan.server, plan.core)
+        outcome = own.spike(build, own.at_rate(load, round(rate)), plan.server, cores, workers=workers)
         window = outcome.ran.steady()
         if outcome.held and window is not None:
             figures.rates.append(outcome.rate)
             figures.cpu_per_10k.append(window.cpu_per_10k)
             figures.peak_mb.append(outcome.ran.peak_mb)
+            figures.server_busy.append(window.server_busy)
             return rate * FASTER
         rate *= SLOWER
-    figures.note = "held no rate in at least one round"
+        why = f"{outcome.verdict}: {'; '.join(outcome.reasons) or 'too few requests to tell'}"[:200]
+    figures.note = f"held no rate in at least one round: {why}"
     return rate
 
 
 def paced(plan: Plan, rates: Sequence[int]) -> list[Paced]:
-    """Send lag and CPU time at fixed rates, of the tools that keep a schedule."""
+    """Send lag and CPU time at fixed rates, of the tools that keep a schedule.
+
+    Raises PermissionError without the right to watch packets.
+    """
     rows: dict[tuple[str, int], Paced] = {}
     for number in range(plan.rounds):
         for rate in rates:
-            load = plan.load(SIMPLE, rate)
+            load = plan.load(SIMPLE, rate, plan.seconds + PACED_S)
             for peer, path in plan.peers:
                 if peer.paced is None:
                     continue
+                row = rows.setdefault((peer.name, rate), Paced(peer.name, rate, peer.kind))
+                if path is None:
+                    row.note = MISSING
+                    continue
                 plan.say(f"{rate}/s, round {number + 1}: {peer.name}")
-                row = rows.setdefault((peer.name, rate), Paced(peer.name, rate))
                 with Watch(plan.server.port) as watch:
-                    ran = run(
-                        [path, *peer.paced(load)], plan.core, plan.server.requests, limit_s=load.seconds + 30
-                    )
-                window = ran.steady()
-                _enter(row, lag(watch.sent_ns, rate), window.cpu_per_10k if window else None)
+                    words = [path, *peer.paced(load)]
+                    ran = run(words, [plan.core], plan.server, limit_s=load.seconds + 20)
+                _enter(row, ran, watch)
             for build in plan.builds:
                 plan.say(f"{rate}/s, round {number + 1}: {build.name}")
-                row = rows.setdefault((build.name, rate), Paced(build.name, rate))
-                with Watch(plan.server.port) as watch:
-                    outcome = own.spike(build, load, plan.server, plan.core, arrivals="constant")
-                window = outcome.ran.steady()
-                _enter(row, lag(watch.sent_ns, rate), window.cpu_per_10k if window else None)
-                row.own_lag_p99.append(outcome.result["phases"][1]["lag_ms"]["p99"])
+                row = rows.setdefault((build.name, rate), Paced(build.name, rate, OWN_KIND))
+                try:
+                    with Watch(plan.server.port) as watch:
+                        outcome = own.spike(build, load, plan.server, [plan.core], arrivals="constant")
+                except NoResult as e:
+                    row.note = str(e)
+                    continue
+                if outcome.verdict != "pass":
+                    row.note = f"{outcome.verdict}: {'; '.join(outcome.reasons)}"[:200]
+                _enter(row, outcome.ran, watch)
+                row.own_lag_p99.append(outcome.lag_p99_ms)
     return list(rows.values())
 
 
-def _enter(row: Paced, seen: Lag | None, cost: float | None) -> None:
-    if seen is not None:
-        row.achieved.append(seen.rate)
-        row.lag_p50.append(seen.p50)
-        row.lag_p99.append(seen.p99)
-    if cost is not None:
-        row.cpu_per_10k.append(cost)
-
-
-def memory(plan: Plan, rate: int, seconds: float) -> dict[str, list[tuple[float, float]]]:
-    """Memory of each build over the length of one run at a steady rate: (s, MB), about sixty points."""
-    series = {}
-    for build in plan.builds:
-        plan.say(f"memory over {seconds:g} s at {rate}/s: {build.name}")
-        outcome = own.spike(build, plan.load(SIMPLE, rate, seconds), plan.server, plan.core)
-        samples = outcome.ran.samples
-        every = max(1, len(samples) // 60)
-        series[build.name] = [(round(s.at_s, 1), round(s.rss_mb, 2)) for s in samples[::every]]
-    return series
-
-
-__all__ = ["REFERENCE", "SCENARIOS", "Figures", "Paced", "Plan", "flat_out", "installed", "memory", "paced"]
+def _enter(row: Paced, ran: Ran, watch: Watch) -> None:
+    seen, window = lag(watch.sent_ns, row.rate), ran.steady()
+    if seen is None or window is None:
+        row.note = row.note or failure(ran)
+        return
+    row.achieved.append(seen.rate)
+    row.lag_p50.append(seen.p50)
+    row.lag_p99.append(seen.p99)
+    row.cpu_per_10k.append(window.cpu_per_10k)
+    row.peak_mb.append(ran.peak_mb)

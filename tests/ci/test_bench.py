@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,13 @@ import pytest
 CI = Path(__file__).resolve().parents[2] / "ci"
 sys.path.append(str(CI))
 
-from benchmark.peers import PEERS, SCENARIOS, Load  # noqa: E402 - from the place that was just added
-from benchmark.process import Ran, Sample  # noqa: E402
+from benchmark import __main__ as bench  # noqa: E402 - from the place that was just added
+from benchmark import extras, own, rounds, table  # noqa: E402
+from benchmark.own import Build  # noqa: E402
+from benchmark.peers import PEERS, SCENARIOS, SIMPLE, Load, Peer  # noqa: E402
+from benchmark.process import Meter, Ran, Sample, Status, lives, run, tree  # noqa: E402
 from benchmark.sends import lag  # noqa: E402
-from benchmark.server import program  # noqa: E402
+from benchmark.server import Server, program  # noqa: E402
 from benchmark.table import rows, spread  # noqa: E402
 
 MS = 1_000_000
@@ -53,6 +59,7 @@ def test_start_and_end_of_a_program_do_not_count() -> None:
     assert window is not None
     assert window.rate == pytest.approx(1_000)
     assert window.cpu_per_10k == pytest.approx(1.0)
+    assert window.server_busy == 0.0
     assert Ran(0, "", samples).peak_mb == 20.0
     assert Ran(0, "", samples[:3]).steady() is None
     assert Ran(0, "", []).steady() is None
@@ -95,7 +102,166 @@ def test_a_short_round(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "## one small answer" in done.stdout
-    data = json.loads(figures.read_text())
-    assert "this" in [tool["tool"] for tool in data["flat_out"]["simple"]]
-    assert "this" in data["about"]["versions"]
-    assert {row["tool"] for row in data["paced"]} <= {"this"}
+    parts = json.loads(figures.read_text())["parts"]
+    assert "this" in [tool["tool"] for tool in parts["simple"]["figures"]]
+    assert "this" in parts["simple"]["about"]["versions"]
+    assert {row["tool"] for row in parts["paced"]["figures"]} <= {"this"}
+    assert done.stdout.strip() == table.full_text(bench.read_parts(figures))
+
+
+class Fake:
+    """A target that says the same all the time."""
+
+    def status(self) -> Status:
+        return Status(7, 3)
+
+    def cpu_s(self) -> float:
+        return 0.5
+
+
+def test_what_a_thread_did_counts_after_its_end() -> None:
+    meter, busy, over = Meter(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        sum(range(1_000_000))
+        busy.set()
+        over.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert busy.wait(10)
+    with_it = meter.cpu_s([os.getpid()])
+    over.set()
+    thread.join()
+    assert meter.cpu_s([os.getpid()]) >= with_it > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["sh", "-c", "echo no such target; exit 4"], 4, "failed: exit 4: no such target"),
+        (["true"], 0, "failed: too few requests to tell"),
+        (["/nowhere/tool"], 127, "failed: exit 127: "),
+    ],
+)
+def test_a_tool_that_fails_is_a_row(words: list[str], code: int, said: str) -> None:
+    ran = run(words, sorted(os.sched_getaffinity(0))[:1], Fake(), limit_s=20)
+    assert ran.code == code
+    assert ran.steady() is None
+    assert rounds.failure(ran).startswith(said)
+
+
+def test_a_tool_that_hangs_is_killed_with_all_that_it_started() -> None:
+    script = "import subprocess; subprocess.Popen(['sleep', '77'], process_group=0).wait()"
+    cores = sorted(os.sched_getaffinity(0))[:1]
+    ran = run([sys.executable, "-c", script], cores, Fake(), limit_s=1.0)
+    assert ran.code == -9
+    assert {"main", "sleep 1"} <= {name for s in ran.samples for name in s.processes}
+    assert ran.most_in_flight == 3
+    assert [
+        pid for pid in tree(os.getpid()) if b"sleep\x0077" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ] == []
+
+
+def plan_of(peers: list[tuple[Peer, str | None]], builds: list[Build], directory: Path) -> rounds.Plan:
+    server = Server(9, 9, 9, directory / "cert.pem", lambda: 0.0)
+    object.__setattr__(server, "status", Fake().status)
+    core = sorted(os.sched_getaffinity(0))[0]
+    return rounds.Plan(builds, peers, server, core, directory, 1, 2.0, 4, lambda text: None)
+
+
+def test_missing_failing_and_unable_tools_are_rows(tmp_path: Path) -> None:
+    def fails(load: Load) -> list[str]:
+        return ["-c", "echo broken; exit 9"]
+
+    peers: list[tuple[Peer, str | None]] = [
+        (Peer("absent", "C", fails), None),
+        (Peer("broken", "C", fails), "/bin/sh"),
+        (Peer("unable", "C", fails, scenarios=frozenset()), "/bin/sh"),
+    ]
+    found = rounds.flat_out(plan_of(peers, [Build("mute", "/bin/true")], tmp_path), SIMPLE)
+    assert {f.tool: (f.rates, f.note) for f in found} == {
+        "absent": ([], "not installed"),
+        "broken": ([], "failed: exit 9: broken"),
+        "unable": ([], "cannot do this"),
+        "mute": ([], "no result: exit 0: "),
+    }
+    assert "- broken: failed: exit 9: broken" in table.flat_out_table([vars(f) for f in found])
+
+
+@pytest.mark.parametrize(("limit", "found"), [(71, 70), (1_000, 98), (24, 24), (0, 0)])
+def test_the_search_ends_below_what_holds(limit: int, found: int) -> None:
+    """Six halvings of 40 … 100; below 40 it halves first."""
+    best = own.highest(lambda rate: rate <= limit, 40, 100, 6)
+    assert best <= limit
+    assert best == found
+
+
+def test_a_rate_has_two_tries() -> None:
+    tried: list[int] = []
+
+    def holds(rate: int) -> bool:
+        tried.append(rate)
+        return tried.count(rate) == 2
+
+    assert own.highest(holds, 40, 100, 3) == 85
+    assert tried == [40, 40, 70, 70, 85, 85]
+
+
+def test_memory_at_a_moment() -> None:
+    samples = [
+        Sample(t, 0.0, 0.0, min(t, 150) * 10, processes={"main": 50.0 + (t == 120) * 90, "worker 1": t / 10})
+        for t in range(200)
+    ]
+    assert extras.loaded_until(samples) == 150
+    assert extras.around(samples, 120) == {"main": 50.0, "worker 1": 12.0}
+    assert extras.around(samples, 500) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "simple,tsl"], "--only: got tsl, want of simple,"),
+        (["--tools", "curl"], "--tools: got curl, want of wrk,"),
+        (["--rounds", "0"], "want at least 1"),
+        (["--build", "a=b", "--builds", "c"], "--builds: got c, want of a"),
+        (["--build", "ab"], "--build: got ab, want NAME=PROGRAM"),
+        (["--keep", "--json", "x"], "--keep or --json, not both"),
+    ],
+)
+def test_bad_words(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench.arguments(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_leaves_nothing(number: int, code: int, tmp_path: Path) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this machine has one core")
+    if program() is None:
+        pytest.skip("nginx is not installed")
+    loadtool = Path(sys.executable).parent / "loadtool"
+    words = ["--only", "memory", "--memory-seconds", "60", "--build", f"this={loadtool}", "--tools", ""]
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *words],
+        cwd=CI, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert "memory over 60 s" in process.stderr.readline()
+        give_up = time.monotonic() + 30
+        while not any(map(_is_worker, pids := tree(process.pid))) and time.monotonic() < give_up:
+            time.sleep(0.05)
+        assert any(map(_is_worker, pids))
+        process.send_signal(number)
+        assert process.wait(20) == code
+    assert [pid for pid in pids if lives(pid)] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"loadtool.engine.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -1,0 +1,71 @@
+"""On what machine, when, and with which versions something was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmark.install import DEBIAN, GO
+from benchmark.targets import Parts
+
+
+def about_text(parts: Parts) -> str:
+    """Machine, time, versions and how busy it was; of all parts, as they may be of several runs."""
+    abouts = [part["about"] for part in parts.values()]
+    machines = sorted({f"{a['cpu']}, {a['cores']} cores, {a['system']}" for a in abouts})
+    days = sorted({a["at"][:10] for a in abouts})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    before, after = (max(a[f"load_average_{when}"][0] for a in abouts) for when in ("before", "after"))
+    said = sorted({f"{name} {text}" for a in abouts for name, text in a["versions"].items()})
+    return (
+        f"{'; '.join(machines)}; {when}. Load average over a minute before each part at most {before:.1f}, "
+        f"after it {after:.1f} (the bench itself makes about 2). {'; '.join(said)}."
+    )
+
+
+def machine() -> dict[str, Any]:
+    """Where and when."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "cpu": model, "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}", "load_average_before": os.getloadavg(),
+    }  # fmt: skip
+
+
+def versions(programs: Mapping[str, str]) -> dict[str, str]:
+    """What each program says it is, or else its package manager; "unknown" if neither does."""
+    return {name: _version(name, path) for name, path in programs.items()}
+
+
+def _version(name: str, path: str) -> str:
+    if name in DEBIAN:
+        # hey has no word for it, and would send requests to what it takes for a host.
+        return _said(["dpkg-query", "--show", "--showformat", "${Version}\n", DEBIAN[name]]) or "unknown"
+    if name in GO:
+        # path, module and version: what vegeta does not know of itself is in every Go program.
+        lines = _said(["go", "version", "-m", path]).splitlines()
+        found = [line.split()[2] for line in lines if line.split()[:1] == ["mod"]]
+        return found[0] if found else "unknown"
+    first = _said([path, "--version"]).partition("\n")[0].partition(" from /")[0]
+    return first.removeprefix(f"{name} ").removeprefix("loadtool ") or "unknown"
+
+
+def _said(words: Sequence[str]) -> str:
+    """What a program prints; nothing if it fails."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
