@@ -108,19 +108,17 @@ def spike(
 
 
 def highest(holds: Callable[[int], bool], low: float, high: float, steps: int) -> int:
-    """The highest rate that `holds`, by bisection from `low` to `high`; 0 if it held none.
+    """The highest rate that `holds`, by halving between `low` and `high`, or below; 0 if it held none.
 
     A rate has two tries, as a busy moment of the machine shall not decide.
     """
-    best, rate = 0, low
+    best = 0
     for _ in range(steps):
-        if any(holds(round(rate)) for _ in range(2)):
-            best = round(rate)
-            low = rate
+        rate = round((low + high) / 2)
+        if any(holds(rate) for _ in range(2)):
+            best, low = rate, rate
         else:
-            high = rate
-            low = low if best else rate / 2
-        rate = (low + high) / 2 if best else low
+            high, low = rate, low if best else low / 2
     return best
 
 

@@ -16,7 +16,7 @@ from benchmark.server import Server
 SLOWER, FASTER = 0.97, 1.02  # what follows a rate that did not hold, and one that did
 TRIES = 4
 SEARCH_STEPS = 5
-STEP_S = 2.0
+STEP_S = 1.5
 QUICK_RATE = 1_000.0  # of runs too short to search with
 PACED_S = 1.0  # a run at a rate is so much longer, as its first second does not count
 REFERENCE = "wrk"
