@@ -25,6 +25,9 @@ SCENARIOS: Final = {
 }
 MIXED: Final = ("product", "cart", "search", "user", "order")  # requests of `mix`
 WEIGHTS: Final = (8, 4, 4, 2, 2)
+# Of tools with a schedule that open more connections when answers are late: vegeta has no bound, 1,000 is
+# loadtool's default.
+MOST_CONNECTIONS: Final = 1_000
 DRAWN: Final = [name for name, weight in zip(MIXED, WEIGHTS, strict=True) for _ in range(weight)]
 PATHS: Final = {UNIQUE: "/unique", SLOW: "/slow"}
 
@@ -139,7 +142,7 @@ def _k6(load: Load) -> list[str]:
     if load.rate:
         scenario = {
             "executor": "constant-arrival-rate", "rate": load.rate, "timeUnit": "1s",
-            "duration": f"{load.seconds}s", "preAllocatedVUs": load.connections,
+            "duration": f"{load.seconds}s", "preAllocatedVUs": load.connections, "maxVUs": MOST_CONNECTIONS,
         }  # fmt: skip
     options = {
         "scenarios": {"bench": {**scenario, "gracefulStop": "2s"}},

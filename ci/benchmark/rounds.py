@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import own
 from benchmark.own import Build, NoResult
-from benchmark.peers import PEERS, SIMPLE, TLS, Load, Peer, find
+from benchmark.peers import MOST_CONNECTIONS, PEERS, SIMPLE, TLS, Load, Peer, find
 from benchmark.process import Ran, run
 from benchmark.sends import Watch, lag
 from benchmark.server import Server
@@ -184,6 +185,8 @@ def paced(plan: Plan, rates: Sequence[int]) -> list[Paced]:
     for number in range(plan.rounds):
         for rate in rates:
             load = plan.load(SIMPLE, rate, plan.seconds + PACED_S)
+            # As shipped: with few connections, a target that stands still for a moment holds requests back.
+            free = dataclasses.replace(load, connections=MOST_CONNECTIONS)
             for peer, path in plan.peers:
                 if peer.paced is None:
                     continue
@@ -201,7 +204,7 @@ def paced(plan: Plan, rates: Sequence[int]) -> list[Paced]:
                 row = rows.setdefault((build.name, rate), Paced(build.name, rate, OWN_KIND))
                 try:
                     with Watch(plan.server.port) as watch:
-                        outcome = own.spike(build, load, plan.server, [plan.core], arrivals="constant")
+                        outcome = own.spike(build, free, plan.server, [plan.core], arrivals="constant")
                 except NoResult as e:
                     row.note = str(e)
                     continue
