@@ -59,7 +59,7 @@ def _version(name: str, path: str) -> str:
         found = [line.split()[2] for line in lines if line.split()[:1] == ["mod"]]
         return found[0] if found else "unknown"
     first = _said([path, "--version"]).partition("\n")[0].partition(" from /")[0]
-    return first.removeprefix(f"{name} ").removeprefix("loadtool ") or "unknown"
+    return first.removeprefix(f"{name} ") or "unknown"
 
 
 def _said(words: Sequence[str]) -> str:

@@ -21,6 +21,11 @@ LAG: Final = (
 )
 
 
+def shown(tool: str) -> str:
+    """A tool's name; of loadtool's builds, the whole one."""
+    return f"**loadtool, {tool}**" if tool in (targets.COMPILED, targets.PLAIN) else tool
+
+
 def section(parts: Parts) -> str:
     """What stands between the markers; nothing without figures."""
     return f"\n{readme_text(parts)}\n" if parts else ""
@@ -52,7 +57,7 @@ def readme_text(parts: Parts) -> str:
 
     race = rows(
         ["requests/s (÷ wrk)", *(COLUMNS[s] for s in SCENARIOS)],
-        [[tool, *(cell(tool, s) for s in SCENARIOS)] for tool in tools],
+        [[shown(tool), *(cell(tool, s) for s in SCENARIOS)] for tool in tools],
     )
     full = [
         COLUMNS[s]
@@ -90,5 +95,5 @@ def _lag_table(parts: Parts) -> str:
         cost = f"{median(row['cpu_per_10k']):.2f}" if row["cpu_per_10k"] else "–"
         return f"{median(row['lag_p99']):.2f}; {cost}"
 
-    lines = [[tool, *(cell(tool, rate) for rate in rates)] for tool in tools]
+    lines = [[shown(tool), *(cell(tool, rate) for rate in rates)] for tool in tools]
     return rows(["tool", *(f"{rate:,}/s" for rate in rates)], lines) if lines else ""
