@@ -100,6 +100,11 @@ class CutLoads:
     def duration_ns(self) -> int:
         return self._timeline.duration_ns
 
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """What goes on after the plan, as views show it."""
+        return tuple(Bar(name_of(s.share), s.start_s, s.end_s) for s in self._stretches)
+
     def take(self, frame: Frame) -> Frame:
         """Count all of a frame; returns what of it belongs to the plan."""
         self.tally.add(frame)
@@ -193,7 +198,7 @@ class CutLoads:
             target="",
             phases=(
                 *(Bar(s.name, s.start_ns / SECOND, s.end_ns / SECOND) for s in spans),
-                *(Bar(name_of(s.share), s.start_s, s.end_s) for s in self._stretches),
+                *self.bars,
             ),
             curve=tuple(
                 (ns / SECOND, self._timeline.offered_at(ns)) for ns in range(0, self.duration_ns, SECOND // 2)

@@ -107,6 +107,11 @@ class Continuation(Protocol):
         """Of the whole load, the planned part included."""
         ...
 
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """What comes after the planned part, as views show it."""
+        ...
+
     def take(self, frame: Frame) -> Frame:
         """Count all of a frame; returns what of it belongs to the plan. Raises ValueError as Tally.add."""
         ...
@@ -149,7 +154,8 @@ class Drive:
         tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
         lost: dict[int, str] = {}
         watch = await self._abort_watch(timeline)
-        self.view.begin(stage_of(self.loaded, self.job))
+        beyond = self.after.bars if self.after is not None else ()
+        self.view.begin(replace(stage_of(self.loaded, self.job), beyond=beyond))
         ended_by_us = False
         async with trio.open_nursery() as nursery:
             duration_ns = self.after.duration_ns if self.after is not None else timeline.duration_ns

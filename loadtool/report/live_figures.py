@@ -11,6 +11,8 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
+from loadtool.measure.books import Books
+from loadtool.measure.outcome import H_OK
 from loadtool.measure.result import SloFigure
 from loadtool.measure.snapshot import PhaseNow
 from loadtool.report import figures, slos
@@ -20,7 +22,7 @@ from loadtool.report.text import clean, clip
 
 NARROW: Final = 60  # columns of the terminal below which labels are short
 
-_LABEL: Final = (7, 9, 14)  # cells of a row's label: short, usual, and the most that a phase's name gets
+_LABEL: Final = (7, 9, 16)  # cells of a row's label: short, usual, and the most that a phase's name gets
 _CELL: Final = (9, 10)  # cells of a column: at least, at most
 _VALUE: Final = 10  # cells of an SLO's value
 _GAP: Final = 3  # between fields of one line
@@ -110,19 +112,37 @@ def table(now: Now, grid: Grid, *, by_phase: bool) -> list[Text]:
 
 
 def _phase(now: Now, name: str, grid: Grid) -> Text:
-    """A phase so far. One that is counted in parts (a cut load's) has no figures of its own here."""
+    """A phase so far; one that is counted in parts (a cut load's) is put together of them."""
     found = [p for p in now.snapshot.phases if p.name == name]
     here = now.stage.phase(now.t) == name
-    if len(found) != 1 or not found[0].scheduled:
+    if not any(p.scheduled for p in found):
         return grid.row(clean(name), {}, style="bold" if here else "dim")
-    p: PhaseNow = found[0]
-    counts = {"offered": p.scheduled, "ok": p.ok, "shed": p.shed, "errors": p.errors}
-    cells = {name: _count(n, grid.room) for name, n in counts.items()}
-    cells |= {"p50": _time(p.p50_ms), "p99": _time(p.p99_ms)}
+    counts = {
+        "offered": sum(p.scheduled for p in found),
+        "ok": sum(p.ok for p in found),
+        "shed": sum(p.shed for p in found),
+        "errors": sum(p.errors for p in found),
+    }
+    p50, p99 = _quantiles(found)
+    cells = {name: _count(n, grid.room) for name, n in counts.items()} | {
+        "p50": _time(p50),
+        "p99": _time(p99),
+    }
     row = grid.row(clean(name), cells, quiet=[name for name, n in counts.items() if not n])
     if here:
         row.stylize("not dim bold", 0, grid.label)
     return row
+
+
+def _quantiles(parts: Sequence[PhaseNow]) -> tuple[float | None, float | None]:
+    """p50 and p99 of a phase, in ms; of several parts, those of all their arrivals."""
+    if len(parts) == 1:
+        return parts[0].p50_ms, parts[0].p99_ms
+    whole = Books()
+    for part in parts:
+        if part.books is not None:
+            whole.add(part.books, (H_OK,))
+    return whole.latency_ms(0.5), whole.latency_ms(0.99)
 
 
 def sending(now: Now, grid: Grid, width: int) -> Text:

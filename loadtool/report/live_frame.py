@@ -141,7 +141,7 @@ def _title(now: Now, width: int) -> Text:
 
 def _progress(now: Now, width: int) -> Text:
     share, end_s = now.stage.share(now.t), now.stage.end_s
-    times = f"{figures.clock(int(now.t))} of {figures.clock(end_s)}"
+    times = f"{figures.clock(int(min(now.t, end_s)))} of {figures.clock(end_s)}"
     left = figures.clock(end_s - now.t)
     told = f"{left:>6} left" if now.t < end_s else "last answers"
     text = f" {share:>4.0%}  {times:>16}  {told:>12}"
@@ -164,6 +164,9 @@ def _story(now: Now, width: int) -> Text:
 def _phase_now(now: Now) -> Text:
     phase = next((p for p in now.stage.phases if now.t < p.end_s), None)
     if phase is None:
+        on = next((bar for bar in now.stage.beyond if now.t < bar.end_s), None)
+        if on is not None:
+            return Text.assemble((clean(on.name), "bold"), " goes on while the last answers are awaited")
         return Text(f"all of the load is sent, {figures.plural(now.snapshot.in_flight, 'arrival')} under way")
     text = Text.assemble((clean(phase.name), "bold"))
     if now.stage.curve:

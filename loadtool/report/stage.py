@@ -20,7 +20,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The plan as views need it. `curve` is (t, arrivals/s), each sample good until the next."""
+    """The plan as views need it. `curve` is (t, arrivals/s), each sample good until the next.
+
+    `beyond` is load that goes on after the plan's end, until it is known whether it has to.
+    """
 
     name: str
     target: str
@@ -29,6 +32,7 @@ class Stage:
     curve: tuple[tuple[float, float], ...] = ()
     slos: tuple[str, ...] = ()
     clients: bool = False  # whether clients try again or hold back
+    beyond: tuple[Bar, ...] = ()
 
     @property
     def end_s(self) -> float:
@@ -46,4 +50,4 @@ class Stage:
 
     def phase(self, t: float) -> str:
         """The phase at t; `draining` once the schedule has ended and the last answers are awaited."""
-        return next((p.name for p in self.phases if t < p.end_s), "draining")
+        return next((p.name for p in (*self.phases, *self.beyond) if t < p.end_s), "draining")

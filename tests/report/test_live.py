@@ -14,6 +14,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from loadtool.measure.books import Books
+from loadtool.measure.histogram import Histogram
+from loadtool.measure.outcome import H_OK, OK, OUTCOMES
+from loadtool.measure.snapshot import PhaseNow
 from loadtool.report.axis import GUTTER, TimeAxis
 from loadtool.report.live import LiveView, suits
 from loadtool.report.live_frame import HINT, frame
@@ -134,6 +138,35 @@ def test_what_goes_on_is_told_in_the_room_that_there_is(width: int, told: str) -
 
 def test_the_end_of_the_load_is_told() -> None:
     assert at(75.0)[2].startswith("all of the load is sent, ")
+
+
+def test_load_that_goes_on_after_the_plan_is_told_while_it_may_be_needed() -> None:
+    stage = replace(STAGE, beyond=(Bar("50% of baseline", 74.0, 104.0), Bar("10% of baseline", 104.0, 134.0)))
+    lines = at(75.0, stage=stage)
+    assert lines[0].endswith(" 50% of baseline")
+    assert lines[1].endswith(" 100%     1m14s of 1m14s  last answers"), "the axis ends where the plan does"
+    assert lines[2] == "50% of baseline goes on while the last answers are awaited · no fault any more"
+    assert at(120.0, stage=stage)[2].startswith("10% of baseline goes on ")
+    assert at(135.0, stage=stage)[2].startswith("all of the load is sent, ")
+    assert at(73.0, stage=stage) == at(73.0), "before, it is not spoken of"
+
+
+def test_a_phase_in_parts_has_the_figures_of_all_its_arrivals() -> None:
+    def part(us: int, n: int, failed: int) -> PhaseNow:
+        values = Histogram()
+        values.record(us, n)
+        counts = [0] * len(OUTCOMES)
+        counts[OK], counts[OUTCOMES.index("timeout")] = n, failed
+        books = Books(scheduled=n + failed, counts=counts, values={H_OK: values})
+        return PhaseNow("half", "baseline", n + failed, n, 0, failed, us / 1000, us / 1000, None, books)
+
+    stage = replace(STAGE, phases=(*STAGE.phases, Bar("half", 74.0, 104.0)))
+    now = snapshot(80.0)
+    # 60 in 10 ms, 39 in 30 ms and one lost: the 99th of 100 took 30 ms.
+    now = replace(now, phases=(*now.phases, part(10_000, 60, 0), part(30_000, 39, 1)))
+    lines = [line.plain for line in frame(Now(stage, now, [], []), 140, 40, Pictures())]
+    row = next(line for line in lines if re.match(r"half +\d", line))
+    assert row.split()[1:9] == ["100", "99", "0", "1", "10", "ms", "30", "ms"]
 
 
 def places(lines: list[str]) -> list[tuple[int, str]]:
