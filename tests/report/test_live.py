@@ -144,7 +144,7 @@ def test_load_that_goes_on_after_the_plan_is_told_while_it_may_be_needed() -> No
     stage = replace(STAGE, beyond=(Bar("50% of baseline", 74.0, 104.0), Bar("10% of baseline", 104.0, 134.0)))
     lines = at(75.0, stage=stage)
     assert lines[0].endswith(" 50% of baseline")
-    assert lines[1].endswith(" 100%     1m14s of 1m14s  last answers"), "the axis ends where the plan does"
+    assert lines[1].endswith(" 100%    1m14s of 1m14s  last answers"), "the axis ends where the plan does"
     assert lines[2] == "50% of baseline goes on while the last answers are awaited · no fault any more"
     assert at(120.0, stage=stage)[2].startswith("10% of baseline goes on ")
     assert at(135.0, stage=stage)[2].startswith("all of the load is sent, ")
@@ -166,7 +166,7 @@ def test_a_phase_in_parts_has_the_figures_of_all_its_arrivals() -> None:
     now = replace(now, phases=(*now.phases, part(10_000, 60, 0), part(30_000, 39, 1)))
     lines = [line.plain for line in frame(Now(stage, now, [], []), 140, 40, Pictures())]
     row = next(line for line in lines if re.match(r"half +\d", line))
-    assert row.split()[1:9] == ["100", "99", "0", "1", "10", "ms", "30", "ms"]
+    assert row.split()[1:9] == ["100", "99", "0", "1", "10.0", "ms", "30.0", "ms"]
 
 
 def places(lines: list[str]) -> list[tuple[int, str]]:
