@@ -75,6 +75,8 @@ class Server:
             # Reading: 0 Writing: 1 Waiting: 0
             lines = connection.getresponse().read().split(b"\n")
             return Status(int(lines[2].split()[2]), int(lines[3].split()[3]) - 1)
+        except (http.client.HTTPException, IndexError) as e:
+            raise OSError(f"nginx does not say what it has seen: {e!r}") from e
         finally:
             connection.close()
 
