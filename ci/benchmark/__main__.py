@@ -203,7 +203,9 @@ def main() -> int:
         return 1 if install_peers(say) else 0
     try:
         if asked.show:
-            sys.stdout.write(table.full_text(read_parts(asked.json or KEPT)) + "\n")
+            if not (kept := read_parts(asked.json or KEPT)):
+                raise ValueError(f"no figures in {asked.json or KEPT}: ci/bench --keep measures some")
+            sys.stdout.write(table.full_text(kept) + "\n")
             return 0
         if asked.write_readme:
             readme.write(README, read_parts(asked.json or KEPT))

@@ -236,6 +236,14 @@ def test_bad_words(words: list[str], said: str, capsys: pytest.CaptureFixture[st
     assert said in capsys.readouterr().err
 
 
+def test_nothing_to_show_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", "--show", "--json", str(tmp_path / "none.json")])
+    assert bench.main() == 3
+    assert f"ci/bench: no figures in {tmp_path / 'none.json'}: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_it_leaves_nothing(number: int, code: int, tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
