@@ -122,7 +122,7 @@ async def test_a_chatty_child_is_not_blocked_and_only_its_end_is_kept() -> None:
 
 def test_a_foreign_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
     if not sys.platform.startswith("linux"):
-        pytest.skip("the parent-death signal is Linux's")
+        pytest.skip("this machine has no parent-death signal, which is Linux's")
     script = (
         "import time; from loadtool.processes import Child; "
         "print(Child('it', ['sleep', '60'], foreign=True).pid, flush=True); time.sleep(60)"

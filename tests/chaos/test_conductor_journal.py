@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ async def test_a_disk_that_fills_up_is_said_at_the_fault(autojump_clock: MockClo
     journal = Journal(URL, "r1", tmp_path)
     world = World(latency("slow", 1, 2), existing=True, journal=journal)
     await world.conductor.open_proxies()
-    journal._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, ASYNC230  # closed by the journal
+    journal._file = FileIO("/dev/full", "w")
     await world.conductor.run(trio.current_time())
     await world.teardown()
     assert world.server.calls == []

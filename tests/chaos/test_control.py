@@ -117,9 +117,10 @@ async def test_proxies_of_the_environment_are_not_used(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
+    proxy = await toxiproxy.proxy("127.0.0.1:1")
     async with Control(toxiproxy.url) as control:
-        await control.version()
-        await control.list()
+        assert await control.version()
+        assert proxy.name in await control.list()
 
 
 async def test_several_servers_at_once(toxiproxy: Toxiproxy, embedded_url: str) -> None:

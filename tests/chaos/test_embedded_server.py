@@ -20,7 +20,7 @@ HOUR_MS = 3_600_000
 Upstream = Callable[[Callable[[trio.SocketStream], Awaitable[None]]], Awaitable[str]]
 BLOB = random.Random(1).randbytes(1 << 20)
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc to read")
 
 
 @pytest.fixture

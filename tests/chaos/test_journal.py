@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_before_anything_is_changed(tmp_path: Path) -> None:
     journal = Journal(URL, "r", tmp_path)
     journal.record(PROXY)
-    journal._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115  # closed by the journal
+    journal._file = FileIO("/dev/full", "w")
     with pytest.raises(FaultError) as caught:
         journal.record(TOXIC)
     journal.close()

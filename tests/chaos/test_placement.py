@@ -138,6 +138,15 @@ def is_gone(pid: int) -> bool:
     return False
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for what nothing tells of; the bound only keeps a broken test from hanging."""
+    for _ in range(2000):
+        if holds():
+            return
+        await trio.sleep(0.01)
+    assert holds()
+
+
 async def play_command(
     until: Callable[[Conductor], bool], directory: Path, journal: Journal | None = None, **fields: Any
 ) -> Conductor:
@@ -147,11 +156,7 @@ async def play_command(
     assert await conductor.open_proxies() == {}
     async with trio.open_nursery() as nursery:
         nursery.start_soon(conductor.run, trio.current_time())
-        for _ in range(2000):
-            if until(conductor):
-                break
-            await trio.sleep(0.01)
-        assert until(conductor)
+        await eventually(lambda: until(conductor))
         nursery.cancel_scope.cancel()
     await conductor.teardown()
     return conductor
@@ -189,8 +194,7 @@ async def test_an_undo_is_not_cut_short_by_the_end_of_the_run(tmp_path: Path) ->
     conductor = Conductor(None, {}, [fault], None, lambda event: None, "r1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(conductor.run, trio.current_time())
-        while tmp_path / "begun" not in files(tmp_path):  # noqa: ASYNC110 - a file gives no event
-            await trio.sleep(0.01)
+        await eventually(lambda: tmp_path / "begun" in files(tmp_path))
         nursery.cancel_scope.cancel()
     await conductor.teardown()
     assert text_of(tmp_path / "undone") == "x\n"
@@ -208,8 +212,9 @@ async def test_a_command_that_comes_again_waits_for_the_undo_before(tmp_path: Pa
     conductor = Conductor(None, {}, faults, None, lambda event: None, "r1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(conductor.run, trio.current_time())
-        while len(conductor.active()) != 1 or conductor.figures()[1].started_s is None:  # noqa: ASYNC110
-            await trio.sleep(0.01)  # nothing tells of it
+        await eventually(
+            lambda: len(conductor.active()) == 1 and conductor.figures()[1].started_s is not None
+        )
         nursery.cancel_scope.cancel()
     log = text_of(tmp_path / "log").removeprefix("run\n")  # the first may have ended before it wrote
     assert log.startswith("undoing\nundone\n")

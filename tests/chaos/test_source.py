@@ -146,7 +146,7 @@ def children_of(pid: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc to read")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("kind", ["embedded", pytest.param("real", marks=real)])
 async def test_it_ends_with_a_coordinator_that_is_killed(kind: str, number: signal.Signals) -> None:

@@ -221,7 +221,8 @@ def test_an_expired_certificate_is_the_server_s_to_judge(shop: Path, authority: 
     then = datetime.datetime(2020, 1, 1)
     old = authority.issue_cert("me@shop.test", not_before=then, not_after=then + datetime.timedelta(days=1))
     (shop / "old.pem").write_bytes(old.private_key_and_cert_chain_pem.bytes())
-    load(shop, f"{HTTPS}client: {{tls: {{cert: old.pem}}}}\n")
+    loaded = load(shop, f"{HTTPS}client: {{tls: {{cert: old.pem}}}}\n")
+    assert text(old.cert_chain_pems[0].bytes()) in (loaded.certificates.cert or "")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -94,7 +94,7 @@ def test_open_descriptors_are_written_to(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "before after"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
 def test_a_full_disk_is_told_in_one_line() -> None:
     with pytest.raises(OutputError, match=r"^/dev/full: cannot be written: No space left on device; free "):
         write_text_atomically("x", Path("/dev/full"))

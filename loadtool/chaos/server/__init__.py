@@ -16,8 +16,8 @@ Where it differs from the real server on purpose (docs/faults.md tells users):
 - `reset_peer` resets connections that were open before it was added too, can be taken out while it waits, and
   leaves those that its toxicity spared to close as usual.
 - Toxicity is rolled once per connection, direction and toxic; the real one rolls again at each update.
-- What a latency holds back when it is updated stays held for as long as the new one says; the real one lets go
-  of it.
+- What a latency holds back when it is updated stays held for as long as the new one says; the real one lets
+  go of it.
 - An update that is refused changes nothing; the real one may have taken half of it.
 - `limit_data` and `timeout` that end a connection do not leave goroutines, or anything else, behind.
 - The Host header must be a loopback name or the address that the API is bound to.
