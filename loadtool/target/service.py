@@ -190,7 +190,7 @@ class Service:
             self.counts.store_errors[kind] += 1
             retry_after = self._admission.retry_after(e.retry_after_s) if e.retry_after_s else ()
             return json_response(status, {"error": str(e)}, *retry_after)
-        except Exception:
+        except Exception:  # a mistake of ours, of whatever kind: the other requests go on
             _log.exception("a request failed")
             return json_response(500, {"error": "the demo service failed; its stderr says how"})
 

@@ -86,8 +86,8 @@ class Door:
         async def one(stream: Connection) -> None:
             try:
                 await serve(stream)
-            except Exception:
-                _log.exception("a connection failed")  # a mistake of ours; the others go on
+            except Exception:  # a mistake of ours, of whatever kind: the other connections go on
+                _log.exception("a connection failed")
             finally:
                 self.open -= 1
 
