@@ -171,7 +171,9 @@ def test_one_example_a_kind() -> None:
 def test_an_example_is_of_the_planned_load() -> None:
     """What follows the plan may well fail before an arrival of the plan that hangs."""
     job = replace(job_for(1), planned_ns=100 * MS)
-    subject = ledger_of(job, [Expectation.of(r.expect) for r in job.requests], start_ns=0, worker=0, workers=1)
+    subject = ledger_of(
+        job, [Expectation.of(r.expect) for r in job.requests], start_ns=0, worker=0, workers=1
+    )
     for due_ms in (100, 99):
         subject.fail(arrival(due_ms), PROTOCOL, f"due at {due_ms}")
     assert [example.detail for example in subject.examples] == ["due at 99"]
