@@ -33,15 +33,15 @@ SOAK: Final = "soak"
 OTHERS: Final = ("paced", "memory", "workers", "connections", "startup", "toxiproxy")
 PARTS: Final = (*SCENARIOS, *OTHERS, SOAK)
 TIMES: Final = """\
-parts, and minutes on a quiet machine with two loadtools, 3 rounds of 3 s:
-  simple, unique, tls, connect, mix   3 each
-  paced        6: send lag and CPU at --rates
-  memory       1 at 10,000/s
+parts, and minutes on a quiet machine with two loadtools and all peers, 3 rounds of 3 s (25 to 30 in all):
+  simple, unique, tls, connect, mix   3 to 3.5 each
+  paced        7: send lag and CPU at --rates
+  memory       1: at 10,000/s
   workers      2: one and two
   connections  1: 10,000 requests under way
-  startup      1
+  startup      0.5
   toxiproxy    1
-  soak        20: ten minutes at 10,000/s each; only if it is named with --only or --soak
+  soak        21: ten minutes at 10,000/s each; only if it is named with --only or --soak
 """
 
 
