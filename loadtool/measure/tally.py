@@ -78,7 +78,7 @@ class Tally:
         self.by_worker: dict[int, Worker] = {index: Worker() for index in range(workers)}
         self._recent = Recent(timeline.slice_ns)
         self._awake: set[int] = set()  # slices whose values are not at rest
-        self._phases: dict[int, PhaseNow] = {}
+        self._phases: dict[str, PhaseNow] = {}
         self._thirds = dict(_thirds(timeline))
 
     def add(self, frame: Frame) -> None:
@@ -144,7 +144,7 @@ class Tally:
         if delta.segment in self._thirds and H_OK in delta.values:
             self.by_third.setdefault(self._thirds[delta.segment], Histogram()).add(delta.values[H_OK])
         self._awake.add(delta.slice)
-        self._phases.pop(segment.phase, None)
+        self._phases.pop(self.timeline.spans[segment.phase].name, None)
 
     def _rest(self, before: int) -> None:
         for slice_ in [s for s in self._awake if s < before]:
@@ -293,7 +293,7 @@ class Tally:
             p50_ms=now.latency_ms(0.5),
             p99_ms=now.latency_ms(0.99),
             lag_p99_ms=now.quantile_ms(H_LAG, 0.99),
-            phases=tuple(self._phase_now(index) for index in range(len(self.timeline.spans))),
+            phases=tuple(map(self._phase_now, dict.fromkeys(s.name for s in self.timeline.spans))),
             in_flight=sum(f.in_flight for f in current),
             waiting=sum(f.waiting for f in current),
             connections=sum(f.connections for f in current),
@@ -304,16 +304,16 @@ class Tally:
             client=self.totals.client,
         )
 
-    def _phase_now(self, index: int) -> PhaseNow:
-        """The phase's figures, worked out again only after frames have touched it."""
-        if index not in self._phases:
-            span, books = self.timeline.spans[index], Books()
+    def _phase_now(self, name: str) -> PhaseNow:
+        """A phase's figures, of all parts of that name; worked out again only after frames have touched it."""
+        if name not in self._phases:
+            spans, books = self.timeline.spans, Books()
             for (stretch, _), cell in self.by_stretch.items():
-                if self.timeline.stretches[stretch].phase == index:
+                if spans[self.timeline.stretches[stretch].phase].name == name:
                     books.add(cell, (H_OK, H_LAG))
-            self._phases[index] = PhaseNow(
-                name=span.name,
-                role=span.role,
+            self._phases[name] = PhaseNow(
+                name=name,
+                role=next(span.role for span in spans if span.name == name),
                 scheduled=books.scheduled,
                 ok=books.ok,
                 shed=books.shed,
@@ -323,7 +323,7 @@ class Tally:
                 lag_p99_ms=in_ms(books.histogram(H_LAG).quantile(0.99)),
                 books=books,
             )
-        return self._phases[index]
+        return self._phases[name]
 
 
 def _place_of(timeline: Timeline, stretch: Stretch) -> tuple[str, tuple[str, ...]]:

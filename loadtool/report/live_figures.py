@@ -11,10 +11,7 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from loadtool.measure.books import Books
-from loadtool.measure.outcome import H_OK
 from loadtool.measure.result import SloFigure
-from loadtool.measure.snapshot import PhaseNow
 from loadtool.report import figures, slos
 from loadtool.report.now import Now
 from loadtool.report.pictures import ERROR_GLYPH, SHED_GLYPH
@@ -112,37 +109,18 @@ def table(now: Now, grid: Grid, *, by_phase: bool) -> list[Text]:
 
 
 def _phase(now: Now, name: str, grid: Grid) -> Text:
-    """A phase so far; one that is counted in parts (a cut load's) is put together of them."""
-    found = [p for p in now.snapshot.phases if p.name == name]
+    """A phase so far."""
+    p = next((p for p in now.snapshot.phases if p.name == name), None)
     here = now.stage.phase(now.t) == name
-    if not any(p.scheduled for p in found):
+    if p is None or not p.scheduled:
         return grid.row(clean(name), {}, style="bold" if here else "dim")
-    counts = {
-        "offered": sum(p.scheduled for p in found),
-        "ok": sum(p.ok for p in found),
-        "shed": sum(p.shed for p in found),
-        "errors": sum(p.errors for p in found),
-    }
-    p50, p99 = _quantiles(found)
-    cells = {name: _count(n, grid.room) for name, n in counts.items()} | {
-        "p50": _time(p50),
-        "p99": _time(p99),
-    }
+    counts = {"offered": p.scheduled, "ok": p.ok, "shed": p.shed, "errors": p.errors}
+    cells = {name: _count(n, grid.room) for name, n in counts.items()}
+    cells |= {"p50": _time(p.p50_ms), "p99": _time(p.p99_ms)}
     row = grid.row(clean(name), cells, quiet=[name for name, n in counts.items() if not n])
     if here:
         row.stylize("not dim bold", 0, grid.label)
     return row
-
-
-def _quantiles(parts: Sequence[PhaseNow]) -> tuple[float | None, float | None]:
-    """p50 and p99 of a phase, in ms; of several parts, those of all their arrivals."""
-    if len(parts) == 1:
-        return parts[0].p50_ms, parts[0].p99_ms
-    whole = Books()
-    for part in parts:
-        if part.books is not None:
-            whole.add(part.books, (H_OK,))
-    return whole.latency_ms(0.5), whole.latency_ms(0.99)
 
 
 def sending(now: Now, grid: Grid, width: int) -> Text:

@@ -165,7 +165,7 @@ def _gauges(now: Snapshot) -> Iterator[Metric]:
 def _whereabouts(stage: Stage, now: Snapshot, active: Collection[str]) -> Iterator[Metric]:
     current = stage.phase(now.elapsed_s)
     phases = GaugeMetricFamily("loadtool_phase_active", "1 in the phase of the moment.", labels=["phase"])
-    for name in dict.fromkeys(phase.name for phase in stage.phases):
+    for name in dict.fromkeys(phase.name for phase in (*stage.phases, *stage.beyond)):
         phases.add_metric([name], float(name == current))
     yield phases
     faults = GaugeMetricFamily("loadtool_fault_active", "1 while a fault is in place.", labels=["fault"])

@@ -60,6 +60,20 @@ def test_rates_and_quantiles_are_of_the_last_three_seconds_that_all_workers_repo
     assert (spike.scheduled, spike.p50_ms) == (10, 5.0)
 
 
+def test_parts_of_one_name_are_one_phase() -> None:
+    tally = Tally(
+        timeline(("baseline", "baseline", 2), ("half", "baseline", 1), ("half", "baseline", 1)), ["r"]
+    )
+    assert [p.name for p in tally.snapshot(0).phases] == ["baseline", "half"]
+    tally.add(frame(0, 0, 3.0, delta(2, 1, ok=[10_000] * 60)))
+    assert tally.snapshot(3 * SECOND).phases[1].p99_ms == pytest.approx(10, rel=0.001)
+    # 60 in 10 ms, 39 in 30 ms and one lost: the 99th of 100 took 30 ms.
+    tally.add(frame(0, 1, 4.0, delta(3, 2, ok=[30_000] * 39, errors={"timeout": 1})))
+    _, half = tally.snapshot(4 * SECOND).phases
+    assert (half.scheduled, half.ok, half.errors) == (100, 99, 1)
+    assert (half.p50_ms, half.p99_ms) == (pytest.approx(10, rel=0.001), pytest.approx(30, rel=0.001))
+
+
 def test_a_curve_counts_when_things_ended_a_phase_when_they_were_due() -> None:
     tally = Tally(timeline(*PHASES), ["browse"])
     tally.add(frame(0, 0, 1.0, delta(0, scheduled=10)))

@@ -14,10 +14,6 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from loadtool.measure.books import Books
-from loadtool.measure.histogram import Histogram
-from loadtool.measure.outcome import H_OK, OK, OUTCOMES
-from loadtool.measure.snapshot import PhaseNow
 from loadtool.report.axis import GUTTER, TimeAxis
 from loadtool.report.live import LiveView, suits
 from loadtool.report.live_frame import HINT, frame
@@ -149,24 +145,6 @@ def test_load_that_goes_on_after_the_plan_is_told_while_it_may_be_needed() -> No
     assert at(120.0, stage=stage)[2].startswith("10% of baseline goes on ")
     assert at(135.0, stage=stage)[2].startswith("all of the load is sent, ")
     assert at(73.0, stage=stage) == at(73.0), "before, it is not spoken of"
-
-
-def test_a_phase_in_parts_has_the_figures_of_all_its_arrivals() -> None:
-    def part(us: int, n: int, failed: int) -> PhaseNow:
-        values = Histogram()
-        values.record(us, n)
-        counts = [0] * len(OUTCOMES)
-        counts[OK], counts[OUTCOMES.index("timeout")] = n, failed
-        books = Books(scheduled=n + failed, counts=counts, values={H_OK: values})
-        return PhaseNow("half", "baseline", n + failed, n, 0, failed, us / 1000, us / 1000, None, books)
-
-    stage = replace(STAGE, phases=(*STAGE.phases, Bar("half", 74.0, 104.0)))
-    now = snapshot(80.0)
-    # 60 in 10 ms, 39 in 30 ms and one lost: the 99th of 100 took 30 ms.
-    now = replace(now, phases=(*now.phases, part(10_000, 60, 0), part(30_000, 39, 1)))
-    lines = [line.plain for line in frame(Now(stage, now, [], []), 140, 40, Pictures())]
-    row = next(line for line in lines if re.match(r"half +\d", line))
-    assert row.split()[1:9] == ["100", "99", "0", "1", "10.0", "ms", "30.0", "ms"]
 
 
 def places(lines: list[str]) -> list[tuple[int, str]]:
