@@ -34,7 +34,7 @@ from loadtool.engine.http1 import KEPT, MAX_KEPT
 from loadtool.engine.http1_transport import Http1Transport
 from loadtool.engine.poller import Events, Poller
 from loadtool.engine.reactor import SPIN_NS
-from loadtool.engine.transports import Parts, Transport
+from loadtool.engine.transports import Maker, Parts, Transport
 from loadtool.plan.job import ExpectSpec
 
 NewSocket = Callable[[int, int], socket.socket]
@@ -224,20 +224,26 @@ async def test_an_answer_that_there_is_no_room_for(error: Exception) -> None:
     assert done.examples["timeout"].detail.startswith("this machine gave up in the middle of the answer: ")
 
 
-async def test_bodies_that_there_is_no_room_for() -> None:
+async def bodies_without_room(transport: str) -> Done:
     before, KEPT.bytes = KEPT.bytes, MAX_KEPT  # as if others kept so much
     try:
         with serving(answering(OK_ANSWER)) as server:
-            done = await run_job(job_for(server.port, count=5, expect=ExpectSpec(contains=("ok",))))
+            job = job_for(server.port, count=5, expect=ExpectSpec(contains=("ok",)))
+            done = await run_job(replace(job, transport=transport))
         assert KEPT.bytes == MAX_KEPT
     finally:
         KEPT.bytes = before
+    return done
+
+
+async def test_bodies_that_there_is_no_room_for() -> None:
+    done = await bodies_without_room("http1")
     assert done.outcomes == {"timeout": 5}
     assert local(done) == {"ENOMEM": 5}
     assert done.examples["timeout"].detail == "this machine had no room for the answer's body"
 
 
-async def test_a_second_try_without_a_file_for_it_waits() -> None:
+async def second_try_without_a_file(failing_sockets: Callable[[Callable[[], None]], Maker]) -> Done:
     """A reused connection turns out closed, and no fresh one can be opened at first."""
 
     def handler(sock: socket.socket) -> None:
@@ -253,7 +259,11 @@ async def test_a_second_try_without_a_file_for_it_waits() -> None:
 
     with serving(handler) as server:
         job = job_for(server.port, count=2, rate=10, connections=1, timeout_ns=20 * SECOND)
-        done = await run_job(job, transport=at_socket(fail))
+        return await run_job(job, transport=failing_sockets(fail))
+
+
+async def test_a_second_try_without_a_file_for_it_waits() -> None:
+    done = await second_try_without_a_file(at_socket)
     assert done.outcomes == {"ok": 2}
     assert local(done) == {"EMFILE": 1}
     assert done.tally.totals.attempts == 2

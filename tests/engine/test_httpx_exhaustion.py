@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import socket
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_request, run_job, serving
-from test_exhaustion import LOCAL, Counting, failing, local
+from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, run_job, serving
+from test_exhaustion import (
+    LOCAL,
+    Counting,
+    bodies_without_room,
+    failing,
+    local,
+    second_try_without_a_file,
+)
 
-from loadtool.engine.http1 import KEPT, MAX_KEPT
 from loadtool.engine.httpx_transport import HttpxTransport
 from loadtool.engine.transports import Parts, Transport
-from loadtool.plan.job import ExpectSpec
 
 
 class Bench:
@@ -66,35 +70,13 @@ async def test_what_stays_away_is_waited_for_without_haste() -> None:
 
 
 async def test_bodies_that_there_is_no_room_for() -> None:
-    before, KEPT.bytes = KEPT.bytes, MAX_KEPT  # as if others kept so much
-    try:
-        with serving(answering(OK_ANSWER)) as server:
-            job = job_for(server.port, count=5, expect=ExpectSpec(contains=("ok",)))
-            done = await run_job(replace(job, transport="httpx"))
-        assert KEPT.bytes == MAX_KEPT
-    finally:
-        KEPT.bytes = before
+    done = await bodies_without_room("httpx")
     assert done.outcomes == {"timeout": 5}
     assert local(done) == {"ENOMEM": 5}
 
 
 async def test_a_second_try_without_a_file_for_it_waits() -> None:
-    """A reused connection turns out closed, and no fresh one can be opened at first."""
-
-    def handler(sock: socket.socket) -> None:
-        read_request(sock)
-        sock.sendall(OK_ANSWER)
-        read_request(sock)
-
-    numbers = itertools.count()
-
-    def fail() -> None:
-        if next(numbers) == 1:
-            raise OSError(errno.EMFILE, "")
-
-    with serving(handler) as server:
-        job = job_for(server.port, count=2, rate=10, connections=1, timeout_ns=20 * SECOND)
-        done = await run_job(job, transport=Bench(fail))
+    done = await second_try_without_a_file(Bench)
     assert done.outcomes == {"ok": 2}
     assert local(done) == {"EMFILE": 1}
     assert done.tally.totals.attempts == 2

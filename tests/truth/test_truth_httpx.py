@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 from truth_experiment import Comparison, Experiment
-from truth_run import MS, run_profile, truth_server
+from truth_run import truth_server
+from truth_saturation import saturated
 from truth_tries import Busy, tried
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc and no epoll")
@@ -60,22 +61,7 @@ def test_out_of_cpu_it_is_invalid_with_its_lag_shown(connections: int) -> None:
 
     async def attempt() -> list[str]:
         async with truth_server(["fixed", 0.0]) as server:
-            measured = await run_profile(
-                SATURATED.format(port=server.port, connections=connections), preferred=False
-            )
-            log = await server.log()
-        (phase,) = measured.result.phases
-        lag, queued = phase.lag_ms, phase.queued_ms
-        assert phase.scheduled == 1600
-        assert lag.p50 is not None
-        assert lag.p99 is not None
-        assert queued.p50 is not None
-        late = [r for r in measured.result.reasons if r.startswith("the generator was late in spike: ")]
-        if measured.result.verdict == "invalid" and late and lag.p99 > 100 and lag.p50 > queued.p50:
-            return []
-        away = sorted(a.sent - a.received for a in log)[len(log) * 99 // 100]
-        if away > MS:
-            raise Busy(f"the server took {away / MS:.1f} ms at p99 to answer at once")
-        return [f"{measured.result.verdict} {measured.result.reasons}: {lag}, queued {queued}"]
+            text = SATURATED.format(port=server.port, connections=connections)
+            return await saturated(server, text, 1600)
 
     tried(attempt)
