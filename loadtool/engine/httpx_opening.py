@@ -6,6 +6,7 @@ They wait in the order in which they give up, which is that of their due times, 
 from __future__ import annotations
 
 import ssl
+from abc import ABC, abstractmethod
 from collections import deque
 from time import monotonic_ns as clock
 from typing import Final
@@ -18,13 +19,13 @@ from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_links import Links
 from loadtool.engine.httpx_network import Network
 from loadtool.engine.httpx_stream import Stream, Unreachable
-from loadtool.engine.ledger import TOO_LATE, Ledger
+from loadtool.engine.ledger import Ledger
 from loadtool.engine.retry import queue
 
 LAUNCHES_A_TURN: Final = 64  # then the tasks get their turn
 
 
-class HttpxOpening:
+class HttpxOpening(ABC):
     """Who waits for a link, and what becomes of connections that are being opened."""
 
     def __init__(
@@ -46,25 +47,21 @@ class HttpxOpening:
         self._pending: deque[Arrival] = deque()
         self._nursery: trio.Nursery | None = None
 
+    @abstractmethod
     def _begin(self, link: Link, now: int) -> None:
         """Send the one that has waited longest over this link."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _next(self, now: int) -> None:
         """Something has ended."""
-        raise NotImplementedError
 
     def _resume(self, now: int) -> None:
         """Begin the next attempts that are due."""
-        waiting, ledger = self._ledger.waiting, self._ledger
+        ledger = self._ledger
         for _ in range(LAUNCHES_A_TURN):
-            arrival = waiting.take(now)
+            arrival = ledger.next_attempt(now)
             if arrival is None:
                 return
-            ledger.resume(arrival, now)
-            if arrival.give_up <= now:
-                ledger.missed(arrival, now, TOO_LATE)
-                continue
             queue(self._pending, arrival)
             ledger.waits(arrival, self._pending[0])
 

@@ -105,6 +105,15 @@ class Ledger:
         cell.touched = True
         cell.marks[M_RETRIES] += 1
 
+    def next_attempt(self, now: int) -> Arrival | None:
+        """The loop gets round to the next attempt that is due and has time left; None if there is none."""
+        while (arrival := self.waiting.take(now)) is not None:
+            self.resume(arrival, now)
+            if arrival.give_up > now:
+                break
+            self.missed(arrival, now, TOO_LATE)
+        return arrival
+
     def waits(self, arrival: Arrival, first: Arrival) -> None:
         """It begins to wait for a connection, last in a queue that `first` leads; that may be itself."""
         arrival.rested = self.rested

@@ -6,6 +6,7 @@ a connection opened for it while the limit allows, and whichever connection is f
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from time import monotonic_ns as clock
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from loadtool.engine.addresses import Address
 from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, Arrival, Connection
 from loadtool.engine.dialler import Dialler, Failure
-from loadtool.engine.ledger import TOO_LATE, Ledger
+from loadtool.engine.ledger import Ledger
 from loadtool.engine.poller import READ
 from loadtool.engine.pool import Pool
 from loadtool.engine.retry import queue
@@ -22,7 +23,7 @@ from loadtool.measure.outcome import H_CONNECT, H_TLS
 RESUMED_A_TURN: Final = 64  # retries that begin; then others get their turn
 
 
-class Opening:
+class Opening(ABC):
     """Who waits for a connection, and what becomes of those that are being opened."""
 
     def __init__(self, pool: Pool, dialler: Dialler, ledger: Ledger) -> None:
@@ -31,9 +32,9 @@ class Opening:
         self._dialler = dialler
         self._ledger = ledger
 
+    @abstractmethod
     def _send(self, connection: Connection, arrival: Arrival, now: int) -> None:
         """Send the arrival over a connection that is ready and counted as busy."""
-        raise NotImplementedError
 
     # From due to sent
 
@@ -45,15 +46,11 @@ class Opening:
 
     def _resume(self, now: int) -> None:
         """Begin the next attempts that are due."""
-        waiting, ledger = self._ledger.waiting, self._ledger
+        ledger = self._ledger
         for _ in range(RESUMED_A_TURN):
-            arrival = waiting.take(now)
+            arrival = ledger.next_attempt(now)
             if arrival is None:
                 return
-            ledger.resume(arrival, now)
-            if arrival.give_up <= now:
-                ledger.missed(arrival, now, TOO_LATE)
-                continue
             connection = self.pool.take_idle() if not self.pending else None
             if connection is not None:
                 ledger.settle_wait(arrival, now)

@@ -29,11 +29,13 @@ class Poller(Protocol):
 
 def new_poller(capacity: int) -> Poller:
     """A poller for about `capacity` descriptors."""
+    poller: Poller  # mypy reads only the branch of its platform
     if sys.platform == "linux":
         from loadtool.engine.epoll import EpollPoller
 
-        return EpollPoller(capacity)
-    else:  # noqa: RET505 - mypy reads only the branch of its platform
+        poller = EpollPoller(capacity)
+    else:
         from loadtool.engine.kqueue import KqueuePoller
 
-        return KqueuePoller(capacity)
+        poller = KqueuePoller(capacity)
+    return poller
