@@ -305,7 +305,7 @@ class Tally:
         )
 
     def _phase_now(self, name: str) -> PhaseNow:
-        """A phase's figures, of all parts of that name; worked out again only after frames have touched it."""
+        """A phase's figures, of all parts of that name; worked out anew only after frames have touched it."""
         if name not in self._phases:
             spans, books = self.timeline.spans, Books()
             for (stretch, _), cell in self.by_stretch.items():
