@@ -106,14 +106,20 @@ async def test_without_keepalive_each_request_has_a_connection_of_its_own() -> N
 async def test_expiry_resets_the_stream_and_leaves_the_connection_to_the_next() -> None:
     """The first answer of each pair never comes; the server has said something since, so it is alive."""
 
+    unanswered = set()
+
     def reply(peer: Peer, asked: Asked) -> None:
         peer.ping()
         if asked.stream % 4 == 3:
             peer.answer(asked)
+        else:
+            unanswered.add(asked.stream)
 
     done, seen = await run_against(reply, count=20, rate=100, connections=1, timeout_ns=SECOND // 2)
     assert done.outcomes.keys() <= {"ok", "timeout", "unsent"}
-    assert 1 <= len(seen.resets) <= done.outcomes["timeout"]  # the end may cut off the last ones
+    # A stream that was answered too late is closed to its server, which takes no reset for it any more. The
+    # end may cut off the last one.
+    assert 1 <= len(unanswered) - 1 <= len(seen.resets) <= done.outcomes["timeout"]
     assert done.outcomes["ok"] >= 1
     assert set(seen.resets) == {CANCEL}
     assert done.examples["timeout"].detail == "no answer when the timeout expired"

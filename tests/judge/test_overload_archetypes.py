@@ -145,7 +145,9 @@ def test_the_simulated_service_serves_its_capacity(service: Service) -> None:
         # What is offered is this share of what the service can do. A known limit of the rules: within about
         # 5 % of it, chance decides between absorbed and its neighbours.
         (0.90, {"absorbed"}),
+        (0.95, {"absorbed"}),
         (1.00, {"absorbed", "shed"}),
+        (1.05, {"shed"}),
         (1.10, {"shed"}),
     ],
 )
