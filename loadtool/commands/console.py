@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from loadtool.errors import OutputError
+from loadtool.report.palette import darkened, is_light
 
 REPORT_WIDTH = 80
 _WIDEST = 120
@@ -35,6 +36,8 @@ def note(text: str) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
+    if stream.isatty() and is_light(os.environ):
+        text = darkened(text)
     try:
         stream.write(text if text.endswith("\n") else f"{text}\n")
         stream.flush()

@@ -117,10 +117,11 @@ def _shown(*, plain: bool, quiet: bool) -> View:
         from rich.console import Console
 
         from loadtool.report.live import LiveView, suits
+        from loadtool.report.palette import is_light
 
         console = Console()
         if suits(console):
-            return Patient(LiveView(console), note)
+            return Patient(LiveView(console, light=is_light(os.environ)), note)
     from loadtool.report.plain import PlainView
 
     return PlainView(note)

@@ -39,14 +39,15 @@ class LiveView:
     `notice` never waits for it.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, light: bool = False) -> None:
+        """`light`: the terminal's background is."""
         self.console = console if console is not None else Console()
         self._pictures = Pictures()
         self._stage: Stage | None = None
         self._notice = ""
         self._drawing = Lock()
         self._last: tuple[Snapshot, Collection[str], Sequence[SloFigure]] | None = None
-        self._screen = Screen(self.console)
+        self._screen = Screen(self.console, light=light)
 
     def begin(self, stage: Stage) -> None:
         """Take the screen, or go on with it for the next of several loads; the first `update` fills it.

@@ -15,6 +15,8 @@ from rich.console import COLOR_SYSTEMS, Console
 from rich.style import Style
 from rich.text import Text
 
+from loadtool.report.palette import darkened
+
 AFRESH_EVERY: Final = 40  # frames: what others have written into ours is gone by then
 
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
@@ -29,9 +31,11 @@ _BLANK: Final[_Cell] = (" ", Style.null())
 class Screen:
     """`take`, then `draw` as often as wanted, then `give_back`; nothing of it scrolls."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, light: bool = False) -> None:
+        """`light`: its background is."""
         self.taken = False
         self._console = console
+        self._light = light
         self._colours = COLOR_SYSTEMS.get(console.color_system or "")
         self._size = (0, 0)
         self._lines: list[Text] = []
@@ -63,7 +67,8 @@ class Screen:
         self._size, self._lines, self._cells = size, list(lines), cells
         self._frames += 1
         if parts:
-            self._console.file.write(f"{_BEGIN}{''.join(parts)}{_END}")
+            text = "".join(parts)
+            self._console.file.write(f"{_BEGIN}{darkened(text) if self._light else text}{_END}")
             self._console.file.flush()
 
     def give_back(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -164,3 +165,26 @@ def test_a_terminal_that_goes_away_ends_the_view_and_nothing_else() -> None:
 def test_what_cannot_be_said_about_it_changes_nothing(words: str, code: int, tmp_path: Path) -> None:
     script = f"{sys.executable} -m loadtool {words} 2>/dev/full"
     assert subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False).returncode == code
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "background", "shown"),
+    [
+        (Terminal(), "0;15", "\x1b[38;5;94mshed\x1b[0m\n"),
+        (Terminal(), "15;0", "\x1b[33mshed\x1b[0m\n"),
+        (io.StringIO(), "0;15", "\x1b[33mshed\x1b[0m\n"),  # a file, with FORCE_COLOR
+    ],
+)
+def test_a_light_terminal_gets_darker_colours(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, background: str, shown: str
+) -> None:
+    monkeypatch.setenv("COLORFGBG", background)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("sys.stdout", stream)
+    console.say("\x1b[33mshed\x1b[0m")
+    assert stream.getvalue() == shown

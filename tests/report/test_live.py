@@ -142,7 +142,6 @@ def test_load_that_goes_on_after_the_plan_is_told_while_it_may_be_needed() -> No
     assert lines[0].endswith(" 50% of baseline")
     assert lines[1].endswith(" 100%    1m14s of 1m14s  last answers"), "the axis ends where the plan does"
     assert lines[2] == "50% of baseline goes on while the last answers are awaited · no fault any more"
-    assert at(120.0, stage=stage)[2].startswith("10% of baseline goes on ")
     assert at(135.0, stage=stage)[2].startswith("all of the load is sent, ")
     assert at(73.0, stage=stage) == at(73.0), "before, it is not spoken of"
 
