@@ -18,6 +18,7 @@ from loadtool.measure.result import FORMAT, Result
 
 _SHOWN_PROBLEMS = 3
 LARGEST: Final = 2**63  # that a figure can be: a seed is below it, and nanoseconds take 292 years to it
+LONGEST_S: Final = LARGEST / 1_000_000_000  # the same 292 years
 
 
 def dump(result: Result) -> dict[str, Any]:
@@ -41,6 +42,9 @@ def load(data: object) -> Result:
         by = f" by loadtool {writer}" if isinstance(writer, str) else ""
         raise UsageError(f"format: got {version}, written{by}, want {FORMAT}; update loadtool to read it")
     _refuse_endless(data)
+    width = data.get("slice_s", 1.0)
+    if isinstance(width, int | float) and not width > 0:
+        raise UsageError(f"not a result: slice_s: {got(width, 'more than 0 s')}")
     histograms = data.get("histograms")
     if isinstance(histograms, list):
         data = {**data, "histograms": [_renamed(entry) for entry in histograms]}
@@ -59,7 +63,7 @@ def _adapter() -> TypeAdapter[Result]:
 
 
 def _refuse_endless(data: dict[Any, Any]) -> None:
-    """Raise UsageError for a number that no run measures: infinite, none at all, or beyond LARGEST."""
+    """Raise UsageError for a number that no run measures: infinite, none at all, or too large (`_most`)."""
     # The profile's own numbers may be anything: they are sent, not measured.
     places: list[tuple[tuple[int | str, ...], object]] = [
         ((str(key),), value) for key, value in data.items() if key != "profile"
@@ -70,9 +74,16 @@ def _refuse_endless(data: dict[Any, Any]) -> None:
             places += [((*place, str(key)), item) for key, item in value.items()]
         elif isinstance(value, list):
             places += [((*place, i), item) for i, item in enumerate(value)]
-        elif isinstance(value, int | float) and not abs(value) <= LARGEST:
+        elif isinstance(value, int | float) and not abs(value) <= _most(place):
             shown = value if isinstance(value, float) else "a whole number beyond any"
             raise UsageError(f"not a result: {_path(place)}: got {shown}, want a number that can be measured")
+
+
+def _most(place: tuple[int | str, ...]) -> float:
+    """How large a number may be at this place: times in seconds by their names, such as `end_s`."""
+    key = next((step for step in reversed(place) if isinstance(step, str)), "")
+    in_seconds = key == "t" or (key.endswith("_s") and not key.endswith("_per_s"))
+    return LONGEST_S if in_seconds else LARGEST
 
 
 def _plain(value: Any) -> Any:

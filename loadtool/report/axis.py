@@ -49,12 +49,14 @@ class TimeAxis:
     def span(self, bar: Bar) -> range:
         """The columns of a bar, at least one."""
         first = self.column(bar.start_s)
-        return range(first, max(math.ceil(bar.end_s / self.column_s - 1e-9), first + 1))
+        end = min(math.ceil(bar.end_s / self.column_s - 1e-9), self.columns)
+        return range(first, max(end, first + 1))
 
     def ticks(self) -> list[tuple[int, str]]:
         """Columns and labels of round instants, with room between them."""
         room = max(self.columns // _TICK_ROOM, 1)
-        step = next((s for s in _STEPS_S if self.end_s / s <= room), _STEPS_S[-1])
+        days = _STEPS_S[-1] * math.ceil(self.end_s / _STEPS_S[-1] / room)
+        step = next((s for s in _STEPS_S if self.end_s / s <= room), days)
         return [(self.column(t), figures.clock(t)) for t in range(0, math.ceil(self.end_s), step)]
 
     def spread(

@@ -23,6 +23,7 @@ def test_a_column_holds_its_stretch(t: float, column: int) -> None:
         (35, 39.9, range(17, 20)),
         (10, 10, range(5, 6)),
         (0, 100, range(50)),
+        (98, 1e18, range(49, 50)),  # what lasts for longer than the axis ends with it
     ],
 )
 def test_a_bar_covers_every_column_that_it_touches(start: float, end: float, columns: range) -> None:
@@ -107,6 +108,7 @@ def test_ticks_are_round_and_do_not_touch() -> None:
         GUTTER + TimeAxis(74.0, 80).column(t) for t in (0, 15, 30, 45, 60)
     ]
     assert len(line) == 80
+    assert len(TimeAxis(1e9, 80).ticks()) == 5  # days of 31 years: as many as there is room for, no more
 
 
 @pytest.mark.parametrize("end_s", [0.0, 0.5, 1.0, 59.0, 3600.0, 86400.0, 366 * 86400.0])

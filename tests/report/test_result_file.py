@@ -126,6 +126,11 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
             ": not a result: series[1].t: got 1e+308, want a number that can be measured",
         ),
         (
+            b'{"format": 1, "faults": [{"planned_s": [1, 1e18]}]}',
+            ": not a result: faults[0].planned_s[1]: got 1e+18, want a number that can be measured",
+        ),
+        (b'{"format": 1, "slice_s": 0.0}', ": not a result: slice_s: got 0.0, want more than 0 s"),
+        (
             b'{"format": 1, "elapsed_s": -Infinity}',
             ": not a result: elapsed_s: got -inf, want a number that can be measured",
         ),
