@@ -224,7 +224,7 @@ async def test_a_command_that_comes_again_waits_for_the_undo_before(tmp_path: Pa
 async def test_a_command_whose_time_is_over_when_its_turn_comes_is_not_run(tmp_path: Path) -> None:
     faults = [
         PlannedFault("c", "…", "", None, start, end, run="true", undo="sleep 3", directory=str(tmp_path))
-        for start, end in [(0, 2 * S), (2 * S + 1, 4 * S)]
+        for start, end in [(0, S), (2 * S, 3 * S)]  # whose turn comes at 4 s
     ]
     conductor = Conductor(None, {}, faults, None, lambda event: None, "r1")
     await conductor.run(trio.current_time())
