@@ -16,12 +16,12 @@ from loadtool.report import digest, figures, gauges
 from loadtool.report.area import Area
 from loadtool.report.axis import GUTTER, TimeAxis, lanes, ruler, sections, spark
 from loadtool.report.chart import FAULT_STYLE, Curve, panel
+from loadtool.report.slice_rates import rate_of, reached, seconds_of
 from loadtool.report.stage import Bar
 from loadtool.report.text import clean
 
 RATE_HEIGHT: Final = 8
 LATENCY_HEIGHT: Final = 6
-LEAST_SLICE: Final = 0.25  # of a slice, for a rate to be drawn
 SHED_GLYPH: Final = "▒"
 ERROR_GLYPH: Final = "×"
 
@@ -38,10 +38,10 @@ def timeline(result: Result, width: int) -> list[RenderableType]:
     marks = edges(axis, faults)
 
     def spread(value: Callable[[Slice], float | None], *, peak: bool) -> list[float | None]:
-        return axis.spread(((s.t, s.t + _seconds(s, result), value(s)) for s in result.series), peak=peak)
+        return axis.spread(((s.t, s.t + seconds_of(s, result), value(s)) for s in result.series), peak=peak)
 
     def rate(count: Callable[[Slice], int], *, peak: bool = False) -> list[float | None]:
-        return spread(lambda s: _rate(count(s), s, result), peak=peak)
+        return spread(lambda s: rate_of(count(s), s, result), peak=peak)
 
     offered = rate(lambda s: s.scheduled)
     ok = rate(lambda s: s.ok)
@@ -66,8 +66,8 @@ def timeline(result: Result, width: int) -> list[RenderableType]:
     for label, values, style in (("shed", shed, "yellow"), ("errors", errors, "red")):
         if top := _top(values):
             parts.append(spark(axis, label, values, top=top, style=style))
-    p50 = spread(lambda s: _quantile(s, s.p50), peak=True)
-    p99 = spread(lambda s: _quantile(s, s.p99), peak=True)
+    p50 = spread(lambda s: reached(s, s.p50), peak=True)
+    p99 = spread(lambda s: reached(s, s.p99), peak=True)
     latency = panel(
         axis,
         [Curve(p50, "cyan"), Curve(p99, "magenta")],
@@ -143,26 +143,8 @@ def _top(values: Sequence[float | None]) -> float:
     return max((v for v in values if v is not None and not math.isinf(v)), default=0.0)
 
 
-def _quantile(s: Slice, value: float | None) -> float | None:
-    """A slice's quantile: infinite where failed ones took it out of reach, None where nothing was due."""
-    return math.inf if value is None and s.scheduled > s.shed else value
-
-
-def _seconds(s: Slice, result: Result) -> float:
-    """How much of a slice the run lasted: the last one is a whole one by chance only."""
-    left = result.elapsed_s - s.t
-    return min(left, result.slice_s) if left > 0 else result.slice_s
-
-
-def _rate(count: int, s: Slice, result: Result) -> float | None:
-    """Per second; None in a scrap of a last slice, where a single arrival would be a peak."""
-    seconds = _seconds(s, result)
-    scrap = seconds < result.slice_s * LEAST_SLICE and len(result.series) > 1
-    return None if scrap else count / seconds
-
-
 def _end_s(result: Result) -> float:
-    ends = (s.t + _seconds(s, result) for s in result.series[-1:])
+    ends = (s.t + seconds_of(s, result) for s in result.series[-1:])
     return max([*(p.end_s for p in result.phases), *ends], default=0.0)
 
 

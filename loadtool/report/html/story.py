@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from loadtool.errors import UsageError
 from loadtool.measure.books import in_ms
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.result import Result, Slice
 from loadtool.report import digest, figures
-
-LEAST_SLICE: Final = 0.25  # of a slice, for a rate to be drawn
+from loadtool.report.slice_rates import has_rate, reached, seconds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class Moment:
 
     def quantile(self, value: float | None) -> float | None:
         """A quantile of the slice in ms: infinite where failures took it out of reach, None if nothing is."""
-        return math.inf if value is None and self.slice.scheduled > self.slice.shed else value
+        return reached(self.slice, value)
 
     def rate(self, count: int) -> float | None:
         """Per second; None in a scrap of a last slice."""
@@ -103,16 +100,14 @@ def story_of(result: Result) -> Story:
 
 def _moment(result: Result, index: int) -> Moment:
     s = result.series[index]
-    left = result.elapsed_s - s.t
-    seconds = min(left, result.slice_s) if left > 0 else result.slice_s
     answered = _decoded(s.hdr, f"series[{index}].hdr")
     ok = _decoded(s.ok_hdr, f"series[{index}].ok_hdr") if s.ok_hdr else answered
     p90 = in_ms(ok.quantile(0.9, infinite=sum(s.errors.values()))) if ok.total == s.ok else None
     return Moment(
         slice=s,
         start_s=s.t,
-        end_s=s.t + seconds,
-        whole=seconds >= result.slice_s * LEAST_SLICE or len(result.series) == 1,
+        end_s=s.t + seconds_of(s, result),
+        whole=has_rate(s, result),
         answered=answered,
         p90=p90,
     )
