@@ -79,25 +79,23 @@ def _metric(text: str) -> Metric | SpikeMetric:
 
 
 def _share(text: str) -> float:
-    """10 of `10%`: unlike elsewhere, more than 100 % is possible."""
-    body = text.removesuffix("%").strip()
-    try:
-        value = float(body)
-    except ValueError:
-        value = math.nan
-    if body == text or not math.isfinite(value):
-        raise ValueError(f"got {shown(text)}, want a share such as 10%")
-    return value / 100
+    """Unlike elsewhere, more than 100 % is possible."""
+    return _hundredths(text, "%", "a share such as 10%")
 
 
 def _points(text: str) -> float:
-    body = text.removesuffix("pp").strip()
+    return _hundredths(text, "pp", "percentage points such as 0.5pp")
+
+
+def _hundredths(text: str, unit: str, want: str) -> float:
+    """0.1 of `10%`. Raises ValueError."""
+    body = text.removesuffix(unit).strip()
     try:
         value = float(body)
     except ValueError:
         value = math.nan
     if body == text or not math.isfinite(value):
-        raise ValueError(f"got {shown(text)}, want percentage points such as 0.5pp")
+        raise ValueError(f"got {shown(text)}, want {want}")
     return value / 100
 
 
