@@ -248,3 +248,8 @@ def format_share(share: float) -> str:
     """The share in per cent: "10%", "0.1%"."""
     percent = Decimal(repr(share)) * 100
     return f"{_plain(percent)}%" if percent == 0 or percent.adjusted() >= -9 else f"{percent.normalize()}%"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 worker`, `2 workers`, `1,200 retries`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

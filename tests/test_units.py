@@ -215,3 +215,16 @@ def test_anything_else_is_a_value_error(value: object) -> None:
         assert message.startswith("got ")
         assert number >= 0
         assert math.isfinite(number)
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "text"),
+    [
+        (0, ("SLO",), "0 SLOs"),
+        (1, ("SLO",), "1 SLO"),
+        (1200, ("retry", "retries"), "1,200 retries"),
+        (1, ("retry", "retries"), "1 retry"),
+    ],
+)
+def test_things_are_counted(count: int, words: tuple[str, ...], text: str) -> None:
+    assert units.counted(count, *words) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from loadtool.profile.slo import METRICS, Kind, Slo
+from loadtool.units import counted as counted
 from loadtool.units import format_share
 
 
@@ -26,11 +27,6 @@ def written(kind: Kind, value: float) -> str:
             return f"{number(value)}/s"
         case "ratio":
             return f"{number(value)}x"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """`1 worker`, `2 workers`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def percentile(q: float) -> str:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from loadtool.units import counted
+
 NOTHING: Final = "n/a"  # nothing was measured
 INFINITE: Final = "∞"
 FOOTNOTE: Final = "∞: more arrivals failed than this quantile leaves room for."
+
+plural: Final = counted
 
 _UNITS: Final = (" ms", " s", "/s", "%")
 _SMALLEST_SHARE: Final = 0.00001
@@ -95,8 +99,3 @@ def between(low: str, high: str) -> str:
     """An interval of two figures, the unit once if they share it: `11.9 – 12.8 ms`."""
     unit = next((u for u in _UNITS if low.endswith(u) and high.endswith(u)), "")
     return f"{low.removesuffix(unit)} – {high}"
-
-
-def plural(n: int, one: str, many: str = "") -> str:
-    """`1 SLO`, `2 SLOs`, `1,200 requests`."""
-    return f"{count(n)} {one if n == 1 else many or one + 's'}"
