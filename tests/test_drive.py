@@ -20,6 +20,7 @@ from loadtool.plan.endpoint import endpoint_of
 from loadtool.plan.job import Job
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import load_profile
+from loadtool.report.stage import Bar
 
 SECOND = 1_000_000_000
 # 20 arrivals in two seconds; 10 % of them are two.
@@ -55,6 +56,7 @@ class Beyond:
     """A continuation to the 20th second of which nothing is counted."""
 
     duration_ns = 20 * SECOND
+    bars = (Bar("beyond", 2.0, 20.0),)
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
