@@ -18,10 +18,10 @@ from typing import Final
 import trio
 
 import loadtool
-from loadtool.drive import Drive, Heed, Silent, View, endings, result_of
+from loadtool.drive import Drive, Heed, Silent, View, result_of, run_alone
 from loadtool.engine.build import compiled
 from loadtool.engine.fleet import open_fleet, usable_cores
-from loadtool.errors import Interrupted, Mistake, OutputError, ProfileError, UsageError, lone
+from loadtool.errors import Interrupted, Mistake, OutputError, ProfileError, UsageError
 from loadtool.judge.capacity import Found, Hunt, Purpose, Trial, Tried, beyond, next_step
 from loadtool.judge.capacity_result import CAPACITY_NAME, Capacity, conclude
 from loadtool.judge.capacity_slos import LeftOut, slos_for
@@ -75,13 +75,7 @@ def capacity(load: Load, options: Options, view: View) -> Searched:
     LoadtoolErrors if the load could not begin.
     """
     search = _Search(load, options, view)
-    try:
-        return trio.run(search.go)
-    except BaseExceptionGroup as group:
-        error = lone(group)
-        for problem in search.left:
-            error.add_note(problem)
-        raise error from group
+    return run_alone(search.go, search.left)
 
 
 class _Search:
@@ -98,18 +92,12 @@ class _Search:
         self._runs = 0  # loads so far: each has a seed of its own
         self._began = 0.0
 
-    @property
     def left(self) -> list[str]:
         """What could not be taken back."""
         return [*self._preparation.problems, *self._preparation.warnings]
 
     async def go(self) -> Searched:
-        with trio.open_signal_receiver(*endings()) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._heed.heed, signals)
-                found = await self._go()
-                nursery.cancel_scope.cancel()
-        return found
+        return await self._heed.during(self._go)
 
     async def _go(self) -> Searched:
         started = datetime.now(UTC)
@@ -146,7 +134,7 @@ class _Search:
             found, verdict = None, "interrupted"
         capacity.steps = self._steps
         conclude(capacity, found, verdict)
-        capacity.reasons += self.left
+        capacity.reasons += self.left()
         file = directory / CAPACITY_NAME
         try:
             write_text_atomically(capacity.text(), file)

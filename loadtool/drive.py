@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import trio
 
@@ -20,6 +20,7 @@ from loadtool.chaos.conductor import Conductor
 from loadtool.chaos.probe import Prober
 from loadtool.engine.build import compiled
 from loadtool.engine.fleet import Fleet, Lost, usable_cores
+from loadtool.errors import lone
 from loadtool.judge.abort import AbortWatch
 from loadtool.judge.slo import judge_cells
 from loadtool.measure.frame import Frame
@@ -36,6 +37,8 @@ from loadtool.report.stage import Bar, Stage
 VIEW_EVERY_S: Final = 0.25
 SLOS_EVERY_S: Final = 1.0
 CURVE_SAMPLES: Final = 400
+
+T = TypeVar("T")
 
 
 class View(Protocol):
@@ -80,6 +83,17 @@ class Heed:
         self._notice = notice
         self._hurry = hurry
 
+    async def during(self, work: Callable[[], Awaitable[T]], *beside: Callable[[], Awaitable[None]]) -> T:
+        """Do this to its end while signals are heeded; what goes on `beside` it is cancelled then."""
+        with trio.open_signal_receiver(*endings()) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.heed, signals)
+                for other in beside:
+                    nursery.start_soon(other)
+                done = await work()
+                nursery.cancel_scope.cancel()
+        return done
+
     async def heed(self, signals: AsyncIterator[int]) -> None:
         """Until cancelled."""
         async for number in signals:
@@ -95,6 +109,17 @@ class Heed:
             elif number != signal.SIGHUP:  # a closed terminal may say so twice, through its shell as well
                 self.fleet.kill()
                 self._hurry()
+
+
+def run_alone(work: Callable[[], Awaitable[T]], left: Callable[[], list[str]]) -> T:
+    """Run this as trio's main task. What it raises comes alone, with a note of each thing that is `left`."""
+    try:
+        return trio.run(work)
+    except BaseExceptionGroup as group:
+        error = lone(group)
+        for problem in left():
+            error.add_note(problem)
+        raise error from group
 
 
 class Continuation(Protocol):

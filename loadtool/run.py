@@ -16,13 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import trio
-
 from loadtool import cut_load
 from loadtool.cut_load import CutLoads
-from loadtool.drive import Drive, Heed, Measured, View, endings, result_of, stage_of
+from loadtool.drive import Drive, Heed, Measured, View, result_of, run_alone, stage_of
 from loadtool.engine.fleet import Fleet, default_workers, open_fleet
-from loadtool.errors import Interrupted, OutputError, UsageError, lone
+from loadtool.errors import Interrupted, OutputError, UsageError
 from loadtool.judge.verdict import judge
 from loadtool.measure.result import FaultFigure, Result
 from loadtool.measure.spike import CutLoadSteps
@@ -66,12 +64,7 @@ def spike(load: Load, options: RunOptions, view: View) -> Finished:
     """
     run = _Run(load, options, view)
     try:
-        return trio.run(run.go)
-    except BaseExceptionGroup as group:
-        error = lone(group)
-        for problem in run.left:
-            error.add_note(problem)
-        raise error from group
+        return run_alone(run.go, run.left)
     finally:
         if options.exporter is not None:
             options.exporter.close()
@@ -88,14 +81,8 @@ class _Run:
         self._heed = Heed(view.notice, self._preparation.hurry)
 
     async def go(self) -> Finished:
-        with trio.open_signal_receiver(*endings()) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._heed.heed, signals)
-                if self._options.exporter is not None:
-                    nursery.start_soon(self._options.exporter.serve)
-                finished = await self._go()
-                nursery.cancel_scope.cancel()
-        return finished
+        exporter = self._options.exporter
+        return await self._heed.during(self._go, *([exporter.serve] if exporter is not None else []))
 
     async def _go(self) -> Finished:
         started = datetime.now(UTC)
@@ -156,7 +143,6 @@ class _Run:
             active = prepared.conductor.active() if prepared.conductor is not None else []
             self._options.exporter.observe(shown.snapshot(measured.end_ns), active)
 
-    @property
     def left(self) -> list[str]:
         """What could not be taken back, for a run that has no report to say it in."""
         return [*self._preparation.problems, *self._preparation.warnings]
