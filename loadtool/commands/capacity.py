@@ -114,16 +114,8 @@ def capacity(
                      help="How close the rates that hold and that fail have to come."),
     ] = None,
     workers: options.Workers = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", rich_help_panel=options.FILES,
-                     help="Where capacity.json goes; by default a new directory in loadtool-results/."),
-    ] = None,
-    json: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", rich_help_panel=options.FILES,
-                     help="What was found, for programs."),
-    ] = None,
+    out: Annotated[Path | None, options.directory("--out", "-o", holds="capacity.json")] = None,
+    json: Annotated[Path | None, options.file("--json", "What was found, for programs.")] = None,
     plain: options.Plain = False,
     quiet: options.Quiet = False,
 ) -> None:  # fmt: skip
@@ -174,10 +166,5 @@ def _deliver(searched: Searched, json: Path | None) -> int:
     except OutputError as e:
         failures.append(e)
     page = report.render(found, width=console.width(), color=console.colour(sys.stdout))
-    files = "\n".join(f"wrote {path}" for path in written)
-    try:
-        console.say(f"{page}\n{files}")
-    except OutputError as e:
-        failures.append(e)
-    outputs.complain(failures)
-    return searched.exit_code or (OutputError.exit_code if failures else 0)
+    lines = [page, *(f"wrote {path}" for path in written)]
+    return outputs.deliver(lines, failures, searched.exit_code)

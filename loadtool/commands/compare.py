@@ -46,16 +46,9 @@ def compare(
     fail_if: comparing.FailIf = None,
     different_profiles: comparing.DifferentProfiles = False,
     force: comparing.Force = False,
-    json: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="The figures, for programs.",
-                     rich_help_panel=options.FILES),
-    ] = None,
+    json: Annotated[Path | None, options.file("--json", "The figures, for programs.")] = None,
     markdown: options.Markdown = None,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="A page for a browser.", rich_help_panel=options.FILES),
-    ] = None,
+    html: Annotated[Path | None, options.file("--html", "A page for a browser.")] = None,
 ) -> None:  # fmt: skip
     """Compare runs: better, worse, or just chance?"""
     from loadtool.commands import outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -71,6 +71,19 @@ def toxiproxy_url(value: str | None) -> str | None:
         raise UsageError(f"--toxiproxy: {e}") from None
 
 
+def file(option: str, help: str) -> Any:
+    """An option for a file to write."""
+    return typer.Option(option, metavar="FILE", help=help, rich_help_panel=FILES)
+
+
+def directory(option: str, *short: str, holds: str) -> Any:
+    """An option for the directory of a run's own files."""
+    return typer.Option(
+        option, *short, metavar="DIR", rich_help_panel=FILES,
+        help=f"Where {holds} goes; by default a new directory in loadtool-results/.",
+    )  # fmt: skip
+
+
 ProfileFile = Annotated[
     Path,
     typer.Option(
@@ -134,34 +147,17 @@ Prometheus = Annotated[
     typer.Option("--prometheus", metavar="PORT", rich_help_panel=SEEN,
                  help="Serve live metrics on this port of 127.0.0.1, or on HOST:PORT, while the run lasts."),
 ]  # fmt: skip
-Json = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="FILE", help="The result, for programs.", rich_help_panel=FILES),
-]
-Junit = Annotated[
-    Path | None,
-    typer.Option("--junit", metavar="FILE", help="A testcase per SLO.", rich_help_panel=FILES),
-]
-Markdown = Annotated[
-    Path | None,
-    typer.Option("--markdown", metavar="FILE", help="A page for a pull request.", rich_help_panel=FILES),
-]
+Json = Annotated[Path | None, file("--json", "The result, for programs.")]
+Junit = Annotated[Path | None, file("--junit", "A testcase per SLO.")]
+Markdown = Annotated[Path | None, file("--markdown", "A page for a pull request.")]
 Html = Annotated[
-    Path | None,
-    typer.Option("--html", metavar="FILE", rich_help_panel=FILES,
-                 help="A page with interactive charts, in one file that opens offline."),
-]  # fmt: skip
-Csv = Annotated[
-    Path | None,
-    typer.Option("--csv", metavar="FILE", help="A line for each slice.", rich_help_panel=FILES),
+    Path | None, file("--html", "A page with interactive charts, in one file that opens offline.")
 ]
+Csv = Annotated[Path | None, file("--csv", "A line for each slice.")]
 Hlog = Annotated[
-    Path | None,
-    typer.Option("--hlog", metavar="FILE", rich_help_panel=FILES,
-                 help="HdrHistogram's interval log: by slice, and by phase, class and request."),
-]  # fmt: skip
+    Path | None, file("--hlog", "HdrHistogram's interval log: by slice, and by phase, class and request.")
+]
 Hgrm = Annotated[
     Path | None,
-    typer.Option("--hgrm", metavar="FILE", rich_help_panel=FILES,
-                 help="HdrHistogram's percentile distribution; FILE.PHASE.hgrm for each phase, too."),
-]  # fmt: skip
+    file("--hgrm", "HdrHistogram's percentile distribution; FILE.PHASE.hgrm for each phase, too."),
+]

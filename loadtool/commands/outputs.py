@@ -114,6 +114,17 @@ def tell_github(result: Result, environment: Mapping[str, str] = os.environ) -> 
     return failures
 
 
+def deliver(lines: Sequence[str], failures: Sequence[OutputError], exit_code: int) -> int:
+    """Show what came of a run, tell what could not be written, and its exit code: never 0 then."""
+    failures = [*failures]
+    try:
+        say("\n".join(lines))
+    except OutputError as e:
+        failures.append(e)
+    complain(failures)
+    return exit_code or (OutputError.exit_code if failures else 0)
+
+
 def complain(failures: Sequence[OutputError]) -> None:
     for failure in failures:
         note(f"loadtool: {failure}")

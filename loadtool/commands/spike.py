@@ -69,11 +69,7 @@ def spike(
                      parser=options.seconds("--cut-load-for", 3),
                      help="How long each; by default 30s, or what it takes to tell whether it came back."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", rich_help_panel=options.FILES,
-                     help="Where result.json goes; by default a new directory in loadtool-results/."),
-    ] = None,
+    out: Annotated[Path | None, options.directory("--out", holds="result.json")] = None,
     json: options.Json = None,
     junit: options.Junit = None,
     markdown: options.Markdown = None,
@@ -165,9 +161,4 @@ def _deliver(finished: Finished, wanted: list[Wanted]) -> int:
     lines = [f"wrote {path}" for path in [*finished.files, *written]]
     if finished.files and sys.stdout.isatty():
         lines += _next_steps(finished.files[0].parent)
-    try:
-        console.say("\n".join([report, *lines]))
-    except OutputError as e:
-        failures.append(e)
-    outputs.complain(failures)
-    return finished.exit_code or (OutputError.exit_code if failures else 0)
+    return outputs.deliver([report, *lines], failures, finished.exit_code)
