@@ -19,6 +19,18 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+# What a part of a profile may lack.
+COMPLETE = {
+    "target": "target: http://127.0.0.1:8080\n",
+    "requests": "requests: [{get: /}, {name: browse, get: /products/1}, {name: checkout, post: /checkout}]\n",
+    "phases": """\
+phases:
+  - {name: baseline, rate: 50/s, for: 30s}
+  - {name: spike, rate: 500/s, for: 30s}
+  - {name: recovery, rate: 50/s, for: 60s}
+""",
+}
+
 
 @dataclass(frozen=True)
 class Block:
@@ -82,6 +94,27 @@ LINES = list(lines())
 LOADTOOL = [x for x in LINES if x.words[0].rpartition("/")[2] == "loadtool"]
 OWN = sorted({w for x in LINES for w in x.words[:1] if re.match(r"\.?/?\.?ci/", w)})
 INLINE = list(inline())
+
+
+def completed(text: str) -> str:
+    """The whole profile of a part of one."""
+    keys = set(re.findall(r"^(\w+):", text, re.MULTILINE))
+    lacks = ["target"] if "replay" in keys else COMPLETE
+    return "".join(COMPLETE[key] for key in lacks if key not in keys) + text
+
+
+def supply(place: Path) -> None:
+    """Put the files there that profiles of the pages name."""
+    clf = 'h - - [21/Nov/2026:12:{:02}:{:02} +0000] "{} HTTP/1.1" 200 1 "-" "-"\n'
+    calls = [(s, "POST /checkout" if s % 9 == 0 else f"GET /products/{s}") for s in range(120)]
+    files = {
+        "access.log": "".join(clf.format(s // 60, s % 60, call) for s, call in calls),
+        "app.jsonl": '{"when": 1795262400.5, "uri": "/a"}\n{"when": "2026-11-21T12:00:03Z", "uri": "/b"}',
+        "app.csv": "time,path\n5.5,/a\n6,/b\n",
+        "carts.csv": "cart\nc1\nc2\n",
+    }
+    for name, text in files.items():
+        (place / name).write_text(text)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 - A block of ```yaml is a profile, or a part of one: what it lacks of `target`, `requests` and `phases` comes
   from `COMPLETE` (only `target` with a `replay`), and the files that it may name lie beside it. It has to be
-  planned without a complaint.
+  planned without a complaint; in test_documented_commands.py it is run, too.
 - A `loadtool` line in a block of ```console or ```sh is parsed with all of its options. Commands on a profile
   are planned, however long they would take; a profile that the repository has not got is `COMPLETE`. `init`,
   `import` and `schema` are run here, and all of them in test_documented_commands.py.
@@ -36,23 +36,15 @@ from documentation import (
     YAML,
     Block,
     Line,
+    completed,
     group,
     parsed,
+    supply,
 )
 
 from loadtool import cli
 from loadtool.judge import validity
 
-COMPLETE = {
-    "target": "target: http://127.0.0.1:8080\n",
-    "requests": "requests: [{get: /}, {name: browse, get: /products/1}, {name: checkout, post: /checkout}]\n",
-    "phases": """\
-phases:
-  - {name: baseline, rate: 50/s, for: 30s}
-  - {name: spike, rate: 500/s, for: 30s}
-  - {name: recovery, rate: 50/s, for: 60s}
-""",
-}
 PLANNED = {"spike": "plan", "capacity": "plan", "try": "plan", "plan": "plan"}
 RUN = {"init", "import", "schema"}
 # Options that `plan` has not got: they say how a run is made and what becomes of its result.
@@ -73,26 +65,10 @@ def test_every_block_says_what_it_is() -> None:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory to work in, with all the files that the pages take for granted."""
-    clf = 'h - - [21/Nov/2026:12:{:02}:{:02} +0000] "{} HTTP/1.1" 200 1 "-" "-"\n'
-    calls = [(s, "POST /checkout" if s % 9 == 0 else f"GET /products/{s}") for s in range(120)]
-    files = {
-        "access.log": "".join(clf.format(s // 60, s % 60, call) for s, call in calls),
-        "app.jsonl": '{"when": 1795262400.5, "uri": "/a"}\n{"when": "2026-11-21T12:00:03Z", "uri": "/b"}',
-        "app.csv": "time,path\n5.5,/a\n6,/b\n",
-        "carts.csv": "cart\nc1\nc2\n",
-    }
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
+    supply(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     return tmp_path
-
-
-def completed(text: str) -> str:
-    """The whole profile of a part of one."""
-    keys = set(re.findall(r"^(\w+):", text, re.MULTILINE))
-    lacks = ["target"] if "replay" in keys else COMPLETE
-    return "".join(COMPLETE[key] for key in lacks if key not in keys) + text
 
 
 @pytest.mark.parametrize("block", YAML, ids=str)

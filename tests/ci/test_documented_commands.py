@@ -1,4 +1,4 @@
-"""Every `loadtool …` command of README and docs, in a block or in running text, is run as it stands there.
+"""Every `loadtool …` command and every profile of README and docs, in a block or in running text, is run.
 
 - What ends by itself runs in this process, in a directory with the files that the pages take for granted: a
   short profile on one demo service, and copies of the result of one run of it. It has to exit with 0; one
@@ -6,16 +6,21 @@
 - What never ends, or takes minutes (servers, searches for a capacity, the profiles of the repository), is
   started as a process of its own, shown to be up, and interrupted; these go on beside the others.
 - A port is 0, so that nobody's is taken.
+- A profile, or a part of one made whole, is run against the demo service until it has sent something, and
+  then interrupted. What it would do later than that is planned in test_documentation.py.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,8 +29,9 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
+import httpx
 import pytest
-from documentation import BLOCKS, INLINE, LOADTOOL, ROOT, group, parsed
+from documentation import BLOCKS, INLINE, LOADTOOL, ROOT, YAML, Block, completed, group, parsed, supply
 from typer.exceptions import TyperException
 
 from loadtool import cli
@@ -51,7 +57,6 @@ RESULTS = (
     "main-1.json", "main-2.json", "branch-1.json", "branch-2.json", "baseline/result.json",
     "loadtool-results/20260301T120000Z-checkout/result.json", "loadtool-results/RUN/result.json",
 )  # fmt: skip
-LOG = 'h - - [21/Nov/2026:12:00:{:02} +0000] "GET /products/{} HTTP/1.1" 200 1 "-" "-"\n'
 
 # What it says once it is up; a run does so twice a phase.
 UP = {
@@ -62,6 +67,9 @@ UP = {
 }
 SERVERS = {"target": "/products/7", "toxiproxy": "/version"}  # with a path that answers
 AT_A_TIME = 3  # they mostly wait
+DATABASE, PROXY = "127.0.0.1:5432", "127.0.0.1:15432"  # of the pages; others may listen there
+LOADED_S = 0.5  # after the beginning of a run; its arrivals follow the clock, however slow the machine
+INTERRUPTED = ("test_it_comes_up", "test_a_profile_runs")
 
 
 @dataclass(frozen=True)
@@ -172,7 +180,7 @@ def furnished(place: Path, url: str) -> Path:
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text(PROFILE.format(url=url))
     (place / "profiles").symlink_to(ROOT / "profiles")
-    (place / "access.log").write_text("".join(LOG.format(s, s) for s in range(60)))
+    supply(place)
     return place
 
 
@@ -199,14 +207,22 @@ class Interrupted:
     status: int  # of what a server answered
     place: Path
 
+    @property
+    def result(self) -> Path:
+        """The result that it says it wrote."""
+        written: str
+        (written,) = re.findall(r"^wrote (loadtool-results/.*\.json)$", self.out, re.MULTILINE)
+        return self.place / written
 
-def interrupt(command: Command, place: Path) -> Interrupted:
+
+def interrupt(command: Command, place: Path, after_s: float = 0.0) -> Interrupted:
     status = 0
     with started(place, *command.words) as process:
         try:
             said, url = until_up(process, command.name)
             if url:
                 status = fetch(url + SERVERS[command.name])
+            time.sleep(after_s)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
         finally:
@@ -215,21 +231,60 @@ def interrupt(command: Command, place: Path) -> Interrupted:
     return Interrupted(process.returncode, out, said + err, status, place)
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Who there is that the profiles of the pages speak of."""
+
+    service: str
+    database: int  # its port
+    toxiproxy: str  # with a proxy `postgres`
+
+
+@pytest.fixture(scope="module")
+def surroundings(service: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    place = tmp_path_factory.mktemp("surroundings")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as database,
+        up(place, "toxiproxy", "--port", "0") as (_, toxiproxy),
+    ):
+        port = database.getsockname()[1]
+        postgres = {"name": "postgres", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{port}"}
+        httpx.post(f"{toxiproxy}/proxies", json=postgres, trust_env=False).raise_for_status()
+        yield Surroundings(service, port, toxiproxy)
+
+
+def run(block: Block, place: Path, around: Surroundings) -> Interrupted:
+    text = (
+        completed(block.text).replace(DATABASE, f"127.0.0.1:{around.database}").replace(PROXY, "127.0.0.1:0")
+    )
+    (place / "part.yaml").write_text(text)
+    words = ["spike", "-p", "part.yaml", "--target", around.service, "--plain"]
+    if "{existing: postgres}" in text:
+        words += ["--toxiproxy", around.toxiproxy]
+    return interrupt(Command(tuple(words), str(block)), place, LOADED_S)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def interrupted(
-    request: pytest.FixtureRequest, service: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[Command, Future[Interrupted]]]:
-    """The endless commands among the tests that were chosen, side by side."""
+    request: pytest.FixtureRequest, surroundings: Surroundings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[Command | Block, Future[Interrupted]]]:
+    """The endless commands and the profiles among the tests that were chosen, side by side."""
     chosen = [
-        command
+        subject
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == test_it_comes_up.__name__
-        if isinstance(command := item.callspec.params["command"], Command)
+        if isinstance(item, pytest.Function) and item.originalname in INTERRUPTED
+        if isinstance(subject := item.callspec.params["subject"], Command | Block)
     ]
+
+    def place() -> Path:
+        return furnished(tmp_path_factory.mktemp("endless"), surroundings.service)
+
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         yield {
-            c: pool.submit(interrupt, c, furnished(tmp_path_factory.mktemp("endless"), service))
-            for c in chosen
+            subject: pool.submit(interrupt, subject, place())
+            if isinstance(subject, Command)
+            else pool.submit(run, subject, place(), surroundings)
+            for subject in chosen
         }
         pool.shutdown(cancel_futures=True)
 
@@ -266,17 +321,23 @@ def test_it_does_what_it_says(
         assert [f.name for f in outputs(desk, tuple(words)) if not f.exists()] == []
 
 
-@pytest.mark.parametrize("command", ENDLESS, ids=str)
-def test_it_comes_up(command: Command, interrupted: Mapping[Command, Future[Interrupted]]) -> None:
-    it = interrupted[command].result()
+@pytest.mark.parametrize("subject", ENDLESS, ids=str)
+def test_it_comes_up(subject: Command, interrupted: Mapping[Command, Future[Interrupted]]) -> None:
+    it = interrupted[subject].result()
     assert it.code == 130, it.out + it.err
     assert "Traceback" not in it.out + it.err
-    if command.name in SERVERS:
+    if subject.name in SERVERS:
         assert (it.status, it.err.count("\n")) == (200, 1), it.err
     else:
-        (written,) = re.findall(r"^wrote (loadtool-results/.*\.json)$", it.out, re.MULTILINE)
-        missing = [f.name for f in (it.place / written, *outputs(it.place, command.words)) if not f.exists()]
-        assert missing == []
+        assert [f.name for f in (it.result, *outputs(it.place, subject.words)) if not f.exists()] == []
+
+
+@pytest.mark.parametrize("subject", YAML, ids=str)
+def test_a_profile_runs(subject: Block, interrupted: Mapping[Block, Future[Interrupted]]) -> None:
+    it = interrupted[subject].result()
+    assert "Traceback" not in it.out + it.err
+    assert it.code == 130, it.out + it.err
+    assert json.loads(it.result.read_text())["totals"]["scheduled"] > 0
 
 
 @pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 1), (2, 2), (3, 0), (130, 130)])
