@@ -386,19 +386,3 @@ def test_both_paths_give_the_same_bytes(
     for kind, content in bodies.items():
         fast, slow = both_ways(body_kind=kind, body=content, **common)
         assert fast == slow
-
-
-@pytest.mark.parametrize(
-    ("text", "want"),
-    [
-        ("{{ 'x' | center(3) }}", " x "),
-        ("{{ '%d-99999999999%%9999999999' | format(1700000000000) }}",
-         "1700000000000-99999999999%9999999999"),
-        ("{{ '%s 99999999999' % 1700000000000 }}", "1700000000000 99999999999"),
-        ("{{ '{}:{:>3}'.format(1700000000000, 5) }}", "1700000000000:  5"),
-        ("{{ 1700000000000 | tojson }}", "1700000000000"),
-        ("{{ 1700000000000 | string | center(2) }}", "1700000000000"),
-    ],
-)  # fmt: skip
-def test_large_numbers_are_no_widths(text: str, want: str) -> None:
-    assert message(method="POST", body_kind="raw", body=text).body == want.encode()
