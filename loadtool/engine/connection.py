@@ -15,7 +15,9 @@ HANDSHAKING: Final = 1
 IDLE: Final = 2
 BUSY: Final = 3
 CLOSED: Final = 4
-FAR: Final = 1 << 62  # a moment that does not come
+RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from the poller
+SMALL: Final = 448  # bytes: to make room for more takes as long as to receive them
+FAR: Final = (1 << 62) - 1  # a moment that does not come; the highest int that mypyc does not box
 
 
 class Retry:
@@ -66,12 +68,15 @@ class Connection:
 
     __slots__ = (
         "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first",
-        "rest", "retired", "sent", "served", "sock", "stamped", "state", "tried", "watched", "writing",
+        "plain", "rest", "retired", "room", "sent", "served", "sock", "stamped", "state", "tried", "watched",
+        "writing",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket | ssl.SSLSocket, address: Address, begun: int) -> None:
         self.sock: socket.socket | ssl.SSLSocket = sock
         self.fd = sock.fileno()
+        self.plain = type(sock) is socket.socket  # then `fd` may be read and written without it
+        self.room = SMALL  # bytes that are received at a time
         self.address = address
         self.state = CONNECTING
         self.connect_begun = begun

@@ -14,6 +14,10 @@ from typing import Final
 
 SO_TIMESTAMPNS: Final = 35  # Linux; the socket module has no name for it
 TIMESPEC: Final = struct.Struct("@ll")
+# Compiled code looks up the parts of what is imported whenever it needs them.
+_SOL_SOCKET: Final = int(socket.SOL_SOCKET)
+_TIMESPEC_SIZE: Final = int(TIMESPEC.size)
+_unpack: Final = TIMESPEC.unpack
 SPACE: Final = 64  # of recvmsg's ancillary data: a header, padding and two numbers
 # A later wake-up than this is a stall of ours. Those show in full in the response times (design §5), as the
 # user would have waited for this machine, too.
@@ -40,8 +44,8 @@ def came(ancillary: Ancillary, wall: int, now: int, sent: int) -> int:
     Never before the request was `sent`, even if the time of day, which stamps have, was set meanwhile.
     """
     for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= TIMESPEC.size:
-            seconds, ns = TIMESPEC.unpack_from(data)
+        if level == _SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _TIMESPEC_SIZE:
+            seconds, ns = _unpack(data[:_TIMESPEC_SIZE])
             age: int = wall - seconds * SECOND - ns
             if 0 <= age <= WAKE_NS:
                 return max(sent, now - age)

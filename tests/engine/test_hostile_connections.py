@@ -27,8 +27,10 @@ from hostile_servers import (
     says_and_resets,
 )
 
+from loadtool.engine.connection import SMALL
 from loadtool.engine.http1_transport import Http1Transport
 from loadtool.engine.poller import Poller
+from loadtool.engine.traffic import ROOMIER
 from loadtool.engine.transports import Parts
 from loadtool.plan.job import PhaseSpec
 from loadtool.plan.schedule import Schedule
@@ -329,3 +331,26 @@ async def test_a_refusal_is_read_though_the_request_could_not_be_sent() -> None:
     with serving(says_and_holds(BUSY)) as server:
         done = await run_job(job_for(server.port), transport=partial(Http1Transport, new_socket=Slow))
     assert done.outcomes == {"shed": 10}
+
+
+@pytest.mark.parametrize("spare", [-1, 0, 1])
+@pytest.mark.parametrize("spoilt", [1, 2, 3])
+async def test_what_follows_an_answer_that_just_fills_the_room_for_it(spoilt: int, spare: int) -> None:
+    """It is seen at once, and not taken for the answer to the next request, which waits."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Filler: "
+
+    def handler(sock: socket.socket) -> None:
+        for turn in range(1, 4):
+            if not read_head(sock):
+                return
+            length = SMALL * ROOMIER ** (turn - 1) - spare  # the room there is then, or nearly
+            answer = head.ljust(length - 4, b".") + b"\r\n\r\n"
+            sock.sendall(
+                answer + (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" if turn == spoilt else b"")
+            )
+        hold(sock)
+
+    with serving(handler) as server:
+        done = await run_job(job_for(server.port, count=6, rate=1_000_000, connections=1))
+    assert done.outcomes == {"ok": 6}
+    assert server.connections == -(-6 // spoilt)
