@@ -16,10 +16,11 @@ from loadtool.measure.outcome import CLASSES, H_LAG, H_OK, H_QUEUED, H_SERVICE, 
 HIGHEST_US: Final = 3_600_000_000
 BATCH: Final = 256  # values of a class that are counted at a time
 LOWEST_US: Final = 1
-NEVER: Final = 1 << 62
+NEVER: Final = (1 << 62) - 1
 _N_CLASSES: Final = len(CLASSES)
 _N_OUTCOMES: Final = len(OUTCOMES)
 _N_MARKS: Final = len(MARKS)
+_WHOLE: Final = _N_CLASSES  # beside them: values that are both a service time and one to the first byte
 
 
 def quantise(us: int) -> int:
@@ -52,10 +53,10 @@ class Cell:
         self.counts = [0] * _N_OUTCOMES
         self.marks = [0] * _N_MARKS
         # What is counted, and before it what is not yet: Counter takes a batch in a tenth of the time.
-        self._values: list[Counter[int]] = [Counter() for _ in range(_N_CLASSES)]
-        self._sums = [0] * _N_CLASSES
-        self._maxima = [0] * _N_CLASSES
-        self._recent: list[list[int]] = [[] for _ in range(_N_CLASSES)]  # exact µs
+        self._values: list[Counter[int]] = [Counter() for _ in range(_N_CLASSES + 1)]
+        self._sums = [0] * (_N_CLASSES + 1)
+        self._maxima = [0] * (_N_CLASSES + 1)
+        self._recent: list[list[int]] = [[] for _ in range(_N_CLASSES + 1)]  # exact µs
         self._at_once = 0  # arrivals that did not queue
 
     def record(self, code: int, ns: int) -> None:
@@ -74,16 +75,20 @@ class Cell:
             self._count(H_LAG)
 
     def record_ok(self, service_ns: int, first_ns: int, response_ns: int) -> None:
-        """Count an ok answer: one call for its service time, the time to its first byte and its response."""
-        recent = self._recent
-        services, firsts, responses = recent[H_SERVICE], recent[H_TTFB], recent[H_OK]
-        services.append((service_ns + 500) // 1000)
-        firsts.append((first_ns + 500) // 1000)
+        """Count an ok answer: one call for its service time, the time to its first byte and its response.
+
+        The first two are the same of an answer that came in one piece: those are counted once.
+        """
+        if first_ns == service_ns:
+            wholes = self._recent[_WHOLE]
+            wholes.append((service_ns + 500) // 1000)
+            if len(wholes) == BATCH:
+                self._count(_WHOLE)
+        else:
+            self.record(H_SERVICE, service_ns)
+            self.record(H_TTFB, first_ns)
+        responses = self._recent[H_OK]
         responses.append((response_ns + 500) // 1000)
-        if len(services) == BATCH:
-            self._count(H_SERVICE)
-        if len(firsts) == BATCH:
-            self._count(H_TTFB)
         if len(responses) == BATCH:
             self._count(H_OK)
 
@@ -91,13 +96,13 @@ class Cell:
     def values(self) -> Sequence[dict[int, int]]:
         """By histogram class: how often each quantised value came, in µs."""
         self._count_all()
-        return self._values
+        return self._values[:_N_CLASSES]
 
     @property
     def sums(self) -> list[int]:
         """By histogram class: the exact sum, in µs."""
         self._count_all()
-        return self._sums
+        return self._sums[:_N_CLASSES]
 
     def _count(self, code: int) -> None:
         recent = self._recent[code]
@@ -122,6 +127,14 @@ class Cell:
         if self._at_once:
             self._values[H_QUEUED][LOWEST_US] += self._at_once
             self._at_once = 0
+        wholes = self._values[_WHOLE]
+        if wholes:
+            for code in (H_SERVICE, H_TTFB):
+                self._values[code].update(wholes)
+                self._sums[code] += self._sums[_WHOLE]
+                self._maxima[code] = max(self._maxima[code], self._maxima[_WHOLE])
+            self._values[_WHOLE] = Counter()
+            self._sums[_WHOLE] = self._maxima[_WHOLE] = 0
 
     def delta(self) -> CellDelta:
         """What has been recorded since the last call; the books are empty afterwards."""

@@ -69,3 +69,22 @@ def test_an_ok_answer_is_three_lengths_of_time(count: int) -> None:
         H_SERVICE: count + 1, H_TTFB: count + 1, H_OK: count,
     }  # fmt: skip
     assert done.values[H_OK].max_us == (40_000_000_000 + (count - 1) * 7_777_777 + 500) // 1000
+
+
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, 2 * BATCH + 3])
+@pytest.mark.parametrize("every", [1, 3])
+def test_an_answer_in_one_piece_has_its_service_time_for_its_first_byte(every: int, count: int) -> None:
+    """Every third one, or all of them, come in one piece, and the books of both classes are those of all."""
+    at_once = Recorder(frozenset()).cell(0, 0, 0)
+    apart = Recorder(frozenset()).cell(0, 0, 0)
+    for turn in range(2):  # a frame's books begin anew
+        for n in range(count):
+            service = turn * 3_000_000 + n * 9_999
+            first = service if n % every == 0 else service // 2
+            at_once.record_ok(service, first, service)
+            for code, ns in ((H_SERVICE, service), (H_TTFB, first), (H_OK, service)):
+                apart.record(code, ns)
+        assert at_once.values == apart.values
+        assert at_once.sums == apart.sums
+        assert at_once.delta() == apart.delta()
+        assert at_once.delta().values == {}
