@@ -23,6 +23,7 @@ MOST_HEADS: Final = 1024  # formats that an encoder keeps
 MAX_HEAD: Final = 256 * 1024  # bytes without a byte of a body among them; nginx and browsers stop earlier
 MAX_KEPT_BODY: Final = 16 * 1024 * 1024  # bytes of a body that `expect` looks at
 MAX_KEPT: Final = 512 * 1024 * 1024  # bytes of all bodies that are kept at a time in this process
+_VERSION: Final = b"HTTP/1."
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 
@@ -114,8 +115,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_barren", "_head", "_interims", "_no_body", "_parser", "body", "body_length", "complete", "extra",
-        "head_done", "keep_alive", "keep_body", "started", "starved", "status", "truncated",
+        "_barren", "_head", "_interims", "_no_body", "_odd", "_parser", "body", "body_length", "complete",
+        "extra", "head_done", "keep_alive", "keep_body", "started", "starved", "status", "truncated",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -140,6 +141,7 @@ class Answer:
         self.keep_alive = False
         self.status = 0
         self._head: bytes | bytearray = b""
+        self._odd = False  # its first bytes are not those of HTTP/1.x
         self._interims = 0  # answers (1xx) before the final one
         self._barren = 0  # bytes since the last one of a body
 
@@ -188,15 +190,12 @@ class Answer:
                 self._add_to_head(data)
             else:
                 self._head = data
+                self._odd = data[:7] != _VERSION
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as e:
             self._stopped(e)
-        if (
-            in_head
-            and self.head_done
-            and (self._no_body or self._interims or not self._head.startswith(b"HTTP/1."))
-        ):
+        if in_head and self.head_done and (self._odd or self._no_body or self._interims):
             self._look_at_head()
         if self._barren > MAX_HEAD and not self.complete:
             what = "chunk extensions or trailers" if self.head_done else "head"
