@@ -109,7 +109,7 @@ class Reactor:
         return events
 
     def turn(self) -> bool:
-        """Do what can be done now; whether there was anything."""
+        """Do what can be done now; whether more may be to do."""
         feed, traffic, clock = self._feed, self._traffic, self._clock
         ready = feed.ready
         now = clock()
@@ -120,7 +120,8 @@ class Reactor:
                     break
                 feed.fill(8)  # late or not, it must be made now
                 continue
-            if ready[0].due > now or ready[0].due >= self.stop_at:
+            due = ready[0].due
+            if due > now or due >= self.stop_at:
                 break
             traffic.launch(ready.popleft(), now)
             launched += 1
@@ -132,7 +133,8 @@ class Reactor:
         traffic.upkeep(now)
         if now >= self.next_tick:
             self.next_tick = self.on_tick(now)
-        return launched > 0 or len(events) > 0
+        # What has been launched needs no second look: the poll came after it, and found nothing.
+        return len(events) > 0 or (len(ready) > 0 and ready[0].due <= now)
 
     def _next_event(self) -> int:
         wake = min(self.next_tick, self.stop_at, self._traffic.next_event())
