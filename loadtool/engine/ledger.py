@@ -79,7 +79,7 @@ class Ledger:
         self.examples: list[Example] = []  # not yet reported
         self.waiting = Waiting()  # arrivals between two attempts: a base ledger makes none
         self._names = names
-        self._expectations = expectations
+        self._expectations = list(expectations)  # compiled, an item of a list is no call
         self._shed = frozenset(shed)
         self._good_within = good_within_ns
         self._start = start_ns
@@ -173,7 +173,8 @@ class Ledger:
             if self.slowest is not None:
                 self.slowest.ended(arrival, response, OK)
             cell.open -= 1
-            cell.counts[OK] += 1
+            counts = cell.counts
+            counts[OK] = counts[OK] + 1  # compiled, += is a call
             return
         cell.record(H_SERVICE, service)
         cell.record(H_TTFB, first - sent)
