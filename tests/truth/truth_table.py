@@ -94,14 +94,19 @@ def status(comparison: Comparison) -> int:
 
 
 async def conduct(experiment: Experiment, tries: int) -> Comparison:
-    """Hold it until all is right, or `tries` times: a machine has its moments. But time that was not
-    counted has no excuse.
+    """Hold it until all is right and within 1 %, or `tries` times: a machine has its moments. But time that
+    was not counted has no excuse.
     """
+    best: Comparison | None = None
     for _ in range(tries):
         comparison = await experiment.run()
-        if status(comparison) == RIGHT or comparison.hidden():
-            break
-    return comparison
+        right = status(comparison) == RIGHT
+        if comparison.hidden() or (right and not comparison.beyond_share()):
+            return comparison
+        if best is None or right or status(best) != RIGHT:
+            best = comparison
+    assert best is not None
+    return best
 
 
 def as_json(comparison: Comparison) -> dict[str, object]:
@@ -125,6 +130,7 @@ def as_json(comparison: Comparison) -> dict[str, object]:
             }
             for name in FIGURES
         },
+        "beyond_share": comparison.beyond_share(),
         "lag_p99_ms": comparison.phase.lag_ms.p99,
         "verdict": comparison.result.verdict,
         "reasons": comparison.result.reasons,
@@ -165,6 +171,13 @@ def table(comparison: Comparison) -> str:
         lines.append(f"The run is invalid: {comparison.result.reasons[0]}")
     else:
         lines.append(f"The run is valid: send lag p99 was {lag:.1f} ms, nothing of the stall is in it.")
+    beyond = comparison.beyond_share()
+    if beyond:
+        lines.append(
+            f"Further than {SHARE:.0%} and the histogram's 0.1 % from the analytic: {', '.join(beyond)}."
+        )
+    else:
+        lines.append(f"All is within {SHARE:.0%} and the histogram's 0.1 % of the analytic.")
     problems = [*comparison.hidden(), *comparison.wrong(), *comparison.misjudged()]
     lines += [f"NOT RIGHT: {problem}" for problem in problems]
     if problems and comparison.busy():
@@ -178,9 +191,9 @@ def heading(about: dict[str, object]) -> str:
     return (
         f"Measured on {about['date']}: {about['processor']}, {about['cores']} cores, {about['system']}, "
         f"Python {about['python']}, loadtool {about['loadtool']} ({build}){first}.\n"
-        f"Right is what is within {SHARE:.0%} and the histogram's 0.1 %; for service times below "
-        f"{OWN_MS / SHARE:g} ms, {OWN_MS * 1000:g} µs more; above 200/s, {PACE_MS * 1000:g} µs for each "
-        "request that has to be caught up on before.\n"
+        f"Right is what is within {SHARE:.0%} and the histogram's 0.1 %; on a machine that has no better "
+        f"moment, for service times below {OWN_MS / SHARE:g} ms, {OWN_MS * 1000:g} µs more; above 200/s, "
+        f"{PACE_MS * 1000:g} µs for each request that has to be caught up on before.\n"
     )
 
 
