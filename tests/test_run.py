@@ -232,7 +232,7 @@ def test_a_failing_setup_is_said_and_teardown_still_runs(tmp_path: Path) -> None
 
 def test_a_failing_teardown_is_said_and_what_was_measured_stands(tmp_path: Path) -> None:
     broken = "sh -c 'echo no such bucket >&2; exit 7'"
-    profile = SETUP.replace("/no/such?", "/products/1?") + "slos: [error rate < 1%]\n"
+    profile = SETUP.replace("/no/such?", "/products/1?") + "slos: [error rate < 1%]\nvalidity: {lag: 5s}\n"
     done = run(tmp_path, profile.replace("[touch, torn-down]", f"{broken}\n  - [touch, torn-down]"))
     assert (done.code, done.result["verdict"], done.result["problems"]) == (0, "pass", [])
     said = f"teardown: the command {broken!r} failed with exit code 7: no such bucket"

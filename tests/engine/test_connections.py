@@ -266,7 +266,7 @@ async def test_sessions_are_reused(authority: trustme.CA, version: ssl.TLSVersio
         reused.append(bool(sock.session_reused))
 
     with serving(handler, context) as server:
-        job = job_for(server.port, scheme="https", server_name="shop.test", keepalive=False, rate=50)
+        job = job_for(server.port, scheme="https", server_name="shop.test", keepalive=False, rate=10)
         done = await run_job(with_client(job, tls=TlsSpec(ca=pem(authority))))
     assert done.outcomes == {"ok": 10}
     assert sum(reused) >= 5, reused

@@ -197,7 +197,7 @@ async def test_the_deadline_ends_it_with_its_last_attempt_s_outcome() -> None:
     script = Script(BUSY, SILENCE)
     spec = replace(SPEC, policy="exponential", base_ns=30 * MS, cap_ns=30 * MS)
     with serving(script) as server:
-        done = await run_job(job(server.port, spec, deadline_ns=150 * MS, timeout_ns=5 * SECOND))
+        done = await run_job(job(server.port, spec, deadline_ns=SECOND, timeout_ns=5 * SECOND))
     assert done.outcomes == {"timeout": 10}
     assert done.tally.totals.attempts == 20
     eventually("the second one is seen to leave", lambda: script.hung_up == 10)
