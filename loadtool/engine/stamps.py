@@ -38,15 +38,15 @@ def ask_for(sock: socket.socket) -> bool:
     return True
 
 
-def came(ancillary: Ancillary, wall: int, now: int, sent: int) -> int:
+def came(ancillary: Ancillary, wall: int, now: int, begun: int) -> int:
     """When what was read at `now` had come, in ns of the monotonic clock. `wall`: the time of day at `now`.
 
-    Never before the request was `sent`, even if the time of day, which stamps have, was set meanwhile.
+    Never before the exchange had `begun`, even if the time of day, which stamps have, was set meanwhile.
     """
     for level, kind, data in ancillary:
         if level == _SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _TIMESPEC_SIZE:
             seconds, ns = _unpack(data[:_TIMESPEC_SIZE])
             age: int = wall - seconds * SECOND - ns
             if 0 <= age <= WAKE_NS:
-                return max(sent, now - age)
+                return max(begun, now - age)
     return now

@@ -234,7 +234,9 @@ class Traffic(Opening, Exchanges):
             else:
                 self._broken(connection, None)
             return
-        came = stamps.came(ancillary, wall, now, connection.sent) if ancillary else now
+        # What follows the first bytes is not put before them, if those were read without a stamp.
+        begun = connection.first or connection.sent
+        came = stamps.came(ancillary, wall, now, begun) if ancillary else now
         if not connection.first:
             connection.first = came
         full = len(data) == room and room < RECEIVE

@@ -25,7 +25,7 @@ def stamp(wall: int) -> tuple[int, int, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("ancillary", "sent", "moment"),
+    ("ancillary", "begun", "moment"),
     [
         ([], SENT, NOW),
         ([stamp(WALL)], SENT, NOW),
@@ -39,9 +39,9 @@ def stamp(wall: int) -> tuple[int, int, bytes]:
     ],
 )  # fmt: skip
 def test_an_answer_came_when_the_kernel_had_it(
-    ancillary: list[tuple[int, int, bytes]], sent: int, moment: int
+    ancillary: list[tuple[int, int, bytes]], begun: int, moment: int
 ) -> None:
-    assert came(ancillary, WALL, NOW, sent) == moment
+    assert came(ancillary, WALL, NOW, begun) == moment
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="this machine's kernel has no such stamps")
