@@ -12,19 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
+from benchmark import __main__ as bench
+from benchmark import extras, own, rounds, table
+from benchmark.own import Build
+from benchmark.peers import PEERS, SCENARIOS, SIMPLE, Load, Peer
+from benchmark.process import Meter, Ran, Sample, Status, lives, run, tree
+from benchmark.sends import lag
+from benchmark.server import Server, program
+from benchmark.table import rows, spread
 
 CI = Path(__file__).resolve().parents[2] / "ci"
-sys.path.append(str(CI))
-
-from benchmark import __main__ as bench  # noqa: E402 - from the place that was just added
-from benchmark import extras, own, rounds, table  # noqa: E402
-from benchmark.own import Build  # noqa: E402
-from benchmark.peers import PEERS, SCENARIOS, SIMPLE, Load, Peer  # noqa: E402
-from benchmark.process import Meter, Ran, Sample, Status, lives, run, tree  # noqa: E402
-from benchmark.sends import lag  # noqa: E402
-from benchmark.server import Server, program  # noqa: E402
-from benchmark.table import rows, spread  # noqa: E402
-
 MS = 1_000_000
 
 

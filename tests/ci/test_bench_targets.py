@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark import __main__ as bench
+from benchmark import readme, targets
+from benchmark.peers import SCENARIOS
 
 CI = Path(__file__).resolve().parents[2] / "ci"
-sys.path.append(str(CI))
-
-from benchmark import __main__ as bench  # noqa: E402 - from the place that was just added
-from benchmark import readme, targets  # noqa: E402
-from benchmark.peers import SCENARIOS  # noqa: E402
 
 
 def figures(tool: str, rate: float, cost: float, kind: str = "Python", **more: Any) -> dict[str, Any]:

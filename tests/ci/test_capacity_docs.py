@@ -21,7 +21,7 @@ def test_every_option_that_is_named_exists() -> None:
     known = {
         flag
         for name in ("capacity", "spike")
-        for parameter in GROUP.commands[name].params  # type: ignore[attr-defined]  # as above
+        for parameter in GROUP.commands[name].params  # type: ignore[attr-defined]  # a group
         for flag in parameter.opts
     }
     assert set(re.findall(r"--[a-z][a-z-]*", TEXT)) <= known

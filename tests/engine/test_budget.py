@@ -19,6 +19,17 @@ def granted(budget: Budget, wanted: int, now: int = START) -> int:
     return sum(budget.spend(now) for _ in range(wanted))
 
 
+def granted_of_failures(budgets: list[Budget], arrivals: int) -> int:
+    """How many retries there are if all of these arrivals, dealt out in turn, fail and want one each."""
+    for i in range(arrivals):
+        budgets[i % len(budgets)].arrived(START)
+    total = 0
+    for i in range(arrivals):
+        budgets[i % len(budgets)].failed()
+        total += granted(budgets[i % len(budgets)], 1)
+    return total
+
+
 def test_a_window_forgets_a_tenth_at_a_time() -> None:
     window = Window(10 * S)
     for second in range(10):
@@ -133,14 +144,7 @@ def test_workers_together_never_allow_more_than_one_and_little_less(
     """The same arrivals, all of which fail, at one worker and dealt out to several."""
 
     def allowed(number: int) -> int:
-        budgets = [budget_of(spec, worker, number) for worker in range(number)]
-        for i in range(arrivals):
-            budgets[i % number].arrived(START)
-        total = 0
-        for i in range(arrivals):
-            budgets[i % number].failed()
-            total += granted(budgets[i % number], 1)
-        return total
+        return granted_of_failures([budget_of(spec, worker, number) for worker in range(number)], arrivals)
 
     alone, together = allowed(1), allowed(workers)
     assert alone - workers <= together <= alone
@@ -164,12 +168,7 @@ def test_a_total_below_the_number_of_workers_is_there_to_be_used(
     spec: BudgetSpec, workers: int, arrivals: int, allowed: int
 ) -> None:
     budgets = [budget_of(spec, worker, workers) for worker in range(workers)]
-    for i in range(arrivals):
-        budgets[i % workers].arrived(START)
-    total = 0
-    for i in range(arrivals):
-        budgets[i % workers].failed()
-        total += granted(budgets[i % workers], 1)
+    total = granted_of_failures(budgets, arrivals)
     assert total == allowed
 
 
