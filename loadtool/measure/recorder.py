@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
+from operator import mul
 from typing import Final
 
 from loadtool.measure.frame import CellDelta, Sparse
@@ -15,17 +17,19 @@ from loadtool.measure.outcome import CLASSES, H_LAG, H_OK, H_QUEUED, H_SERVICE, 
 
 HIGHEST_US: Final = 3_600_000_000
 BATCH: Final = 256  # values of a class that are counted at a time
+SMALL: Final = 2048  # µs; values below are buckets of their own
 LOWEST_US: Final = 1
 NEVER: Final = (1 << 62) - 1
 _N_CLASSES: Final = len(CLASSES)
 _N_OUTCOMES: Final = len(OUTCOMES)
 _N_MARKS: Final = len(MARKS)
+_NOT_YET: Final[list[int]] = []
 _WHOLE: Final = _N_CLASSES  # beside them: values that are both a service time and one to the first byte
 
 
 def quantise(us: int) -> int:
     """The lowest value of the HdrHistogram bucket that `us` falls in, after clamping to 1 … 3.6e9 µs."""
-    if us < 2048:
+    if us < SMALL:
         return us if us > 0 else LOWEST_US
     if us > HIGHEST_US:
         us = HIGHEST_US
@@ -37,8 +41,8 @@ class Cell:
     """The books of one cell since the last frame. `open`: arrivals that are prepared and not yet done."""
 
     __slots__ = (
-        "_at_once", "_maxima", "_recent", "_sums", "_values", "attempts", "counts", "first_shed", "good",
-        "key", "marks", "open", "scheduled", "shed_allowed", "touched",
+        "_at_once", "_maxima", "_recent", "_small", "_sums", "_values", "attempts", "counts", "first_shed",
+        "good", "key", "marks", "open", "scheduled", "shed_allowed", "touched",
     )  # fmt: skip
 
     def __init__(self, key: tuple[int, int, int], shed_allowed: bool) -> None:
@@ -57,22 +61,29 @@ class Cell:
         self._sums = [0] * (_N_CLASSES + 1)
         self._maxima = [0] * (_N_CLASSES + 1)
         self._recent: list[list[int]] = [[] for _ in range(_N_CLASSES + 1)]  # exact µs
+        # Small values by themselves, the quickest of all; empty until a class has had so many that it is
+        # worth its memory.
+        self._small: list[list[int]] = [_NOT_YET] * (_N_CLASSES + 1)
         self._at_once = 0  # arrivals that did not queue
 
     def record(self, code: int, ns: int) -> None:
         """Count a duration of `ns` in histogram class `code`."""
-        recent = self._recent[code]
-        recent.append((ns + 500) // 1000)
-        if len(recent) == BATCH:
-            self._count(code)
+        us = (ns + 500) // 1000
+        small = self._small[code]
+        if 0 <= us < len(small):
+            small[us] = small[us] + 1  # compiled, += is a call
+        else:
+            self._put(code, us)
 
     def record_at_once(self, lag_ns: int) -> None:
         """Count an arrival that finds a free connection: its lag, and that it queued for 0."""
         self._at_once += 1
-        recent = self._recent[H_LAG]
-        recent.append((lag_ns + 500) // 1000)
-        if len(recent) == BATCH:
-            self._count(H_LAG)
+        us = (lag_ns + 500) // 1000
+        small = self._small[H_LAG]
+        if 0 <= us < len(small):
+            small[us] = small[us] + 1
+        else:
+            self._put(H_LAG, us)
 
     def record_ok(self, service_ns: int, first_ns: int, response_ns: int) -> None:
         """Count an ok answer: one call for its service time, the time to its first byte and its response.
@@ -80,17 +91,21 @@ class Cell:
         The first two are the same of an answer that came in one piece: those are counted once.
         """
         if first_ns == service_ns:
-            wholes = self._recent[_WHOLE]
-            wholes.append((service_ns + 500) // 1000)
-            if len(wholes) == BATCH:
-                self._count(_WHOLE)
+            us = (service_ns + 500) // 1000
+            small = self._small[_WHOLE]
+            if 0 <= us < len(small):
+                small[us] = small[us] + 1
+            else:
+                self._put(_WHOLE, us)
         else:
             self.record(H_SERVICE, service_ns)
             self.record(H_TTFB, first_ns)
-        responses = self._recent[H_OK]
-        responses.append((response_ns + 500) // 1000)
-        if len(responses) == BATCH:
-            self._count(H_OK)
+        us = (response_ns + 500) // 1000
+        small = self._small[H_OK]
+        if 0 <= us < len(small):
+            small[us] = small[us] + 1
+        else:
+            self._put(H_OK, us)
 
     @property
     def values(self) -> Sequence[dict[int, int]]:
@@ -104,6 +119,12 @@ class Cell:
         self._count_all()
         return self._sums[:_N_CLASSES]
 
+    def _put(self, code: int, us: int) -> None:
+        recent = self._recent[code]
+        recent.append(us)
+        if len(recent) == BATCH:
+            self._count(code)
+
     def _count(self, code: int) -> None:
         recent = self._recent[code]
         self._recent[code] = []
@@ -116,14 +137,32 @@ class Cell:
                 lowest = us
         if highest > self._maxima[code]:
             self._maxima[code] = highest
-        if highest >= 2048 or lowest < LOWEST_US:
+        if highest >= SMALL or lowest < LOWEST_US:
             recent = [quantise(us) for us in recent]
         self._values[code].update(recent)
+        if lowest < SMALL and len(recent) == BATCH:
+            self._small[code] = self._small[code] or [0] * SMALL
+
+    def _count_small(self, code: int) -> None:
+        small = self._small[code]
+        self._small[code] = _NOT_YET
+        values = list(compress(range(SMALL), small))
+        if not values:
+            return
+        counts = list(filter(None, small))
+        self._sums[code] += sum(map(mul, values, counts))
+        self._maxima[code] = max(self._maxima[code], values[-1])
+        if values[0] < LOWEST_US:
+            self._values[code][LOWEST_US] += counts[0]
+            del values[0], counts[0]
+        self._values[code].update(dict(zip(values, counts, strict=True)))
 
     def _count_all(self) -> None:
-        for code, recent in enumerate(self._recent):
-            if recent:
+        for code in range(_N_CLASSES + 1):
+            if self._recent[code]:
                 self._count(code)
+            if self._small[code]:
+                self._count_small(code)
         if self._at_once:
             self._values[H_QUEUED][LOWEST_US] += self._at_once
             self._at_once = 0
