@@ -29,6 +29,7 @@ from loadtool.commands import (
     try_once,
 )
 from loadtool.commands.console import note, prepare_streams, say
+from loadtool.commands.loading import loading
 from loadtool.errors import LoadtoolError, UsageError
 
 INTERRUPTED = 130
@@ -95,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     prepare_streams()
     try:
-        group = typer.main.get_command(app)
+        with loading():
+            group = typer.main.get_command(app)
         if not words:
             note(help_pages.page(group, ["--help"]) or "")
             return 2
@@ -104,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(page)
             return 0
         # Not by calling the app: typer would answer mistakes and Ctrl-C itself, in other words than ours.
-        with group.make_context("loadtool", words) as context:
+        with loading():  # of pydantic, by typer
+            made = group.make_context("loadtool", words)
+        with made as context:
             group.invoke(context)
     except typer.Exit as e:
         return e.exit_code

@@ -20,6 +20,7 @@ from loadtool import cut_load
 from loadtool.cut_load import CutLoads
 from loadtool.drive import Drive, Heed, Measured, View, result_of, run_alone, stage_of
 from loadtool.engine.fleet import Fleet, default_workers, open_fleet
+from loadtool.engine.standby import Standby
 from loadtool.errors import Interrupted, OutputError, UsageError
 from loadtool.judge.verdict import judge
 from loadtool.measure.result import FaultFigure, Result
@@ -44,6 +45,7 @@ class RunOptions:
     out: Path | None = None  # directory of this run's files; default: a new one below RESULTS
     cut_load: bool = False  # go on with less load if the service does not come back
     cut_load_for_s: float | None = None  # at each rate; default: as long as recovery needs to be told
+    standby: Standby | None = None  # workers that have been started already
     exporter: Exporter | None = None  # what answers Prometheus while the run lasts; closed by its end
 
 
@@ -98,7 +100,7 @@ class _Run:
                     prepared = await self._preparation.prepare(stack, loaded)
                     after = self._cut_loads(started, prepared, workers) if self._options.cut_load else None
                     job = prepared.job if after is None else after.job
-                    fleet = await stack.enter_async_context(open_fleet(job, workers))
+                    fleet = await stack.enter_async_context(open_fleet(job, workers, self._options.standby))
                     self._heed.fleet = fleet
                 if self._heed.fleet is None or self._heed.signal is not None:
                     raise Interrupted(self._heed.signal or signal.SIGINT)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loadtool.commands import comparing, console, help_pages, options
+from loadtool.commands.loading import loading
 from loadtool.errors import LoadtoolError, OutputError
 
 if TYPE_CHECKING:
@@ -89,35 +90,45 @@ def spike(
     Requests leave when the profile says so, never when the target is ready; response times count from the
     moment a request was due. Faults go in and come out again on the same clock.
     """
-    from loadtool import run
-    from loadtool.commands import outputs, views
-    from loadtool.profile.load import load_profile
+    with loading():
+        from loadtool.engine.standby import stand_by
+    # The workers load their modules while this process loads its own and the profile.
+    with stand_by(workers) as standby:
+        with loading():
+            from loadtool import run
+            from loadtool.commands import outputs, views
+            from loadtool.profile.load import load_profile
 
-    wanted = outputs.wanted(
-        {
-            "json": json, "junit": junit, "markdown": markdown, "html": html,
-            "csv": csv, "hlog": hlog, "hgrm": hgrm,
-        }
-    )  # fmt: skip
-    load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed, scale=scale)
-    reference = comparing.Baseline.of(baseline or (), fail_if or (), different_profiles=different_profiles)
-    if reference is not None:
-        reference.check(load(environment=os.environ, pending=True).normalised())
-    outputs.prove_writable(wanted)
-    exporter = views.exporter(prometheus)
-    finished = run.spike(
-        lambda environment, *, pending=False: load(environment=environment, pending=pending),
-        run.RunOptions(
-            workers=workers,
-            toxiproxy=toxiproxy,
-            allow_hosts=tuple(allow_host or ()),
-            out=out,
-            cut_load=cut_load or cut_load_for is not None,
-            cut_load_for_s=cut_load_for,
-            exporter=exporter,
-        ),
-        views.choose(plain=plain, quiet=quiet, exporter=exporter),
-    )
+        wanted = outputs.wanted(
+            {
+                "json": json, "junit": junit, "markdown": markdown, "html": html,
+                "csv": csv, "hlog": hlog, "hgrm": hgrm,
+            }
+        )  # fmt: skip
+        load = partial(
+            load_profile, profile, overrides=overrides or (), target=target, seed=seed, scale=scale
+        )
+        reference = comparing.Baseline.of(
+            baseline or (), fail_if or (), different_profiles=different_profiles
+        )
+        if reference is not None:
+            reference.check(load(environment=os.environ, pending=True).normalised())
+        outputs.prove_writable(wanted)
+        exporter = views.exporter(prometheus)
+        finished = run.spike(
+            lambda environment, *, pending=False: load(environment=environment, pending=pending),
+            run.RunOptions(
+                workers=workers,
+                toxiproxy=toxiproxy,
+                allow_hosts=tuple(allow_host or ()),
+                out=out,
+                cut_load=cut_load or cut_load_for is not None,
+                cut_load_for_s=cut_load_for,
+                standby=standby,
+                exporter=exporter,
+            ),
+            views.choose(plain=plain, quiet=quiet, exporter=exporter),
+        )
     code = _deliver(finished, wanted)
     if reference is not None:
         code = _compare(finished, reference, code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,12 +13,15 @@ from typing import Final
 
 import trio
 
+from loadtool.engine.standby import Standby, default_workers, start_worker, usable_cores
 from loadtool.errors import SetupError
 from loadtool.measure.frame import PREFIX_BYTES, Frame, decode, lengths
 from loadtool.plan.job import Job
 from loadtool.plan.retries import longest_ns
 from loadtool.plan.wire import job_to_json
-from loadtool.processes import Child, python
+from loadtool.processes import Child
+
+__all__ = ["Fleet", "Lost", "default_workers", "open_fleet", "usable_cores"]
 
 READY_S: Final = 30.0
 START_DELAY_NS: Final = 150_000_000  # for the start to reach every worker, and their feeds to fill
@@ -27,38 +29,6 @@ WATCH_S: Final = 1.0
 # How long after its end a worker may take for its last frame; slow machines are slow, frozen ones lost.
 END_GRACE_NS: Final = 20_000_000_000
 STOP_GRACE_NS: Final = 5_000_000_000
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its control group."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        cores = os.cpu_count() or 1
-    quota = _cgroup_cores()
-    return max(1, min(cores, int(quota))) if quota is not None else max(1, cores)
-
-
-def default_workers(connections: int) -> int:
-    """One per usable core but one, at least one; never more than there are connections to share out."""
-    return max(1, min(usable_cores() - 1, connections))
-
-
-def _cgroup_cores() -> float | None:
-    # v2 first, then v1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        return None if quota == "max" else float(quota) / float(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
-            v1_quota = float(file.read())
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
-            return v1_quota / float(file.read()) if v1_quota > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
 
 
 @dataclass(slots=True)
@@ -169,17 +139,20 @@ async def _tell(child: Child, command: object) -> None:
 
 
 @asynccontextmanager
-async def open_fleet(job: Job, workers: int) -> AsyncIterator[Fleet]:
+async def open_fleet(job: Job, workers: int, standby: Standby | None = None) -> AsyncIterator[Fleet]:
     """Workers that are ready to start. They are gone when the block ends, however it ends.
 
-    Raises SetupError if one of them does not get ready.
+    `standby`: where workers wait already; those that are too many there are ended. Raises SetupError if one
+    of them does not get ready.
     """
     children: list[Child] = []
     patience_ns = longest_ns(job.client)
     try:
-        for number in range(workers):
-            argv = python("loadtool.engine.worker")
-            children.append(Child(f"worker {number + 1}", argv))
+        if standby is not None:
+            children += standby.take(workers)
+            await standby.dismiss()
+        for number in range(len(children), workers):
+            children.append(start_worker(number))
         fleet = Fleet(job, children, patience_ns)
         await fleet.prepare()
         yield fleet

@@ -1,0 +1,84 @@
+"""How a run starts: workers first, beside all the rest, and nothing loaded that it can do without."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtool import cli
+from loadtool.engine import standby
+from loadtool.processes import Child
+
+# What a worker can do without, for plain requests over HTTP/1.1.
+NOT_OF_WORKERS = ("httpx", "jinja2", "pydantic", "rich", "ruamel.yaml", "toxiproxy", "typer")
+# What takes longest to load in a coordinator, and must not keep the workers waiting.
+AFTER_WORKERS = ("httpx", "jinja2", "loadtool.profile.model", "loadtool.run", "rich", "ruamel.yaml")
+
+
+def loaded_by(program: str, names: tuple[str, ...]) -> set[str]:
+    """Which of these modules a Python program has loaded when it prints its last line, by a list there."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return {name for name in json.loads(done.stdout.splitlines()[-1]) if name in names}
+
+
+def test_a_worker_loads_only_what_it_needs() -> None:
+    program = (
+        "import json, sys\nimport loadtool.engine.worker, loadtool.engine.http1_transport\n"
+        "print(json.dumps(list(sys.modules)))"
+    )
+    assert loaded_by(program, NOT_OF_WORKERS) == set()
+
+
+def test_workers_are_started_before_the_coordinator_loads_its_own() -> None:
+    program = (
+        "import json, os, sys\nfrom loadtool import cli\nfrom loadtool.engine import standby\n"
+        "def start(number):\n    print(json.dumps(list(sys.modules)), flush=True)\n    os._exit(0)\n"
+        "standby.start_worker = start\n"
+        "cli.main(['spike', '--profile', 'no-such-file.yaml'])"
+    )
+    assert loaded_by(program, AFTER_WORKERS) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        (None, [], "{file}: no such file"),
+        ("[]", [], "{file}:1: got a list, want"),
+        ("{}", ["--workers", "0"], "--workers: got 0, want"),
+        ("{}", ["--workers", "100000"], "{file}:1: "),
+    ],
+)
+def test_a_mistake_leaves_no_process_behind(
+    text: str | None,
+    options: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    started: list[int] = []
+
+    def start(number: int) -> Child:
+        child = start_worker(number)
+        started.append(child.pid)
+        return child
+
+    start_worker = standby.start_worker
+    monkeypatch.setattr(standby, "start_worker", start)
+    file = tmp_path / "profile.yaml"
+    if text is not None:
+        file.write_text(text)
+    code = cli.main(["spike", "--profile", str(file), "--out", str(tmp_path / "out"), *options])
+    assert code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"loadtool: {said.format(file=file)}")
+    assert "Traceback" not in error
+    assert len(started) <= standby.usable_cores()
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in started)
