@@ -46,6 +46,10 @@ class View(Protocol):
 
     def notice(self, text: str) -> None: ...
     def begin(self, stage: Stage) -> None: ...
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        """Whether an `update` would show anything now: what it is told takes a while to work out."""
+        ...
+
     def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None: ...
     def end(self) -> None: ...
 
@@ -58,6 +62,9 @@ class Silent:
 
     def begin(self, stage: Stage) -> None:
         pass
+
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        return False
 
     def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
         pass
@@ -176,7 +183,8 @@ class Drive:
     async def run(self, fleet: Fleet) -> Measured:
         """Start the workers and sum up what they report, to the end."""
         timeline = Timeline.of(self.job)
-        tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
+        silent = isinstance(self.view, Silent)
+        tally = Tally(timeline, [r.name for r in self.job.requests], self.workers, watched=not silent)
         lost: dict[int, str] = {}
         watch = await self._abort_watch(timeline)
         beyond = self.after.bars if self.after is not None else ()
@@ -190,7 +198,8 @@ class Drive:
             for part in (self.conductor, self.prober):
                 if part is not None:
                     nursery.start_soon(part.run, origin)
-            nursery.start_soon(self._show, tally, origin)
+            if not silent:
+                nursery.start_soon(self._show, tally, origin)
             if watch is not None:
                 nursery.start_soon(self._end_early, watch, tally, origin, fleet)
             async for item in fleet.frames():
@@ -267,10 +276,12 @@ class Drive:
             elapsed = trio.current_time() - origin
             beat = int(elapsed / VIEW_EVERY_S) + 1
             elapsed_ns = max(0, int(elapsed * 1e9))
+            active = self.conductor.active() if self.conductor is not None else []
+            if not self.view.wants(elapsed_ns / 1e9, active):
+                continue
             if elapsed - judged_at >= SLOS_EVERY_S:
                 judged_at = elapsed
                 slos = judge_cells(self.loaded.slos, tally.populations(elapsed_ns), warmups)
-            active = self.conductor.active() if self.conductor is not None else []
             # In a thread: a terminal that has been stopped (Ctrl-S) must not hold up the faults.
             now = shown.snapshot(elapsed_ns)
             await trio.to_thread.run_sync(self.view.update, now, active, slos, abandon_on_cancel=True)

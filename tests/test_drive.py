@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,15 @@ from loadtool.drive import Drive, Silent
 from loadtool.engine.fleet import Fleet
 from loadtool.measure.frame import CellDelta, Frame
 from loadtool.measure.outcome import OK, OUTCOMES
+from loadtool.measure.result import SloFigure
+from loadtool.measure.snapshot import Snapshot
 from loadtool.measure.tally import Tally
 from loadtool.plan.build import build_job
 from loadtool.plan.endpoint import endpoint_of
 from loadtool.plan.job import Job
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import load_profile
-from loadtool.report.stage import Bar
+from loadtool.report.stage import Bar, Stage
 
 SECOND = 1_000_000_000
 # 20 arrivals in two seconds; 10 % of them are two.
@@ -104,3 +106,52 @@ async def test_an_slo_ends_what_was_planned_and_not_what_follows(
     assert measured.tally.totals.failed == 2
     if not aborted:
         assert measured.end_ns == 2 * SECOND
+
+
+class Choosy:
+    """A view that wants every other of its times."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.told: list[Snapshot] = []
+
+    def begin(self, stage: Stage) -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def end(self) -> None:
+        pass
+
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        self.asked += 1
+        return self.asked % 2 == 1
+
+    def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
+        self.told.append(now)
+
+
+@pytest.mark.parametrize("shown", [Choosy(), Silent()])
+async def test_nothing_is_worked_out_for_a_view_that_does_not_want_it(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: Choosy | Silent
+) -> None:
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    frames = [Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], final=n == 2) for n in (1, 2)]
+    made: list[Snapshot] = []
+    snapshot = Tally.snapshot
+
+    def noted(tally: Tally, elapsed_ns: int) -> Snapshot:
+        made.append(snapshot(tally, elapsed_ns))
+        return made[-1]
+
+    monkeypatch.setattr(Tally, "snapshot", noted)
+    measured = await Drive(loaded, job, 1, shown).run(Scripted(job, frames))
+    assert measured.tally.totals.ok == 20
+    if isinstance(shown, Choosy):
+        assert len(made) == (shown.asked + 1) // 2 > 0
+        assert made[:-1] == shown.told[: len(made) - 1]  # the load's end may have come before the last one
+    else:
+        assert made == []

@@ -43,6 +43,9 @@ class Patient:
         if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:  # else somebody wants it otherwise
             signal.signal(signal.SIGTSTP, self._stop)
 
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        return self._begun and self._view.wants(elapsed_s, active_faults)
+
     def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
         if self._begun:
             self._draw(lambda: self._view.update(now, active_faults, slos))
@@ -82,6 +85,9 @@ class Watched:
     def begin(self, stage: Stage) -> None:
         self._exporter.begin(stage)
         self._view.begin(stage)
+
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        return True  # somebody may ask the exporter at any time
 
     def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
         self._exporter.observe(now, active_faults)  # first: a stopped terminal holds up the other

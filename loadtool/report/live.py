@@ -59,6 +59,9 @@ class LiveView:
             self._notice = ""
         self._screen.take()
 
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        return True  # its clock goes on
+
     def update(
         self, now: Snapshot, active_faults: Collection[str] = (), slos: Sequence[SloFigure] = ()
     ) -> None:

@@ -57,17 +57,21 @@ class PlainView:
             f"{clean(stage.name)}: {phases}, {figures.clock(stage.end_s)} against {clean(stage.target)}"
         )
 
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        """Whether it is time for a line."""
+        if self._stage is None:
+            return False
+        state = (self._stage.phase(elapsed_s), frozenset(active_faults))
+        return elapsed_s >= self._next_s or state != self._last
+
     def update(
         self, now: Snapshot, active_faults: Collection[str] = (), slos: Sequence[SloFigure] = ()
     ) -> None:
         """Something may have changed; most calls write nothing. `slos` are left to the report."""
-        if self._stage is None:
-            return
-        state = (self._stage.phase(now.elapsed_s), frozenset(active_faults))
-        if now.elapsed_s < self._next_s and state == self._last:
+        if self._stage is None or not self.wants(now.elapsed_s, active_faults):
             return
         self._put(line(self._stage, now, active_faults))
-        self._last = state
+        self._last = (self._stage.phase(now.elapsed_s), frozenset(active_faults))
         # On the beat of the run's clock, so that lines of different runs can be laid side by side.
         self._next_s = (now.elapsed_s // self._every_s + 1) * self._every_s
 

@@ -121,6 +121,9 @@ class Recording:
     def begin(self, stage: object) -> None:
         self.calls.append("begin")
 
+    def wants(self, *_: object) -> bool:
+        return True
+
     def update(self, *_: object) -> None:
         self.calls.append("update")
 

@@ -50,6 +50,17 @@ def test_a_line_every_few_seconds_and_at_every_change() -> None:
     assert at == sorted(map(float, beat | changes))
 
 
+def test_it_wants_just_what_makes_a_line() -> None:
+    said: list[str] = []
+    view = PlainView(said.append)
+    assert not view.wants(0.0, [])
+    view.begin(STAGE)
+    for quarter in range(4 * 76):
+        wanted, before = view.wants(quarter / 4, active(quarter / 4)), len(said)
+        view.update(snapshot(quarter / 4), active(quarter / 4))
+        assert wanted == (len(said) > before)
+
+
 def test_notices_come_at_once_and_nothing_can_speak_to_ci() -> None:
     said: list[str] = []
     view = PlainView(said.append)
