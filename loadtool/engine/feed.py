@@ -19,6 +19,7 @@ from loadtool.plan.schedule import Batch
 from loadtool.plan.trace import Tracer
 
 WINDOW: Final = 4096  # arrivals prepared at the most
+REFILL: Final = WINDOW - 256  # once it is full, more are prepared when so few are left
 
 Render = Callable[[int, int, int], bytes]
 
@@ -51,17 +52,32 @@ class Feed(Arrivals):
         self._cells: list[Cell | None] = [None] * len(job.requests)
         self._batch: Batch | None = None
         self._at = 0
+        self._full = False
+        self._slice_end = 0  # of the last arrival prepared, like `slice`
+        self._segment = 0
         self.slice = 0  # of the last arrival prepared: no later one lies in an earlier slice
 
     def wants(self) -> bool:
-        """Whether there is room and something left to prepare."""
-        return not self.exhausted and len(self.ready) < WINDOW
+        """Whether it is worth preparing more: there is something left, and room for a number of them.
+
+        Not for each that has left, as the loop looks round once more whenever it has prepared some.
+        """
+        if self.exhausted:
+            return False
+        count = len(self.ready)
+        if count >= WINDOW:
+            self._full = True
+        elif count < REFILL:
+            self._full = False
+        return not self._full
 
     def fill(self, count: int) -> None:
         """Prepare up to `count` more arrivals."""
+        cells, ready, start, patience = self._cells, self.ready, self._start, self._patience
         for _ in range(count):
             batch = self._batch
-            if batch is None or self._at == len(batch.due):
+            at = self._at
+            if batch is None or at == len(batch.due):
                 batch = self._batch = next(self._batches, None)
                 self._at = 0
                 if batch is None:
@@ -69,26 +85,35 @@ class Feed(Arrivals):
                     return
                 if not batch.due:
                     continue
-            at = self._at
+                at = 0
             self._at = at + 1
             due = batch.due[at]
             request = batch.request[at]
             segment = batch.segment[at]
-            slice_ = due // self._slice_ns
-            cell = self._cells[request]
-            if cell is None or cell.key[0] != slice_ or cell.key[1] != segment:
-                cell = self._cells[request] = self._recorder.cell(slice_, segment, request)
-                self.slice = slice_
+            if due >= self._slice_end or segment != self._segment:
+                self._enter(due, segment)
+                cells = self._cells
+            cell = cells[request]
+            if cell is None:
+                cell = cells[request] = self._recorder.cell(self.slice, segment, request)
+            number = batch.arrival[at]
             data = self._static[request]
             if data is None:
                 try:
-                    data = self._render(request, batch.arrival[at], batch.ordinal[at])
+                    data = self._render(request, number, batch.ordinal[at])
                 except RenderError as e:
                     # Counted when it is due, like any other; an arrival without data can't be sent.
                     self.render_problem = str(e)
                     data = b""
             if self._tracer is not None and data:
-                data = self._tracer.stamp(data, batch.arrival[at])
+                data = self._tracer.stamp(data, number)
             cell.open += 1
-            due += self._start
-            self.ready.append(Arrival(due, due + self._patience, request, cell, data, batch.arrival[at]))
+            due += start
+            ready.append(Arrival(due, due + patience, request, cell, data, number))
+
+    def _enter(self, due: int, segment: int) -> None:
+        """From this due time on, arrivals lie in another slice or segment than those before."""
+        self.slice = due // self._slice_ns
+        self._slice_end = (self.slice + 1) * self._slice_ns
+        self._segment = segment
+        self._cells = [None] * len(self._cells)

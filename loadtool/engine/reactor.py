@@ -28,6 +28,7 @@ YIELD_NS: Final = 10_000_000  # trio gets its turn about so often; at least half
 YIELD_ROOM_NS: Final = 300_000  # its turn takes some 100 µs
 EASE_NS: Final = 1_000_000  # without a rest for so long, it is saturated, and has no time for time stamps
 FILL_NS: Final = 20_000  # a gap worth preparing an arrival in
+FILLED_AT_ONCE: Final = 8  # arrivals; then the answers get their turn
 
 
 class Reactor:
@@ -51,6 +52,7 @@ class Reactor:
         self._clock = clock
         self._woken = 0  # when it last had nothing to do
         self._spun = 0  # when the arrival was due that it last spun for
+        self._due = FAR  # when the first prepared arrival is due; FAR if there may be none
 
     async def run(self) -> None:
         """Until every arrival is done, or `stop_at` has passed."""
@@ -75,7 +77,7 @@ class Reactor:
                 if wake > now:
                     ledger.last_idle = now
                 if feed.wants() and (wake - now > FILL_NS or not feed.ready):
-                    feed.fill(8 if wake - now > 8 * FILL_NS else 1)
+                    self._prepare(wake)
                     continue
                 if wake - now > YIELD_NS and traffic.done():
                     poller.arm(wake - SPINS_APART_NS)
@@ -97,8 +99,7 @@ class Reactor:
         poller, clock = self._poller, self._clock
         if wake - now > YIELD_NS:
             return poller.wait_until(now + YIELD_NS)
-        ready = self._feed.ready
-        if not ready or wake < ready[0].due or 0 < wake - self._spun < SPINS_APART_NS:
+        if wake < self._due or 0 < wake - self._spun < SPINS_APART_NS:
             return poller.wait_until(wake)
         spin_from = wake - SPIN_NS
         events = poller.wait_until(spin_from) if spin_from > now else []
@@ -112,20 +113,25 @@ class Reactor:
         """Do what can be done now; whether more may be to do."""
         feed, traffic, clock = self._feed, self._traffic, self._clock
         ready = feed.ready
+        due = self._due
         now = clock()
         launched = 0
         while launched < LAUNCHES_A_TURN:
-            if not ready:
-                if feed.exhausted:
+            if due == FAR:
+                if ready:
+                    due = ready[0].due
+                elif feed.exhausted:
                     break
-                feed.fill(8)  # late or not, it must be made now
+                else:
+                    feed.fill(FILLED_AT_ONCE)  # late or not, it must be made now
                 continue
-            due = ready[0].due
             if due > now or due >= self.stop_at:
                 break
             traffic.launch(ready.popleft(), now)
             launched += 1
+            due = ready[0].due if ready else FAR
             now = clock()
+        self._due = due
         events = self._poller.poll()
         if events:
             traffic.dispatch(events, now - self._woken < EASE_NS)
@@ -134,12 +140,18 @@ class Reactor:
         if now >= self.next_tick:
             self.next_tick = self.on_tick(now)
         # What has been launched needs no second look: the poll came after it, and found nothing.
-        return len(events) > 0 or (len(ready) > 0 and ready[0].due <= now)
+        return len(events) > 0 or due <= now
+
+    def _prepare(self, wake: int) -> None:
+        """Prepare what can be until `wake`, and look for answers from time to time."""
+        feed, clock = self._feed, self._clock
+        for _ in range(FILLED_AT_ONCE):
+            feed.fill(1)
+            if clock() + FILL_NS > wake or not feed.wants():
+                break
 
     def _next_event(self) -> int:
-        wake = min(self.next_tick, self.stop_at, self._traffic.next_event())
-        ready = self._feed.ready
-        return min(wake, ready[0].due) if ready else wake
+        return min(self.next_tick, self.stop_at, self._due, self._traffic.next_event())
 
     def _abort_rest(self, now: int) -> None:
         feed, ledger = self._feed, self._ledger
@@ -148,6 +160,7 @@ class Reactor:
             feed.fill(64)
         while ready and ready[0].due < self.stop_at:
             ledger.cut_off(ready.popleft(), now)
+        self._due = FAR
         self._traffic.abort(now)
 
 

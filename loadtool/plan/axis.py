@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Final
 
 from loadtool.plan.job import FaultWindow, PhaseSpec
-from loadtool.plan.shape import Ramp, Shape, hold_of
+from loadtool.plan.shape import Constant, Ramp, Shape, hold_of
 from loadtool.units import SECOND
 
 # Float error of a sum of products, in arrivals. A position this close to a boundary lies on it.
@@ -55,11 +55,18 @@ class Piece:
 
     def dues(self, positions: Sequence[float]) -> list[int]:
         """Due times of positions that belong to this piece, in [start_ns, end_ns)."""
-        time_of, start, before, last = self.shape.time_of, self.start_ns, self.before, self.end_ns - 1
-        return [
-            min(start + int(time_of(n - before) * 1e9 + 0.5), last) if n - before > TOLERANCE else start
-            for n in positions
-        ]
+        shape, start, before, last = self.shape, self.start_ns, self.before, self.end_ns - 1
+        dues: list[int] = []
+        if isinstance(shape, Constant):  # what nearly every arrival has: its `time_of`, without a call
+            rate = shape.per_second
+            for n in positions:
+                due = start + int((n - before) / rate * 1e9 + 0.5) if n - before > TOLERANCE else start
+                dues.append(due if due < last else last)
+            return dues
+        for n in positions:
+            due = start + int(shape.time_of(n - before) * 1e9 + 0.5) if n - before > TOLERANCE else start
+            dues.append(due if due < last else last)
+        return dues
 
 
 @dataclass(frozen=True, slots=True)

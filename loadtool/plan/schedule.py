@@ -71,9 +71,12 @@ def _poisson(stretch: _Stretch, seed: int, draws: Iterator[int]) -> Iterator[Seq
     groups = max(1, BLOCK // batch)
     while at < end:
         draw = stream(seed, GAPS, next(draws)).random
-        positions = list(accumulate([-batch * log(1.0 - draw()) for _ in range(groups)], initial=at))
-        at = positions[-1]
-        positions = positions[1 : None if at < end else bisect_left(positions, end, 1)]
+        positions: list[float] = []
+        for _ in range(groups):
+            at += -batch * log(1.0 - draw())
+            positions.append(at)
+        if at >= end:
+            del positions[bisect_left(positions, end) :]
         if batch > 1:
             positions = [position for position in positions for _ in range(batch)]
         for first in range(0, len(positions), BLOCK):
