@@ -11,13 +11,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import trio
 
 import loadtool
-from loadtool.chaos.conductor import Conductor
-from loadtool.chaos.probe import Prober
 from loadtool.engine.build import compiled
 from loadtool.engine.fleet import Fleet, Lost, usable_cores
 from loadtool.errors import lone
@@ -33,6 +31,10 @@ from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import Loaded
 from loadtool.report.stage import Bar, Stage
+
+if TYPE_CHECKING:  # what a run without faults and probes does not load
+    from loadtool.chaos.conductor import Conductor
+    from loadtool.chaos.probe import Prober
 
 VIEW_EVERY_S: Final = 0.25
 SLOS_EVERY_S: Final = 1.0

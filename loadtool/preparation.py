@@ -10,25 +10,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
-import httpx
 import trio
 
-from loadtool.chaos.conductor import Conductor, FaultEvent
-from loadtool.chaos.control import Control
-from loadtool.chaos.fault import planned_faults, proxy_specs
-from loadtool.chaos.gauge import gauges_of
-from loadtool.chaos.journal import Journal
-from loadtool.chaos.probe import HttpProbe, Prober, Transport
-from loadtool.chaos.source import open_toxiproxy
-from loadtool.chaos.steady import hosts_of, page_url, probes_of, reach
-from loadtool.engine.failures import describe
 from loadtool.engine.hosts import check_host, check_target
 from loadtool.engine.sources import source_for, source_problems
 from loadtool.errors import ProfileError, SetupError
-from loadtool.judge.remedies import remedy_for
 from loadtool.plan.build import build_job, endpoint_of
 from loadtool.plan.endpoint import proxy_of
 from loadtool.plan.job import Endpoint, Job
@@ -40,6 +29,13 @@ from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile, WaitFor
 from loadtool.profile.secrets import environment_secrets
 from loadtool.units import SECOND, format_duration
+
+# Toxiproxy's client and httpx take as long to load as all of the profile's models. They are for faults,
+# probes and `wait_for`, and imported where a profile has one.
+if TYPE_CHECKING:
+    from loadtool.chaos.conductor import Conductor, FaultEvent
+    from loadtool.chaos.control import Control
+    from loadtool.chaos.probe import Prober, Transport
 
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)")
 _LAST_OUTPUT_S: Final = 0.2  # for what a command left in its pipe when it ended
@@ -108,15 +104,25 @@ class Preparation:
         allowed = (*profile.allow_hosts, *self._allow_hosts)
         proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
         addresses = await check_target(endpoint, proxy, allowed)
-        for key, asked in (("steady_state:", profile.steady_state), ("probes:", profile.probes)):
-            for host, port in hosts_of(asked):
-                await check_host(host, port, allowed, what=key)
+        if profile.steady_state or profile.probes:
+            await _check_asked(profile, allowed)
         check_sources(loaded, addresses)
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
         prepared = Prepared(loaded, job, mask=self._mask(loaded))
         if profile.proxies or profile.faults:
             await self._open_chaos(stack, prepared, demo)
-        way = reach(url, job.client, source_for(job.client.source, addresses))
+        if profile.wait_for or profile.steady_state or profile.probes or demo is not None:
+            await self._ask(prepared, url, source_for(job.client.source, addresses), demo)
+        return prepared
+
+    async def _ask(self, prepared: Prepared, url: str, source: str | None, demo: DemoService | None) -> None:
+        """Wait for the target at `url`, see that it is steady, and prepare what is asked beside the load."""
+        from loadtool.chaos.gauge import gauges_of
+        from loadtool.chaos.probe import HttpProbe, Prober
+        from loadtool.chaos.steady import probes_of, reach
+
+        profile = prepared.loaded.profile
+        way = reach(url, prepared.job.client, source)
         if profile.wait_for is not None:
             self._notice(f"waiting for {profile.wait_for.get} to answer")
             await wait_until_it_answers(url, profile.wait_for, way)
@@ -129,7 +135,6 @@ class Preparation:
         probes += gauges_of(profile.probes, url)
         if probes:
             prepared.prober = Prober(probes, way)
-        return prepared
 
     def _mask(self, loaded: Loaded) -> Callable[[str], str]:
         """Masks the profile's secrets, and those that commands get from the environment."""
@@ -138,6 +143,11 @@ class Preparation:
 
     async def _open_chaos(self, stack: AsyncExitStack, prepared: Prepared, demo: DemoService | None) -> None:
         """Open the proxies, send the load or the demo's store calls through them, plan the faults."""
+        from loadtool.chaos.conductor import Conductor
+        from loadtool.chaos.fault import planned_faults, proxy_specs
+        from loadtool.chaos.journal import Journal
+        from loadtool.chaos.source import open_toxiproxy
+
         profile, endpoint = prepared.loaded.profile, prepared.job.endpoint
         control: Control | None = None
         if profile.proxies:
@@ -190,6 +200,15 @@ class Preparation:
                     await run_command(command, loaded.directory, self._environment, loaded.secrets.mask)
                 except SetupError as e:
                     self.warnings.append(f"teardown: {e}")
+
+
+async def _check_asked(profile: Profile, allowed: Sequence[str]) -> None:
+    """Raises UsageError if `steady_state:` or `probes:` ask a host that may not be asked."""
+    from loadtool.chaos.steady import hosts_of
+
+    for key, asked in (("steady_state:", profile.steady_state), ("probes:", profile.probes)):
+        for host, port in hosts_of(asked):
+            await check_host(host, port, allowed, what=key)
 
 
 def join_address(host: str, port: int) -> str:
@@ -295,6 +314,8 @@ def check_sources(loaded: Loaded, addresses: Sequence[str]) -> None:
 
 def _words(error: BaseException) -> str:
     """What it says; of an error that says nothing itself, what caused it."""
+    from loadtool.engine.failures import describe
+
     while not str(error) or isinstance(error, trio.BrokenResourceError):
         cause = error.__cause__ or error.__context__
         if cause is None:
@@ -308,6 +329,11 @@ async def wait_until_it_answers(target: str, wait: WaitFor, way: Transport) -> N
 
     Raises SetupError when it has not within `up_to`.
     """
+    import httpx
+
+    from loadtool.chaos.steady import page_url
+    from loadtool.judge.remedies import remedy_for
+
     path = f"/{wait.get.lstrip('/')}"
     url = page_url(target, path)
     shown = without_userinfo(url) if socket_path(target) is None else f"{path} of {target}"

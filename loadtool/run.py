@@ -11,10 +11,10 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from loadtool import cut_load
 from loadtool.cut_load import CutLoads
@@ -28,9 +28,11 @@ from loadtool.measure.spike import CutLoadSteps
 from loadtool.measure.tally import Tally
 from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
-from loadtool.report.exporter import Exporter
 from loadtool.report.result_file import RESULT_NAME, new_run_directory, write_atomically
 from loadtool.report.stage import Stage
+
+if TYPE_CHECKING:  # what most runs do not load
+    from loadtool.report.exporter import Exporter
 
 __all__ = ["Finished", "RunOptions", "View", "remove_if_empty", "run_directory", "spike", "workers_for"]
 
@@ -45,7 +47,7 @@ class RunOptions:
     out: Path | None = None  # directory of this run's files; default: a new one below RESULTS
     cut_load: bool = False  # go on with less load if the service does not come back
     cut_load_for_s: float | None = None  # at each rate; default: as long as recovery needs to be told
-    standby: Standby | None = None  # workers that have been started already
+    standby: Standby | None = field(default=None, compare=False)  # workers that have been started already
     exporter: Exporter | None = None  # what answers Prometheus while the run lasts; closed by its end
 
 

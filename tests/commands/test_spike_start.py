@@ -19,6 +19,12 @@ NOT_OF_WORKERS = ("httpx", "jinja2", "pydantic", "rich", "ruamel.yaml", "toxipro
 # What takes longest to load in a coordinator, and must not keep the workers waiting.
 AFTER_WORKERS = ("httpx", "jinja2", "loadtool.profile.model", "loadtool.run", "rich", "ruamel.yaml")
 
+# What a run needs only for faults, probes, templates, --prometheus and comparisons, or for its report.
+NOT_OF_PLAIN_RUNS = (
+    "h11", "httpx", "jinja2", "loadtool.chaos.conductor", "loadtool.engine.reactor", "loadtool.judge.compare",
+    "loadtool.report.terminal", "plotext", "prometheus_client", "requests", "rich", "toxiproxy",
+)  # fmt: skip
+
 
 def loaded_by(program: str, names: tuple[str, ...]) -> set[str]:
     """Which of these modules a Python program has loaded when it prints its last line, by a list there."""
@@ -44,6 +50,23 @@ def test_workers_are_started_before_the_coordinator_loads_its_own() -> None:
         "cli.main(['spike', '--profile', 'no-such-file.yaml'])"
     )
     assert loaded_by(program, AFTER_WORKERS) == set()
+
+
+def test_a_run_without_faults_probes_and_templates_loads_nothing_for_them(tmp_path: Path) -> None:
+    # It ends when the load starts, so nobody need listen there.
+    file = tmp_path / "profile.yaml"
+    file.write_text(
+        "{name: x, target: 'http://127.0.0.1:9', requests: [{get: /}], "
+        "phases: [{name: baseline, rate: 1/s, for: 1s}], slos: [p99 < 1s]}"
+    )
+    program = (
+        "import json, os, sys\nfrom loadtool import cli\nfrom loadtool.engine.fleet import Fleet\n"
+        "async def run(self, *rest, **more):\n    print(json.dumps(list(sys.modules)), flush=True)\n"
+        "    os._exit(0)\n"
+        "Fleet.run = run\n"
+        f"cli.main(['spike', '--profile', {str(file)!r}, '--quiet', '--out', {str(tmp_path / 'out')!r}])"
+    )
+    assert loaded_by(program, NOT_OF_PLAIN_RUNS) == set()
 
 
 @pytest.mark.parametrize(
