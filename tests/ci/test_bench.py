@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from benchmark import __main__ as bench
 from benchmark import extras, own, rounds, table
 from benchmark.own import Build
 from benchmark.peers import PEERS, SCENARIOS, SIMPLE, Load, Peer
-from benchmark.process import Meter, Ran, Sample, Status, lives, run, tree
+from benchmark.process import Meter, Ran, Sample, Status, end, lives, run, tree
 from benchmark.sends import lag
 from benchmark.server import Server, program
 from benchmark.table import rows, spread
@@ -86,6 +87,56 @@ def test_every_peer_has_a_command_for_what_it_can_do(peer: object, scenario: str
             assert "http://127.0.0.1:9" in " ".join(words) + files
 
 
+def benched(
+    words: list[str], environment: dict[str, str], limit_s: float
+) -> subprocess.CompletedProcess[str]:
+    """The bench, to its end. Past `limit_s` it is told to end, as its own tidying-up is best: that raises
+    TimeoutExpired. However this ends, nothing of it is left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *words], cwd=CI, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment},
+    )  # fmt: skip
+    with process:
+        try:
+            out, err = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=20)
+            raise
+        finally:
+            end(process)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def test_a_bench_that_takes_too_long_leaves_nothing(tmp_path: Path) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this machine has one core")
+    if program() is None:
+        pytest.skip("nginx is not installed")
+    words = ["--only", "memory", "--build", f"slow={_sleeper(tmp_path)}", "--tools", ""]
+    with pytest.raises(subprocess.TimeoutExpired):
+        benched(words, {"TMPDIR": str(tmp_path)}, limit_s=3)
+    assert _named_after(tmp_path) == []
+
+
+def _sleeper(directory: Path) -> Path:
+    """A program that takes its time, whatever it is asked."""
+    path = directory / "sleeper"
+    path.write_text("#!/bin/sh\nexec sleep 77\n")
+    path.chmod(0o755)
+    return path
+
+
+def _named_after(directory: Path) -> list[bytes]:
+    """Command lines of all processes that name this directory, nginx's too, which has its files there."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return [line for line in found if os.fsencode(directory) in line]
+
+
 def test_a_short_round(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("this machine has one core")
@@ -93,10 +144,8 @@ def test_a_short_round(tmp_path: Path) -> None:
         pytest.skip("nginx is not installed")
     figures = tmp_path / "figures.json"
     loadtool = Path(sys.executable).parent / "loadtool"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", "--quick", "--build", f"this={loadtool}", "--json", str(figures)],
-        cwd=CI, capture_output=True, text=True, check=False, timeout=100,
-    )  # fmt: skip
+    words = ["--quick", "--build", f"this={loadtool}", "--json", str(figures)]
+    done = benched(words, {}, limit_s=100)
     assert done.returncode == 0, done.stderr
     assert "## one small answer" in done.stdout
     parts = json.loads(figures.read_text())["parts"]
