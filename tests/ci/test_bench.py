@@ -117,13 +117,14 @@ def test_a_bench_that_takes_too_long_leaves_nothing(tmp_path: Path) -> None:
     words = ["--only", "memory", "--build", f"slow={_sleeper(tmp_path)}", "--tools", ""]
     with pytest.raises(subprocess.TimeoutExpired):
         benched(words, {"TMPDIR": str(tmp_path)}, limit_s=3)
+    assert (tmp_path / "asked").exists()
     assert _named_after(tmp_path) == []
 
 
 def _sleeper(directory: Path) -> Path:
-    """A program that takes its time, whatever it is asked."""
+    """A program that says which version it is, and takes its time with everything else."""
     path = directory / "sleeper"
-    path.write_text("#!/bin/sh\nexec sleep 77\n")
+    path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exit\ntouch {directory}/asked\nexec sleep 77\n')
     path.chmod(0o755)
     return path
 
