@@ -18,13 +18,19 @@ from loadtool.errors import SetupError
 from loadtool.measure.frame import PREFIX_BYTES, Frame, decode, lengths
 from loadtool.plan.job import Job
 from loadtool.plan.retries import longest_ns
+from loadtool.plan.timeline import Timeline
 from loadtool.plan.wire import job_to_json
 from loadtool.processes import Child
+from loadtool.units import SECOND
 
 __all__ = ["Fleet", "Lost", "default_workers", "open_fleet", "usable_cores"]
 
 READY_S: Final = 30.0
-START_DELAY_NS: Final = 150_000_000  # for the start to reach every worker, and their feeds to fill
+# From the command to start until time zero: for the command to reach every worker (2 ms, on a machine that has
+# time for it), and for their feeds to fill, by what there is to prepare and at most to the brim.
+REACH_NS: Final = 50_000_000
+PREPARE_NS: Final = 25_000  # an arrival, its request rendered from a template
+LONGEST_DELAY_NS: Final = 150_000_000
 WATCH_S: Final = 1.0
 # How long after its end a worker may take for its last frame; slow machines are slow, frozen ones lost.
 END_GRACE_NS: Final = 20_000_000_000
@@ -72,7 +78,7 @@ class Fleet:
 
         A worker that says nothing long after it should have ended is killed, and so lost.
         """
-        self.start_ns = time.monotonic_ns() + START_DELAY_NS
+        self.start_ns = time.monotonic_ns() + start_delay_ns(self._job, len(self._children))
         for child in self._children:
             await _tell(child, {"start_ns": self.start_ns})
         task_status.started(self.start_ns)
@@ -121,6 +127,12 @@ class Fleet:
                 return
             if watch.cancelled_caught and time.monotonic_ns() > self._deadline(duration_ns):
                 child.kill()  # the end of its pipe then comes as EOFError
+
+
+def start_delay_ns(job: Job, workers: int) -> int:
+    """How long before its time zero a load is started: the busier its first second, the longer."""
+    soon = max(Timeline.of(job).offered_by(SECOND), *(phase.batch for phase in job.phases))
+    return min(REACH_NS + round(soon / workers) * PREPARE_NS, LONGEST_DELAY_NS)
 
 
 async def _next_frame(child: Child) -> Frame:

@@ -17,12 +17,12 @@ import trio
 from engine_harness import OK_ANSWER, SECOND, Server, answering, job_for, read_request, serving
 
 from loadtool.engine import fleet as fleet_module
-from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, usable_cores
+from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, start_delay_ns, usable_cores
 from loadtool.errors import SetupError, lone
 from loadtool.measure.frame import Frame
 from loadtool.measure.outcome import OUTCOMES
 from loadtool.measure.tally import Tally
-from loadtool.plan.job import Job
+from loadtool.plan.job import Job, PhaseSpec
 from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 
@@ -237,6 +237,27 @@ async def test_a_stopped_worker_says_so_as_lag_and_not_as_the_targets_fault() ->
     assert lag.quantile(0.85) > 100_000
     assert response.quantile(0.85) > 100_000
     assert service.quantile(0.5) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("rate", "batch", "workers", "delay_ms"),
+    [
+        (0.001, 1, 1, 50.025),  # as the mean is less than one: a batch of one
+        (100, 1, 1, 52.5),
+        (1_000, 1, 1, 75),
+        (1_000, 1, 2, 62.5),
+        (4_000, 1, 1, 150),
+        (100_000, 1, 1, 150),
+        (10, 2_000, 1, 100),  # all at once, and perhaps at the first instant
+        (10, 2_000, 4, 62.5),
+    ],
+)
+def test_what_a_load_has_to_prepare_it_has_time_for(
+    rate: float, batch: int, workers: int, delay_ms: float
+) -> None:
+    phases = (PhaseSpec("baseline", "baseline", rate, 2 * SECOND, batch=batch),)
+    job = replace(job_for(9), phases=phases)
+    assert start_delay_ns(job, workers) == pytest.approx(delay_ms * 1e6, rel=1e-9)
 
 
 def test_cores_and_workers() -> None:
