@@ -24,6 +24,7 @@ from loadtool.engine.poller import Events, Poller
 LAUNCHES_A_TURN: Final = 64  # then the answers get their turn
 SPIN_NS: Final = 100_000
 SPINS_APART_NS: Final = 1_000_000
+TAKE_NS: Final = 30_000  # an answer takes so long: one that comes later waits until the arrival has left
 YIELD_NS: Final = 10_000_000  # trio gets its turn about so often; at least half as often
 YIELD_ROOM_NS: Final = 300_000  # its turn takes some 100 µs
 EASE_NS: Final = 1_000_000  # without a rest for so long, it is saturated, and has no time for time stamps
@@ -105,8 +106,11 @@ class Reactor:
         events = poller.wait_until(spin_from) if spin_from > now else []
         if not events:
             self._spun = wake
-            while not events and clock() < wake:
+            while not events and clock() < wake - TAKE_NS:
                 events = poller.poll()
+            if not events:
+                while clock() < wake:
+                    pass
         return events
 
     def turn(self) -> bool:

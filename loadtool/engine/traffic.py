@@ -70,10 +70,10 @@ class Traffic(Opening, Exchanges):
             return
         connection = self.pool.take_idle() if not self.pending else None
         if connection is not None:
-            arrival.cell.record_at_once(now - arrival.due)
             connection.state = BUSY
             self.pool.busy += 1
             self._send(connection, arrival, now)
+            arrival.cell.record_at_once(now - arrival.due)
             return
         self.pending.append(arrival)  # nobody overtakes
         ledger.waits(arrival, self.pending[0])
@@ -160,6 +160,15 @@ class Traffic(Opening, Exchanges):
 
     def _send(self, connection: Connection, arrival: Arrival, now: int) -> None:
         connection.arrival = arrival
+        data = arrival.data
+        error: OSError | MemoryError | None = None
+        n = 0
+        try:  # before all else: it is due
+            n = _write(connection.fd, data) if connection.plain else connection.sock.send(data)
+        except _AGAIN:
+            pass
+        except (OSError, MemoryError) as e:
+            error = e
         request = arrival.request
         connection.answer.expect(no_body=self._heads[request], keep_body=self._keep_bodies[request])
         connection.first = 0
@@ -170,20 +179,14 @@ class Traffic(Opening, Exchanges):
             arrival.cell.touched = True
         if arrival.give_up < connection.watched:
             self.pool.watch(connection)
-        data = arrival.data
-        try:
-            n = _write(connection.fd, data) if connection.plain else connection.sock.send(data)
-        except _AGAIN:
-            n = 0
-        except (OSError, MemoryError) as e:
-            if connection.served or classify(e, EXCHANGING) == LOCAL:
-                self._broken(connection, e)
+        if error is not None:
+            if connection.served or classify(error, EXCHANGING) == LOCAL:
+                self._broken(connection, error)
             else:
                 # It may have said why before it closed, as servers do that turn connections away.
                 connection.cut = True
                 self._read(connection)
-            return
-        if n < len(data):
+        elif n < len(data):
             connection.rest = data[n:]
             self._dialler.want(connection, READ | WRITE)
 
