@@ -2,19 +2,21 @@
 
     python truth_server.py '{"service": ["fixed", 5.0]}'
 
-A program of its own, with nothing of loadtool in it. A service time begins when the kernel has the request's
-last bytes (SO_TIMESTAMPNS), however long this program takes to notice them, or when the program is continued
-(SIGCONT), if they came while it was stopped, and ends when the kernel has the answer's on the client's side.
-How long a write takes for that, some 10 to 30 µs, it finds out at its start, on a connection with itself; it
-writes so much earlier. It sleeps in an epoll until shortly before and spins for the rest, so that answers
-come within microseconds of their time on a quiet machine. A connection has one request in service at a time;
+A program of its own, with nothing of loadtool in it. A service time begins when the request's last bytes are
+sent, however long this program takes to notice them, or when the program is continued (SIGCONT), if they came
+while it was stopped, and ends when the kernel has the answer's on the client's side. When bytes have come, the
+kernel says (SO_TIMESTAMPNS). How long it takes from before a write until they have, some 10 to 30 µs, the
+server finds out at its start, on a connection with itself: it takes that for the request's way, and writes so
+much earlier. So loopback is part of the service, whichever kernel and machine that is, and what the client
+needs besides is not. It sleeps in an epoll until shortly before and spins for the rest, so that answers come
+within microseconds of their time on a quiet machine. A connection has one request in service at a time;
 any number of connections are served at once.
 
-Its first line on stdout is {"port": N, "lead": ns that it writes earlier}. Each line on stdin is answered
+Its first line on stdout is {"port": N, "way": ns that a write takes}. Each line on stdin is answered
 with the log so far: a line with the number of records, then the records, five native 64 bit integers each, in
 the order of the answers: number (of `GET /7`, -1 for any other path), received, noticed, due, sent. Times are
-ns of CLOCK_MONOTONIC; received is when the service time began, noticed the moment after the read, sent the
-one before the write. End of stdin ends it.
+ns of CLOCK_MONOTONIC; received is when the request had come, or the program was continued after that, noticed
+the moment after the read, due when the answer is to come, sent the moment before the write. End of stdin ends it.
 """
 
 from __future__ import annotations
@@ -134,7 +136,7 @@ class Server:
         self._answers: list[tuple[int, int, socket.socket, int, int, int]] = []
         self._order = 0
         self._continued = 0
-        self.lead = way()
+        self.way = way()
         signal.signal(signal.SIGCONT, self._note_continued)
 
     def _note_continued(self, number: int, frame: FrameType | None) -> None:
@@ -148,7 +150,7 @@ class Server:
                 events = epoll.poll(-1)
             else:
                 # select() keeps microseconds, where epoll's own timeout has whole milliseconds.
-                gap = answers[0][0] - self.lead - clock() - SPIN_NS
+                gap = answers[0][0] - self.way - clock() - SPIN_NS
                 if gap > 0:
                     select.select([epoll], [], [], min(gap / 1e9, 1.0))
                 events = epoll.poll(0)
@@ -211,12 +213,13 @@ class Server:
         for sock_, number_, received_, noticed_ in together:
             service = round(self._service(self._draw, *self._arguments) * MS)
             self._order += 1
-            answer = (received + service, self._order, sock_, number_, received_, noticed_)
+            begun = received_ if received_ == self._continued else received_ - self.way
+            answer = (begun + service, self._order, sock_, number_, received_, noticed_)
             heapq.heappush(self._answers, answer)
 
     def _answer_due(self) -> None:
-        answers, log, lead = self._answers, self.log, self.lead
-        while answers and answers[0][0] - lead <= (now := clock()):
+        answers, log, way = self._answers, self.log, self.way
+        while answers and answers[0][0] - way <= (now := clock()):
             due, _, sock, number, received, noticed = heapq.heappop(answers)
             try:
                 sock.send(ANSWER)
@@ -232,7 +235,7 @@ class Server:
 
 def main() -> None:
     server = Server(**json.loads(sys.argv[1]))
-    os.write(1, json.dumps({"port": server.port, "lead": server.lead}).encode() + b"\n")
+    os.write(1, json.dumps({"port": server.port, "way": server.way}).encode() + b"\n")
     server.run()
 
 
