@@ -26,8 +26,8 @@ from loadtool.units import SECOND
 __all__ = ["Fleet", "Lost", "default_workers", "open_fleet", "usable_cores"]
 
 READY_S: Final = 30.0
-# From the command to start until time zero: for the command to reach every worker (2 ms, on a machine that has
-# time for it), and for their feeds to fill, by what there is to prepare and at most to the brim.
+# From the command to start until time zero: for the command to reach every worker (2 ms, if nothing is in the
+# way), and for their feeds to fill, by what there is to prepare and at most to the brim.
 REACH_NS: Final = 50_000_000
 PREPARE_NS: Final = 25_000  # an arrival, its request rendered from a template
 LONGEST_DELAY_NS: Final = 150_000_000
