@@ -1,7 +1,7 @@
 """The reactor's loop on a clock of its own: how late it is, how much it spins, whom its arrivals waited for.
 
-The operating system here is late by `LATE` whenever it wakes the loop; a look at the sockets takes a µs, one at
-the clock 20 ns, and sending, answers and waiting take what each case says. Nothing else takes time, so the
+The operating system here is late by `LATE` whenever it wakes the loop; a look at the sockets takes a µs, one
+at the clock 20 ns, and sending, answers and waiting take what each case says. Nothing else takes time, so the
 answers are arithmetic.
 """
 
