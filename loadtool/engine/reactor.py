@@ -5,7 +5,8 @@ next turn at once, or a wait for the next event: in the poller itself, which is 
 through trio, while nothing is under way and there is time. The clock is the monotonic one, in ns.
 
 An operating system wakes a thread some 50 to 150 µs after its time. So waits for an arrival end with a spin
-of SPIN_NS, but one a millisecond at most: a tenth of a core is the most that it can take.
+of SPIN_NS, but one a millisecond at most: a tenth of a core is the most that it can take. Waits of less than
+SHORT_NS are spins as well: to set a timer, sleep and wake up takes a processor as long.
 """
 
 from __future__ import annotations
@@ -24,10 +25,15 @@ from loadtool.engine.poller import Events, Poller
 LAUNCHES_A_TURN: Final = 64  # then the answers get their turn
 SPIN_NS: Final = 100_000
 SPINS_APART_NS: Final = 1_000_000
+SHORT_NS: Final = 30_000
 TAKE_NS: Final = 30_000  # an answer takes so long: one that comes later waits until the arrival has left
 YIELD_NS: Final = 10_000_000  # trio gets its turn about so often; at least half as often
 YIELD_ROOM_NS: Final = 300_000  # its turn takes some 100 µs
-EASE_NS: Final = 1_000_000  # without a rest for so long, it is saturated, and has no time for time stamps
+# Time stamps take time, which a loop that hardly rests has not got: it is at ease if it has rested for a fifth
+# of the last window, and in the last ms.
+EASE_NS: Final = 1_000_000
+EASE_WINDOW_NS: Final = 5_000_000
+EASE_RESTED: Final = 5
 FILL_NS: Final = 20_000  # a gap worth preparing an arrival in
 FILLED_AT_ONCE: Final = 8  # arrivals; then the answers get their turn
 
@@ -53,6 +59,9 @@ class Reactor:
         self._clock = clock
         self._woken = 0  # when it last had nothing to do
         self._spun = 0  # when the arrival was due that it last spun for
+        self._rests = True
+        self._window = 0  # when the window began in which its rest is counted
+        self._window_rested = 0  # what it had rested by then
         self._due = FAR  # when the first prepared arrival is due; FAR if there may be none
 
     async def run(self) -> None:
@@ -89,7 +98,7 @@ class Reactor:
                 events = self._wait(now, wake)
                 woken = self._woken = clock()
                 ledger.rested += max(0, min(woken, wake) - now)
-                traffic.dispatch(events, True)
+                traffic.dispatch(events, self._has_rested(woken))
 
     def _may_yield(self, now: int, late: int, busy: bool) -> bool:
         """Whether trio gets the turn that is due to it for `late` ns: best when nothing is due soon."""
@@ -100,10 +109,16 @@ class Reactor:
         poller, clock = self._poller, self._clock
         if wake - now > YIELD_NS:
             return poller.wait_until(now + YIELD_NS)
+        events: Events = []
+        if wake - now < SHORT_NS:
+            while not events and clock() < wake:
+                events = poller.poll()
+            return events
         if wake < self._due or 0 < wake - self._spun < SPINS_APART_NS:
             return poller.wait_until(wake)
         spin_from = wake - SPIN_NS
-        events = poller.wait_until(spin_from) if spin_from > now else []
+        if spin_from > now:
+            events = poller.wait_until(spin_from)
         if not events:
             self._spun = wake
             while not events and clock() < wake - TAKE_NS:
@@ -138,13 +153,22 @@ class Reactor:
         self._due = due
         events = self._poller.poll()
         if events:
-            traffic.dispatch(events, now - self._woken < EASE_NS)
+            traffic.dispatch(events, now - self._woken < EASE_NS and self._has_rested(now))
         now = clock()
         traffic.upkeep(now)
         if now >= self.next_tick:
             self.next_tick = self.on_tick(now)
         # What has been launched needs no second look: the poll came after it, and found nothing.
         return len(events) > 0 or due <= now
+
+    def _has_rested(self, now: int) -> bool:
+        """Whether it had enough rest in the last window that has ended."""
+        length = now - self._window
+        if length >= EASE_WINDOW_NS:
+            rested = self._ledger.rested
+            self._rests = self._window == 0 or (rested - self._window_rested) * EASE_RESTED >= length
+            self._window, self._window_rested = now, rested
+        return self._rests
 
     def _prepare(self, wake: int) -> None:
         """Prepare what can be until `wake`, and look for answers from time to time."""

@@ -51,6 +51,7 @@ class World:
         self.sent: list[tuple[Arrival, int]] = []
         self.polled = 0
         self.waits: list[int] = []  # how long the loop asked to wait for
+        self.eased: list[bool] = []  # by answer: whether there was time to ask when it came
         self.armed = FAR
         self.ledger = Ledger(
             names=["get"], expectations=[Expectation.of(ExpectSpec())], shed=(), good_within_ns=0, start_ns=0
@@ -95,6 +96,7 @@ class World:
     def dispatch(self, events: Events, at_ease: bool) -> None:
         for _ in events:
             heapq.heappop(self.answers)
+            self.eased.append(at_ease)
             self.now += self.handling
             if self.pending:
                 arrival = self.pending.popleft()
@@ -200,6 +202,18 @@ async def test_time_at_rest_is_counted_and_lateness_is_no_rest() -> None:
     # 2 ms until it is due, and 0.7 ms until its answer comes: of that wait it was woken LATE too late, but
     # nothing says so; the end of the run is no wait.
     assert abs(world.ledger.rested - (2 * MS + 700 * US + LATE)) <= 5 * LOOK
+
+
+@pytest.mark.parametrize(
+    ("handling", "eased"),
+    [(20 * US, True), (60 * US, True), (90 * US, False), (200 * US, False)],
+)
+async def test_a_loop_that_hardly_rests_does_not_ask_when_answers_came(handling: int, eased: bool) -> None:
+    """10,000/s, 100 µs each: it rests for 79, 39 and 9 of them, and then not at all."""
+    world = World(100, 300 * US, launching=1 * US, handling=handling)
+    await world.run([k * 100 * US for k in range(1, 1500)])
+    asked = world.eased[200:-200]
+    assert abs(sum(asked) / len(asked) - eased) <= 0.05
 
 
 @pytest.mark.parametrize("connections", [2, 3, 4, 50, 1000])
