@@ -5,7 +5,7 @@ Histograms travel as sparse counts of values in µs, quantised as HdrHistogram w
 quantises them; the sums beside them are exact.
 
 On the wire: 4 bytes length of the header, 4 bytes length of the numbers, header (JSON), numbers
-(little-endian unsigned 64 bit, value and count in turn).
+(little-endian unsigned 64 bit; of each histogram all values, then as many counts).
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def encode(frame: Frame) -> bytes:
         values = []
         for code, sparse in c.values.items():
             values.append((code, len(sparse.counts), sparse.sum_us, sparse.max_us))
-            for item in sparse.counts.items():
-                numbers.extend(item)
+            numbers.extend(sparse.counts)
+            numbers.extend(sparse.counts.values())
         cells.append(
             (c.slice, c.segment, c.request, c.scheduled, c.good, c.attempts, c.counts, values,
              c.first_shed_ns, c.marks if any(c.marks) else None)
@@ -135,9 +135,9 @@ def decode(header: bytes, body: bytes) -> Frame:
             if marks is not None:
                 cell.marks = marks
             for code, n, sum_us, max_us in values:
-                flat = numbers[at : at + 2 * n]
+                keys, counted = numbers[at : at + n], numbers[at + n : at + 2 * n]
                 at += 2 * n
-                cell.values[code] = Sparse(dict(zip(flat[::2], flat[1::2], strict=True)), sum_us, max_us)
+                cell.values[code] = Sparse(dict(zip(keys, counted, strict=True)), sum_us, max_us)
             cells.append(cell)
         if at != len(numbers):
             raise ValueError(f"{len(numbers) - at} numbers too many")
