@@ -80,6 +80,8 @@ class Ledger:
         self.waiting = Waiting()  # arrivals between two attempts: a base ledger makes none
         self._names = names
         self._expectations = list(expectations)  # compiled, an item of a list is no call
+        # By request: the statuses of answers that need no further look. Nearly all of them have one.
+        self._fine = [expectation.fine for expectation in expectations]
         self._shed = frozenset(shed)
         self._good_within = good_within_ns
         self._start = start_ns
@@ -165,7 +167,9 @@ class Ledger:
             return
         service = now - sent
         response = now - arrival.due
-        problem = problem_of(answer, self._expectations[arrival.request])
+        request = arrival.request
+        fine = answer.status in self._fine[request]
+        problem = None if fine else problem_of(answer, self._expectations[request])
         if problem is None:
             cell.record_ok(service, first - sent, response)
             if response <= self._good_within:

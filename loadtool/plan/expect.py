@@ -10,6 +10,7 @@ from loadtool.plan.job import ExpectSpec
 
 # Content-Encodings that are undone before `expect` sees a body.
 CODINGS: Final = ("gzip", "x-gzip", "deflate", "identity")
+_FINE: Final = frozenset(range(200, 400))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,17 @@ class Expectation:
         """Whether the answer's body must be kept to decide."""
         return bool(self.contains or self.matches)
 
+    @property
+    def fine(self) -> frozenset[int]:
+        """The statuses that make an answer ok, whatever else it says; empty if its body matters."""
+        if self.needs_body:
+            return frozenset()
+        return _FINE if self.status is None else self.status
+
     def problem(self, status: int, body: bytes) -> tuple[Literal["status", "check"], str] | None:
         """None if the answer is as expected, else the error kind and what was wrong, in words."""
         wanted = self.status
-        if not (200 <= status < 400 if wanted is None else status in wanted):
+        if status not in (_FINE if wanted is None else wanted):
             want = "200 to 399" if wanted is None else " or ".join(map(str, sorted(wanted)))
             return "status", f"got status {status}, want {want}"
         for part in self.contains:

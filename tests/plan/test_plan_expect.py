@@ -43,3 +43,13 @@ def test_the_body_is_needed_only_for_what_looks_at_it() -> None:
 def test_not_a_regular_expression() -> None:
     with pytest.raises(ValueError, match=r"^not a regular expression: missing \), "):
         Expectation.of(ExpectSpec(matches=("(",)))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [ExpectSpec(), ExpectSpec(status=(404,)), ExpectSpec(status=(200, 503)), ExpectSpec(contains=("ok",))],
+)
+def test_a_fine_status_needs_no_further_look(spec: ExpectSpec) -> None:
+    expectation = Expectation.of(spec)
+    alone = {status for status in range(1000) if expectation.problem(status, b"") is None}
+    assert expectation.fine == (set() if expectation.needs_body else alone)
