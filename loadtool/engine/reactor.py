@@ -29,8 +29,8 @@ SHORT_NS: Final = 30_000
 TAKE_NS: Final = 30_000  # an answer takes so long: one that comes later waits until the arrival has left
 YIELD_NS: Final = 10_000_000  # trio gets its turn about so often; at least half as often
 YIELD_ROOM_NS: Final = 300_000  # its turn takes some 100 µs
-# Time stamps take time, which a loop that hardly rests has not got: it is at ease if it has rested for a fifth
-# of the last window, and in the last ms.
+# Time stamps take time, which a loop that hardly rests has not got: it is at ease if it has rested for a
+# fifth of the last window, and in the last ms.
 EASE_NS: Final = 1_000_000
 EASE_WINDOW_NS: Final = 5_000_000
 EASE_RESTED: Final = 5
