@@ -92,7 +92,7 @@ def test_an_answer_in_one_piece_has_its_service_time_for_its_first_byte(every: i
 
 @given(st.lists(st.integers(-5 * US, 3_000 * US) | st.integers(0, 4_000_000_000 * US), min_size=1))
 def test_after_a_batch_each_length_is_counted_by_itself(lengths: list[int]) -> None:
-    """A class that has had a batch counts small values at once: zero, the last small one, and all the others."""
+    """Small values at once: zero, the last one of them, and all between."""
     cell = Recorder(frozenset()).cell(0, 0, 0)
     lengths = [5 * US] * BATCH + [0, 499, 2_047 * US, 2_048 * US, *lengths]
     for ns in lengths:

@@ -4,19 +4,20 @@
 
 A program of its own, with nothing of loadtool in it. A service time begins when the request's last bytes are
 sent, however long this program takes to notice them, or when the program is continued (SIGCONT), if they came
-while it was stopped, and ends when the kernel has the answer's on the client's side. When bytes have come, the
-kernel says (SO_TIMESTAMPNS). How long it takes from before a write until they have, some 10 to 30 µs, the
+while it was stopped, and ends when the kernel has the answer's on the client's side. When bytes have come,
+the kernel says (SO_TIMESTAMPNS). How long it takes from before a write until they have, some 10 to 30 µs, the
 server finds out at its start, on a connection with itself: it takes that for the request's way, and writes so
 much earlier. So loopback is part of the service, whichever kernel and machine that is, and what the client
 needs besides is not. It sleeps in an epoll until shortly before and spins for the rest, so that answers come
-within microseconds of their time on a quiet machine. A connection has one request in service at a time;
-any number of connections are served at once.
+within microseconds of their time on a quiet machine. A connection has one request in service at a time; any
+number of connections are served at once.
 
-Its first line on stdout is {"port": N, "way": ns that a write takes}. Each line on stdin is answered
-with the log so far: a line with the number of records, then the records, five native 64 bit integers each, in
-the order of the answers: number (of `GET /7`, -1 for any other path), received, noticed, due, sent. Times are
-ns of CLOCK_MONOTONIC; received is when the request had come, or the program was continued after that, noticed
-the moment after the read, due when the answer is to come, sent the moment before the write. End of stdin ends it.
+Its first line on stdout is {"port": N, "way": ns that a write takes}. Each line on stdin is answered with the
+log so far: a line with the number of records, then the records, five native 64 bit integers each, in the
+order of the answers: number (of `GET /7`, -1 for any other path), received, noticed, due, sent. Times are ns
+of CLOCK_MONOTONIC; received is when the request had come, or the program was continued after that, noticed
+the moment after the read, due when the answer is to come, sent the moment before the write. End of stdin ends
+it.
 """
 
 from __future__ import annotations
