@@ -98,7 +98,8 @@ class Reactor:
                 events = self._wait(now, wake)
                 woken = self._woken = clock()
                 ledger.rested += max(0, min(woken, wake) - now)
-                traffic.dispatch(events, self._has_rested(woken))
+                if events:
+                    traffic.dispatch(events, self._has_rested(woken))
 
     def _may_yield(self, now: int, late: int, busy: bool) -> bool:
         """Whether trio gets the turn that is due to it for `late` ns: best when nothing is due soon."""

@@ -201,6 +201,10 @@ class Comparison:
             > self.analytic[name] * (SHARE + RESOLUTION) + ROUNDING_MS
         ]
 
+    def furthest(self) -> float:
+        """How far off the figure is that is furthest from its analytic one, as a share of that."""
+        return max(abs(self.measured[name] - self.analytic[name]) / self.analytic[name] for name in FIGURES)
+
     def misjudged(self) -> list[str]:
         """What the books and the verdict say that they should not: B alone is invalid, and for its lag."""
         verdict, reasons, lag = self.result.verdict, self.result.reasons, self.phase.lag_ms

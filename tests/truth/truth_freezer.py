@@ -44,7 +44,7 @@ def freeze(begin: int, end: int, pids: list[int]) -> dict[str, list[int]]:
     try:
         tell(pids, signal.SIGSTOP)
         while not all(map(is_stopped, pids)):
-            pass
+            time.sleep(0.00005)
         stopped.append(time.monotonic_ns())
         wait_until(end)
     finally:
