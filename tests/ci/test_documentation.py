@@ -230,3 +230,12 @@ def test_what_a_machine_may_run_out_of_is_told() -> None:
     assert len(told) == 5
     for what, name in told.items():
         assert validity._LOCAL[name][0] == what
+
+
+def test_the_readme_shows_the_accuracy_that_the_docs_explain() -> None:
+    tables = []
+    for page in (ROOT / "README.md", ROOT / "docs" / "accuracy.md"):
+        (table,) = re.findall(r"(?m)(?:^\|.*\n)*^\| the run is \|.*\n", page.read_text())
+        tables.append(table)
+    assert tables[0] == tables[1]
+    assert tables[0].count("\n") == 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,6 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="chromium is not on PATH"),
     pytest.mark.timeout(300),  # a browser on a machine that others use
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    """One browser for all tests: it takes a second to start."""
-    assert PROGRAM is not None
-    with Chromium(PROGRAM) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

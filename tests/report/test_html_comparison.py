@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -45,14 +45,6 @@ def page(baseline: Result, candidate: Result, gates: Sequence[str] = ()) -> str:
 
 
 GATED = ("p50 worse by 10%", "p50 worse by 50%", "recovery worse by 1s")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    """One browser for all tests: it takes a second to start."""
-    assert PROGRAM is not None
-    with Chromium(PROGRAM) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
