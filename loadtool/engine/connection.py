@@ -15,7 +15,7 @@ HANDSHAKING: Final = 1
 IDLE: Final = 2
 BUSY: Final = 3
 CLOSED: Final = 4
-RECEIVE: Final = 65536  # at least a TLS record, else decrypted bytes hide from the poller
+RECEIVE: Final = 65536  # bytes, at the most
 SMALL: Final = 448  # bytes: to make room for more takes as long as to receive them
 FAR: Final = (1 << 62) - 1  # a moment that does not come; the highest int that mypyc does not box
 

@@ -119,7 +119,7 @@ class Dialler:
                 # A connection that ends without TLS's own goodbye may have been cut by anyone.
                 suppress_ragged_eofs=False,
             )
-            connection.plain, connection.room = False, state.RECEIVE
+            connection.plain = False
         except (OSError, ValueError, MemoryError) as e:
             return self.failure(e, HANDSHAKING, connection.address, now)
         return None

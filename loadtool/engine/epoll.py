@@ -15,6 +15,7 @@ assert sys.platform == "linux"
 
 CLOCK_MONOTONIC: Final = 1
 TFD_TIMER_ABSTIME: Final = 1
+MOST_EVENTS: Final = 512  # at a look, as each makes room for so many; the others come with the next one
 _SPEC: Final = struct.Struct("@llll")
 
 
@@ -46,7 +47,7 @@ class EpollPoller(Poller):
         self._epoll = select.epoll()
         self._timer = _Timer()
         self._armed = 0
-        self._capacity = capacity + 8
+        self._capacity = min(capacity + 8, MOST_EVENTS)
         self._epoll.register(self._timer.fd, select.EPOLLIN)
 
     def fileno(self) -> int:

@@ -223,6 +223,8 @@ class Traffic(Opening, Exchanges):
                 data = _read(connection.fd, room)
             else:
                 data = connection.sock.recv(room)
+                if len(data) == room:
+                    data = self._with_rest_of_record(connection, data)
         except _AGAIN:
             if connection.cut:
                 self._broken(connection, None)
@@ -242,7 +244,7 @@ class Traffic(Opening, Exchanges):
         came = stamps.came(ancillary, wall, now, begun) if ancillary else now
         if not connection.first:
             connection.first = came
-        full = len(data) == room and room < RECEIVE
+        full = len(data) >= room and room < RECEIVE
         if full:
             connection.room = min(room * ROOMIER, RECEIVE)
         try:
@@ -257,9 +259,16 @@ class Traffic(Opening, Exchanges):
             self._ledger.fail(arrival, PROTOCOL, str(e), e.began)
             return
         if complete:
-            if full and not self._is_quiet(connection):
+            if full and connection.plain and not self._is_quiet(connection):
                 answer.extra = True
             self._answered(connection, now, came)
+
+    def _with_rest_of_record(self, connection: Connection, data: bytes) -> bytes:
+        """With what OpenSSL has decrypted beside it: the poller does not see that."""
+        sock = connection.sock
+        assert isinstance(sock, ssl.SSLSocket)
+        left = sock.pending()
+        return data + sock.recv(left) if left else data
 
     def _is_quiet(self, connection: Connection) -> bool:
         """Whether nothing follows an answer that just filled the room for it; it would spoil the next one."""
