@@ -99,7 +99,7 @@ def test_right_wrong_and_busy(comparison: Comparison, status: int, words: list[s
     table = truth_table.table(comparison)
     assert table.count("\nNOT RIGHT: ") == len(said)
     assert ("\nThis machine was too busy: " in table) == (status == BUSY)
-    assert truth_table.as_json(comparison)["problems"] == said
+    assert truth_table.as_json(comparison, 1)["problems"] == said
 
 
 @pytest.mark.parametrize(("service_ms", "own_ms"), [(5, 0.15), (14, 0.15), (15, 0), (50, 0)])
@@ -150,7 +150,8 @@ def test_a_table_reads_well() -> None:
     far = held("A", service_ms=5, rate=200)
     assert truth_table.status(far) == RIGHT
     assert far.beyond_share() == ["p50"]
-    assert truth_table.as_json(far)["beyond_share"] == ["p50"]
+    told = truth_table.as_json(far, 3)
+    assert (told["beyond_share"], told["tries"]) == (["p50"], 3)
     words = "Further than 1% and the histogram's 0.1 % from the analytic: p50."
     assert truth_table.table(far).splitlines()[-1] == words
 
@@ -193,10 +194,23 @@ def test_experiments_are_held_until_all_is_right_but_not_for_ever(monkeypatch: p
     for given, words, code, left in (
         ([busy, wrong, right, right], [], RIGHT, 1),
         ([busy, right], ["--tries", "1"], BUSY, 1),
-        ([wrong, wrong, wrong, right], [], WRONG, 1),
-        ([wrong, wrong, busy], [], BUSY, 0),
+        ([*[wrong] * truth_table.TRIES, right], [], WRONG, 1),
+        ([wrong, wrong, busy], ["--tries", "3"], WRONG, 0),  # the machine had time for two of them
         ([hiding, right], [], WRONG, 1),
     ):
         outcomes[:] = given
         assert truth_table.main(["--only", "A", *words]) == code
         assert len(outcomes) == left
+
+
+async def test_the_best_of_those_held_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5 ms: all are right with their allowance, and none is within 1 %."""
+    far, near, farther = (held("A", service_ms=5, rate=200, way_ms=way) for way in (0.05, 0.04, 0.06))
+    assert [c.beyond_share() for c in (far, near, farther)] == [["p50"]] * 3
+    outcomes = [far, near, farther]
+
+    async def run(experiment: Experiment) -> Comparison:
+        return outcomes.pop(0)
+
+    monkeypatch.setattr(Experiment, "run", run)
+    assert await truth_table.conduct(far.experiment, 3) == (near, 3)
