@@ -109,8 +109,8 @@ def supply(place: Path) -> None:
     calls = [(s, "POST /checkout" if s % 9 == 0 else f"GET /products/{s}") for s in range(120)]
     files = {
         "access.log": "".join(clf.format(s // 60, s % 60, call) for s, call in calls),
-        "app.jsonl": '{"when": 1795262400.5, "uri": "/a"}\n{"when": "2026-11-21T12:00:03Z", "uri": "/b"}',
-        "app.csv": "time,path\n5.5,/a\n6,/b\n",
+        "app.jsonl": '{"when": 1795262400.5, "uri": "/a"}\n{"when": "2026-11-21T12:00:10Z", "uri": "/b"}',
+        "app.csv": "time,path\n5.5,/a\n15,/b\n",
         "carts.csv": "cart\nc1\nc2\n",
     }
     for name, text in files.items():
