@@ -19,7 +19,6 @@ from loadtool.plan.schedule import Batch
 from loadtool.plan.trace import Tracer
 
 WINDOW: Final = 4096  # arrivals prepared at the most
-REFILL: Final = WINDOW - 256  # once it is full, more are prepared when so few are left
 
 Render = Callable[[int, int, int], bytes]
 
@@ -52,24 +51,13 @@ class Feed(Arrivals):
         self._cells: list[Cell | None] = [None] * len(job.requests)
         self._batch: Batch | None = None
         self._at = 0
-        self._full = False
         self._slice_end = 0  # of the last arrival prepared, like `slice`
         self._segment = 0
         self.slice = 0  # of the last arrival prepared: no later one lies in an earlier slice
 
     def wants(self) -> bool:
-        """Whether it is worth preparing more: there is something left, and room for a number of them.
-
-        Not for each that has left, as the loop looks round once more whenever it has prepared some.
-        """
-        if self.exhausted:
-            return False
-        count = len(self.ready)
-        if count >= WINDOW:
-            self._full = True
-        elif count < REFILL:
-            self._full = False
-        return not self._full
+        """Whether there is room and something left to prepare."""
+        return not self.exhausted and len(self.ready) < WINDOW
 
     def fill(self, count: int) -> None:
         """Prepare up to `count` more arrivals."""

@@ -87,7 +87,7 @@ class Reactor:
                 if wake > now:
                     ledger.last_idle = now
                 if feed.wants() and (wake - now > FILL_NS or not feed.ready):
-                    self._prepare(wake)
+                    feed.fill(FILLED_AT_ONCE if wake - now > FILLED_AT_ONCE * FILL_NS else 1)
                     continue
                 if wake - now > YIELD_NS and traffic.done():
                     poller.arm(wake - SPINS_APART_NS)
@@ -170,14 +170,6 @@ class Reactor:
             self._rests = self._window == 0 or (rested - self._window_rested) * EASE_RESTED >= length
             self._window, self._window_rested = now, rested
         return self._rests
-
-    def _prepare(self, wake: int) -> None:
-        """Prepare what can be until `wake`, and look for answers from time to time."""
-        feed, clock = self._feed, self._clock
-        for _ in range(FILLED_AT_ONCE):
-            feed.fill(1)
-            if clock() + FILL_NS > wake or not feed.wants():
-                break
 
     def _next_event(self) -> int:
         return min(self.next_tick, self.stop_at, self._due, self._traffic.next_event())
