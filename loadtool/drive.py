@@ -185,8 +185,7 @@ class Drive:
     async def run(self, fleet: Fleet) -> Measured:
         """Start the workers and sum up what they report, to the end."""
         timeline = Timeline.of(self.job)
-        silent = isinstance(self.view, Silent)
-        tally = Tally(timeline, [r.name for r in self.job.requests], self.workers, watched=not silent)
+        tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
         lost: dict[int, str] = {}
         watch = await self._abort_watch(timeline)
         beyond = self.after.bars if self.after is not None else ()
@@ -200,8 +199,7 @@ class Drive:
             for part in (self.conductor, self.prober):
                 if part is not None:
                     nursery.start_soon(part.run, origin)
-            if not silent:
-                nursery.start_soon(self._show, tally, origin)
+            nursery.start_soon(self._show, tally, origin)
             if watch is not None:
                 nursery.start_soon(self._end_early, watch, tally, origin, fleet)
             async for item in fleet.frames():

@@ -11,6 +11,7 @@ from loadtool.measure.snapshot import Point
 
 SECOND: Final = 1_000_000_000
 WINDOW_NS: Final = 3 * SECOND  # what "now" is
+MOST_BINS: Final = 30  # that nobody has looked at; then the oldest are drawn all the same
 _CLASSES: Final = (H_OK, H_LAG)
 
 
@@ -35,6 +36,8 @@ class Recent:
         """Count a delta. One that comes after its bin was drawn shows in the next one to be drawn."""
         self._bins.setdefault(max(bin_, len(self._points)), Books()).add(delta, _CLASSES)
         self._now = None
+        while len(self._bins) > MOST_BINS:  # a view that is silent, or whose terminal has gone
+            self.points(len(self._points) + 1)
 
     def full(self, covered_ns: int) -> int:
         """How many bins are full when everything up to `covered_ns` was reported."""

@@ -59,12 +59,8 @@ class Worker:
 
 
 class Tally:
-    def __init__(
-        self, timeline: Timeline, request_names: Sequence[str], workers: int = 0, *, watched: bool = True
-    ) -> None:
-        """`workers`: how many are expected; those that report are counted in any case. `watched`: there will
-        be snapshots.
-        """
+    def __init__(self, timeline: Timeline, request_names: Sequence[str], workers: int = 0) -> None:
+        """`workers`: how many are expected; those that report are counted in any case."""
         self.timeline = timeline
         self.request_names = tuple(request_names)
         self.totals = Books()  # counts only
@@ -81,7 +77,6 @@ class Tally:
         self._slowest: list[SlowArrival] = []
         self.by_worker: dict[int, Worker] = {index: Worker() for index in range(workers)}
         self._recent = Recent(timeline.slice_ns)
-        self._watched = watched
         self._awake: set[int] = set()  # slices whose values are not at rest
         self._phases: dict[str, PhaseNow] = {}
         self._thirds = dict(_thirds(timeline))
@@ -96,8 +91,7 @@ class Tally:
         bin_ = self._recent.bin_of(since_ns, frame.elapsed_ns)
         for delta in frame.cells:
             self._count(worker, delta)
-            if self._watched:
-                self._recent.add(bin_, delta)
+            self._recent.add(bin_, delta)
         if bin_ < self.timeline.slices:
             self.in_flight_by_slice.setdefault(bin_, {})[frame.worker] = frame.in_flight
         for name, count in frame.local.items():
@@ -277,8 +271,7 @@ class Tally:
         return cells
 
     def snapshot(self, elapsed_ns: int) -> Snapshot:
-        """What is known at this time of the run's clock, if it is watched."""
-        assert self._watched
+        """What is known at this time of the run's clock."""
         current = [w.last for w in self.by_worker.values() if w.last is not None and not w.lost]
         running = [w.last.elapsed_ns if w.last else 0 for w in self.by_worker.values() if w.running]
         reported_ns = min(running, default=max((f.elapsed_ns for f in current), default=0))

@@ -7,6 +7,7 @@ import math
 import pytest
 from measure_samples import SECOND, delta, frame, timeline
 
+from loadtool.measure.recent import MOST_BINS, Recent
 from loadtool.measure.snapshot import PhaseNow, Point
 from loadtool.measure.tally import Tally
 
@@ -19,6 +20,16 @@ def test_nothing_yet() -> None:
     assert (now.offered_per_s, now.p99_ms, now.lag_p99_ms, now.recent) == (0.0, None, None, ())
     assert now.phases == tuple(PhaseNow(n, r, 0, 0, 0, 0, None, None, None) for n, r, _ in PHASES)
     assert set(now.outcomes.values()) == {0}
+
+
+def test_curves_nobody_looks_at_take_no_more_and_no_more_memory() -> None:
+    recent, seconds = Recent(SECOND), 20 * MOST_BINS
+    for second in range(seconds):
+        recent.add(second, delta(second, 0, ok=[1000] * (second % 7)))
+        assert len(recent._bins) <= MOST_BINS
+    assert [point.ok for point in recent.points(seconds)] == [second % 7 for second in range(seconds)]
+    now, over_s = recent.now(seconds)
+    assert (now.ok, over_s) == (sum(second % 7 for second in range(seconds - 3, seconds)), 3.0)
 
 
 def test_rates_and_quantiles_are_of_the_last_three_seconds_that_all_workers_reported() -> None:
