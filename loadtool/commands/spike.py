@@ -166,9 +166,15 @@ def _deliver(finished: Finished, wanted: list[Wanted]) -> int:
     from loadtool.commands import outputs
     from loadtool.report import terminal
 
-    written, failures = outputs.write(finished.result, wanted)
-    failures = [*finished.failures, *failures, *outputs.tell_github(finished.result)]
-    report = terminal.render(finished.result, width=console.width(), color=console.colour(sys.stdout))
+    try:
+        written, failures = outputs.write(finished.result, wanted)
+        failures = [*finished.failures, *failures, *outputs.tell_github(finished.result)]
+        report = terminal.render(finished.result, width=console.width(), color=console.colour(sys.stdout))
+    except KeyboardInterrupt:
+        for path in finished.files:
+            place = shlex.quote(str(path.parent))
+            console.note(f"the result is in {path}: `loadtool report {place}` makes the report again")
+        raise
     lines = [f"wrote {path}" for path in [*finished.files, *written]]
     if finished.files and sys.stdout.isatty():
         lines += _next_steps(finished.files[0].parent)

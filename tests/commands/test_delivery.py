@@ -12,6 +12,7 @@ from loadtool import cli, run
 from loadtool.commands import outputs
 from loadtool.errors import OutputError
 from loadtool.measure.result import Engine, PhaseFigures, Result, SloFigure
+from loadtool.report import terminal
 from loadtool.report.formats import FORMATS
 
 
@@ -82,19 +83,34 @@ def test_the_verdict_is_the_exit_code_and_files_are_named(
     assert verdict in page.read_text()
 
 
-@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("person", [True, False])
 def test_a_person_is_told_what_to_do_with_the_result(
-    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    person: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Running(monkeypatch, "pass", 0)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: person)
     assert cli.main(["spike", "-p", "p.yaml", "--quiet"]) == 0
     told = capsys.readouterr().out.endswith(
         "wrote d/result.json\n\n"
         "to look into it:   loadtool report d --html report.html\n"
         "to compare it:     loadtool compare d OTHER-RUN\n"
     )
-    assert told == terminal
+    assert told == person
+
+
+def test_ctrl_c_while_the_report_is_made_tells_where_the_result_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    Running(monkeypatch, "pass", 0)
+    monkeypatch.setattr(terminal, "render", interrupted)
+    assert cli.main(["spike", "-p", "p.yaml", "--quiet"]) == 130
+    assert capsys.readouterr() == (
+        "",
+        "the result is in d/result.json: `loadtool report d` makes the report again\nloadtool: interrupted\n",
+    )
 
 
 def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
