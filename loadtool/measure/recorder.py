@@ -62,7 +62,7 @@ class Cell:
         self._maxima = [0] * (_N_CLASSES + 1)
         self._recent: list[list[int]] = [[] for _ in range(_N_CLASSES + 1)]  # exact µs
         # Small values by themselves, the quickest of all; empty until a class has had so many that it is
-        # worth its memory.
+        # worth its memory. To count one there stands in three places: a call takes plain Python as long.
         self._small: list[list[int]] = [_NOT_YET] * (_N_CLASSES + 1)
         self._at_once = 0  # arrivals that did not queue
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -27,8 +28,8 @@ from loadtool.plan.job import Endpoint, Job, TlsSpec
 on_every_transport = pytest.mark.usefixtures("transport")
 
 
-def with_client(job: Job, **changes: object) -> Job:
-    return replace(job, client=replace(job.client, **changes))  # type: ignore[arg-type]
+def with_client(job: Job, **changes: Any) -> Job:
+    return replace(job, client=replace(job.client, **changes))
 
 
 @pytest.fixture
@@ -226,9 +227,9 @@ def server_context(authority: trustme.CA, *, mutual: bool = False) -> ssl.SSLCon
     return context
 
 
-async def tls_run(context: ssl.SSLContext, spec: TlsSpec, **options: object) -> dict[str, int]:
+async def tls_run(context: ssl.SSLContext, spec: TlsSpec, **options: Any) -> dict[str, int]:
     with serving(answering(OK_ANSWER), context) as server:
-        job = job_for(server.port, scheme="https", server_name="shop.test", **options)  # type: ignore[arg-type]
+        job = job_for(server.port, scheme="https", server_name="shop.test", **options)
         done = await run_job(with_client(job, tls=spec))
     return done.outcomes
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -180,10 +181,10 @@ async def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> Non
         await refusing.aclose()
 
         class Resolver(trio.abc.HostnameResolver):
-            async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # type: ignore[no-untyped-def,override]
+            async def getaddrinfo(self, *_: object, **__: object) -> list[Any]:
                 return [(2, 1, 6, "", dead), (2, 1, 6, "", ("127.0.0.1", endpoint.port))]
 
-            async def getnameinfo(self, sockaddr, flags):  # type: ignore[no-untyped-def]
+            async def getnameinfo(self, *_: object) -> tuple[str, str]:
                 raise NotImplementedError
 
         trio.socket.set_custom_hostname_resolver(Resolver())

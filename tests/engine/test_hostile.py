@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-import trustme
 from engine_harness import MS, OK_ANSWER, Done, Handler, job_for, run_job, serving
 from hostile_servers import (
     BLOCK,
@@ -226,17 +225,6 @@ def of_request(done: Done, request: int) -> dict[str, int]:
     cells = [cell for frame in done.frames for cell in frame.cells if cell.request == request]
     counts = {name: sum(cell.counts[code] for cell in cells) for code, name in enumerate(OUTCOMES)}
     return {name: n for name, n in counts.items() if n}
-
-
-@pytest.fixture(scope="module")
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's and the client's."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

@@ -335,8 +335,14 @@ async def test_a_refusal_is_read_though_the_request_could_not_be_sent() -> None:
 
 @pytest.mark.parametrize("spare", [-1, 0, 1])
 @pytest.mark.parametrize("spoilt", [1, 2, 3])
-async def test_what_follows_an_answer_that_just_fills_the_room_for_it(spoilt: int, spare: int) -> None:
-    """It is seen at once, and not taken for the answer to the next request, which waits."""
+@pytest.mark.parametrize("tls", [False, True])
+async def test_what_follows_an_answer_that_just_fills_the_room_for_it(
+    tls: bool, spoilt: int, spare: int, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    """It is seen at once, and not taken for the answer to the next request, which waits. So is what OpenSSL
+    has decrypted of an answer, and the poller does not see.
+    """
+    theirs, ours = contexts if tls else (None, None)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Filler: "
 
     def handler(sock: socket.socket) -> None:
@@ -350,7 +356,9 @@ async def test_what_follows_an_answer_that_just_fills_the_room_for_it(spoilt: in
             )
         hold(sock)
 
-    with serving(handler) as server:
-        done = await run_job(job_for(server.port, count=6, rate=1_000_000, connections=1))
+    with serving(handler, theirs) as server:
+        scheme = "https" if tls else "http"
+        job = job_for(server.port, count=6, rate=1_000_000, connections=1, scheme=scheme)
+        done = await run_job(job, tls=ours)
     assert done.outcomes == {"ok": 6}
     assert server.connections == -(-6 // spoilt)
