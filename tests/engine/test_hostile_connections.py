@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
-import trustme
 from engine_harness import MS, OK_ANSWER, SECOND, Handler, Server, job_for, run_job, serving
 from hostile_servers import (
     drips,
@@ -105,17 +104,6 @@ ROWS = [
     Row("a handshake that drips", drips(HELLO, b"\x00"), ("unsent",), NOT_READY, first=ALL, tls=True),
     Row("a handshake that never ends while others do", hold, (), tls=True),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's and the client's."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
 
 
 def turning(row: Row, context: ssl.SSLContext | None) -> Handler:

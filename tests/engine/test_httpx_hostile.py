@@ -14,8 +14,6 @@ import pytest
 import test_hostile
 from test_hostile import HALF_ANSWER, ROWS, Row
 
-contexts = test_hostile.contexts  # the fixture
-
 HEAD = "more than 100 KiB of head"
 TAIL = "more than 100 KiB of chunk extensions or trailers"
 # Row -> outcome and words.
