@@ -205,8 +205,13 @@ validity: {{lag: 10s}}
 """
     )
     ran = SCRIPT.run(SCRIPT.read_lesson(file), "normal", tmp_path)
-    assert ran.verdict in SCRIPT.SEVERITY
-    assert ran.sentence.endswith(ran.verdict)
+    if ran.verdict == SCRIPT.BUSY:
+        assert (
+            "held up" in ran.sentence
+        )  # by others on this machine, so the run proves nothing; it is read alike
+    else:
+        assert ran.verdict in SCRIPT.SEVERITY
+        assert ran.sentence.endswith(ran.verdict)
     result = json.loads((tmp_path / "tiny-normal-1" / "result.json").read_text())
     assert [phase["rate"] for phase in result["profile"]["phases"]] == ["20/s", "20/s"]
     # The service has the switches of its profile, and tells of them.
