@@ -28,6 +28,7 @@ HOT = (
     "loadtool/engine/epoll.py",
     "loadtool/engine/feed.py",
     "loadtool/engine/http1.py",
+    "loadtool/engine/known_answers.py",
     "loadtool/engine/ledger.py",
     "loadtool/engine/opening.py",
     "loadtool/engine/parts.py",

@@ -15,6 +15,7 @@ import httptools
 
 from loadtool import __version__
 from loadtool.engine.decoding import decoded
+from loadtool.engine.known_answers import KnownAnswers
 from loadtool.plan.job import Endpoint
 from loadtool.plan.message import Message
 
@@ -115,8 +116,9 @@ class Answer:
     """
 
     __slots__ = (
-        "_barren", "_head", "_interims", "_no_body", "_odd", "_parser", "body", "body_length", "complete",
-        "extra", "head_done", "keep_alive", "keep_body", "started", "starved", "status", "truncated",
+        "_barren", "_head", "_interims", "_known", "_no_body", "_odd", "_parser", "body", "body_length",
+        "complete", "extra", "head_done", "keep_alive", "keep_body", "started", "starved", "status",
+        "truncated",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -126,13 +128,17 @@ class Answer:
         self.drop_body()
         self.expect(no_body=False, keep_body=False)
 
-    def expect(self, *, no_body: bool, keep_body: bool) -> None:
-        """Get ready for the next answer. `no_body`: to a HEAD; `keep_body`: collect it in `body`."""
+    def expect(self, *, no_body: bool, keep_body: bool, known: KnownAnswers | None = None) -> None:
+        """Get ready for the next answer.
+
+        `no_body`: to a HEAD. `keep_body`: collect it in `body`. `known`: what answers to it have looked like.
+        """
         if self.extra or not self.complete or not self.keep_alive:
             self._parser = None  # it is in the middle of something, or done
         if self.body_length or self.truncated:
             self.drop_body()
         self._no_body = no_body
+        self._known = None if no_body else known
         self.keep_body = keep_body
         self.started = False  # a byte has come
         self.head_done = False
@@ -179,6 +185,25 @@ class Answer:
 
     def feed(self, data: bytes) -> bool:
         """Take bytes from the connection; True once the answer is complete. Raises ProtocolError."""
+        known = self._known
+        if known is None or self.started:
+            return self._parse(data)
+        shape = known.shape_of(data)
+        if shape is None:
+            return self._parse(data)
+        end = shape.end_of_head(data)
+        if end:
+            self.adopt(shape.status, data)
+            self.complete = self.keep_alive = True
+            if self.keep_body:
+                self._keep(data[end:])
+            return True
+        complete = self._parse(data)
+        if shape.curious and complete and self.keep_alive and not self.extra and not self._interims:
+            shape.learn(data, self.status)
+        return complete
+
+    def _parse(self, data: bytes) -> bool:
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpResponseParser(self)

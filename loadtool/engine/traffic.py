@@ -14,6 +14,7 @@ from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, IDLE, RECE
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
 from loadtool.engine.http1 import ProtocolError
+from loadtool.engine.known_answers import KnownAnswers
 from loadtool.engine.ledger import TOO_LATE, Ledger
 from loadtool.engine.opening import Opening
 from loadtool.engine.parts import Exchanges
@@ -51,6 +52,7 @@ class Traffic(Opening, Exchanges):
         self.resent = 0  # requests sent again on a fresh connection; since the last frame
         self._heads = list(heads)
         self._keep_bodies = list(keep_bodies)
+        self._known = [KnownAnswers() for _ in heads]
         self._keepalive = keepalive
         self._at_ease = False
 
@@ -170,7 +172,9 @@ class Traffic(Opening, Exchanges):
         except (OSError, MemoryError) as e:
             error = e
         request = arrival.request
-        connection.answer.expect(no_body=self._heads[request], keep_body=self._keep_bodies[request])
+        connection.answer.expect(
+            no_body=self._heads[request], keep_body=self._keep_bodies[request], known=self._known[request]
+        )
         connection.first = 0
         connection.sent = now
         connection.deadline = arrival.give_up
