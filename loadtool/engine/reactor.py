@@ -27,7 +27,7 @@ SPIN_NS: Final = 100_000
 SPINS_APART_NS: Final = 1_000_000
 SHORT_NS: Final = 30_000
 TAKE_NS: Final = 30_000  # an answer takes so long: one that comes later waits until the arrival has left
-YIELD_NS: Final = 10_000_000  # trio gets its turn about so often; at least half as often
+YIELD_NS: Final = 50_000_000  # trio gets its turn about so often; at least half as often
 YIELD_ROOM_NS: Final = 300_000  # its turn takes some 100 µs
 # Time stamps take time, which a loop that hardly rests has not got: it is at ease if it has rested for a
 # fifth of the last window, and in the last ms.

@@ -5,7 +5,9 @@ Histograms travel as sparse counts of values in µs, quantised as HdrHistogram w
 quantises them; the sums beside them are exact.
 
 On the wire: 4 bytes length of the header, 4 bytes length of the numbers, header (JSON), numbers
-(little-endian unsigned 64 bit; of each histogram all values, then as many counts).
+(little-endian unsigned 64 bit; of each histogram all values, then as many counts). A histogram that equals an
+earlier one of its cell, as service times are those to the first byte if all answers came in one piece, has
+-1 - that one's place instead of its length, and no numbers.
 """
 
 from __future__ import annotations
@@ -85,10 +87,16 @@ def encode(frame: Frame) -> bytes:
     cells = []
     for c in frame.cells:
         values = []
+        earlier: list[Sparse] = []
         for code, sparse in c.values.items():
-            values.append((code, len(sparse.counts), sparse.sum_us, sparse.max_us))
-            numbers.extend(sparse.counts)
-            numbers.extend(sparse.counts.values())
+            if sparse in earlier:
+                length = -1 - earlier.index(sparse)
+            else:
+                length = len(sparse.counts)
+                numbers.extend(sparse.counts)
+                numbers.extend(sparse.counts.values())
+            values.append((code, length, sparse.sum_us, sparse.max_us))
+            earlier.append(sparse)
         cells.append(
             (c.slice, c.segment, c.request, c.scheduled, c.good, c.attempts, c.counts, values,
              c.first_shed_ns, c.marks if any(c.marks) else None)
@@ -134,15 +142,20 @@ def decode(header: bytes, body: bytes) -> Frame:
             )
             if marks is not None:
                 cell.marks = marks
+            earlier: list[dict[int, int]] = []
             for code, n, sum_us, max_us in values:
-                keys, counted = numbers[at : at + n], numbers[at + n : at + 2 * n]
-                at += 2 * n
-                cell.values[code] = Sparse(dict(zip(keys, counted, strict=True)), sum_us, max_us)
+                if n < 0:
+                    found = dict(earlier[-1 - n])
+                else:
+                    found = dict(zip(numbers[at : at + n], numbers[at + n : at + 2 * n], strict=True))
+                    at += 2 * n
+                earlier.append(found)
+                cell.values[code] = Sparse(found, sum_us, max_us)
             cells.append(cell)
         if at != len(numbers):
             raise ValueError(f"{len(numbers) - at} numbers too many")
         examples = [Example(*e) for e in h.pop("examples")]
         slowest = [SlowArrival(*s) for s in h.pop("slowest")]
         return Frame(cells=cells, examples=examples, slowest=slowest, **h)
-    except (TypeError, KeyError, UnicodeDecodeError) as e:
+    except (TypeError, KeyError, IndexError, UnicodeDecodeError) as e:
         raise ValueError(f"not a frame: {e}") from e
