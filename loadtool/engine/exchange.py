@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import trio
 
 from loadtool.engine.addresses import Address, Addresses, resolve
+from loadtool.engine.encoder import encode
 from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe
-from loadtool.engine.http1 import Answer, ProtocolError, encode
+from loadtool.engine.http1 import Answer, ProtocolError
 from loadtool.engine.ledger import problem_of
 from loadtool.engine.sources import Sources
 from loadtool.errors import SetupError

@@ -1,4 +1,4 @@
-"""HTTP/1.1 without I/O: a message as bytes, and an answer from bytes.
+"""HTTP/1.1 without I/O: an answer from bytes.
 
 The parser is httptools (llhttp). What it does not do is done here: answers to HEAD, interim answers (1xx),
 the end of a body by the end of the connection, telling bytes after the end, and bounds: on what is not body
@@ -13,19 +13,13 @@ from typing import Final
 
 import httptools
 
-from loadtool import __version__
 from loadtool.engine.decoding import decoded
 from loadtool.engine.known_answers import KnownAnswers
-from loadtool.plan.job import Endpoint
-from loadtool.plan.message import Message
 
-USER_AGENT: Final = f"loadtool/{__version__}"
-MOST_HEADS: Final = 1024  # formats that an encoder keeps
 MAX_HEAD: Final = 256 * 1024  # bytes without a byte of a body among them; nginx and browsers stop earlier
 MAX_KEPT_BODY: Final = 16 * 1024 * 1024  # bytes of a body that `expect` looks at
 MAX_KEPT: Final = 512 * 1024 * 1024  # bytes of all bodies that are kept at a time in this process
 _VERSION: Final = b"HTTP/1."
-_BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 
 
@@ -35,66 +29,6 @@ class ProtocolError(Exception):
     def __init__(self, reason: str, began: bytes = b"") -> None:
         super().__init__(reason)
         self.began = began
-
-
-class Encoder:
-    """Messages as bytes for one endpoint.
-
-    What stands around a message's values is made once for each set of header names: a format, whose last
-    value is the length of the body if it says it.
-    """
-
-    def __init__(self, endpoint: Endpoint, *, keepalive: bool = True) -> None:
-        self._endpoint = endpoint
-        self._keepalive = keepalive
-        self._heads: dict[tuple[str, ...], tuple[str, bool]] = {}
-
-    def encode(self, message: Message) -> bytes:
-        """The request's bytes. Headers of the message win over Host, User-Agent, Accept and Connection."""
-        body = message.body
-        key = ["+" if body else "-", message.method]
-        values: list[object] = [message.target]
-        for name, value in message.headers:
-            key.append(name)
-            values.append(value)
-        kind = tuple(key)
-        head = self._heads.get(kind)
-        if head is None:
-            if len(self._heads) >= MOST_HEADS:  # recorded requests may each have other headers
-                self._heads.clear()
-            head = self._heads[kind] = self._head(message)
-        text, counted = head
-        if counted:
-            values.append(len(body))
-        return (text % tuple(values)).encode("latin-1", "replace") + body
-
-    def _head(self, message: Message) -> tuple[str, bool]:
-        """The format of the head of messages like this one, and whether it takes the length of their body."""
-        given = {name.lower() for name, _ in message.headers}
-        lines = [f"{message.method} {_literal(self._endpoint.base_path)}%s HTTP/1.1"]
-        if "host" not in given:
-            lines.append(f"Host: {_literal(self._endpoint.authority)}")
-        lines.extend(f"{_literal(name)}: %s" for name, _ in message.headers)
-        if "user-agent" not in given:
-            lines.append(f"User-Agent: {USER_AGENT}")
-        if "accept" not in given:
-            lines.append("Accept: */*")
-        counted = given.isdisjoint(("transfer-encoding", "content-length"))
-        counted = counted and (len(message.body) > 0 or message.method in _BODY_METHODS)
-        if counted:
-            lines.append("Content-Length: %d")
-        if not self._keepalive and "connection" not in given:
-            lines.append("Connection: close")
-        return "\r\n".join([*lines, "", ""]), counted
-
-
-def _literal(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def encode(message: Message, endpoint: Endpoint, *, keepalive: bool = True) -> bytes:
-    """The bytes of a single request."""
-    return Encoder(endpoint, keepalive=keepalive).encode(message)
 
 
 class _Kept:

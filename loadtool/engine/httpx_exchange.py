@@ -221,7 +221,7 @@ _NOTES: Final[Mapping[str, Callable[[Exchange, Mapping[str, Any]], None]]] = {
 
 
 def parts_of(data: bytes) -> tuple[str, bytes, list[tuple[bytes, bytes]], bytes]:
-    """Method, target, headers and body of a request that `http1.encode` has made.
+    """Method, target, headers and body of a request that `encoder.encode` has made.
 
     So both transports send the same, down to the order of the headers.
     """

@@ -10,9 +10,9 @@ import trio
 from loadtool.engine.addresses import resolve
 from loadtool.engine.connection import Arrival
 from loadtool.engine.dialler import Dialler
+from loadtool.engine.encoder import encode
 from loadtool.engine.exchange import Exchange, judged, readable
 from loadtool.engine.failures import LOCAL, NOT_NOW
-from loadtool.engine.http1 import encode
 from loadtool.engine.httpx_exchange import Exchange as Try
 from loadtool.engine.httpx_failures import REFUSED, blame
 from loadtool.engine.httpx_links import Links

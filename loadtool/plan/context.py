@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from loadtool.plan.current import WIDEST, Current
+from loadtool.plan.current import Current
 from loadtool.plan.rows import Feeder, Row
+from loadtool.plan.splitmix import WIDEST
 from loadtool.plan.template import text_of
 
 _LETTERS: Final = string.ascii_letters + string.digits
@@ -25,8 +26,8 @@ class Draws(random.Random):
 
     def __init__(self, current: Current) -> None:
         super().__init__(0)
-        self.next64 = current.next64
-        self._below = current.below
+        self.next64 = current.bits.next64
+        self._below = current.bits.below
 
     def random(self) -> float:
         return (self.next64() >> 11) * 2.0**-53
@@ -84,13 +85,13 @@ class Context:
             options = tuple(options[0])
         if not options:
             raise ValueError("choice: got nothing to choose from")
-        return options[self.current.below(len(options))]
+        return options[self.current.bits.below(len(options))]
 
     def random_string(self, length: int) -> str:
         """That many letters and digits."""
         if not 0 <= length <= LONGEST_STRING:
             raise ValueError(f"random_string: got {length}, want a length from 0 to {LONGEST_STRING:,}")
-        below, size = self.current.below, len(_LETTERS)
+        below, size = self.current.bits.below, len(_LETTERS)
         return "".join([_LETTERS[below(size)] for _ in range(length)])
 
     def row(self, feeder: str) -> Row:

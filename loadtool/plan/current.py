@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-_M64: Final = (1 << 64) - 1
-_GOLDEN: Final = 0x9E3779B97F4A7C15
-# From one arrival's first state to the next one's. Not a small multiple of _GOLDEN, by which the states of
-# one arrival follow each other: so neighbours share none.
-_STRIDE: Final = 0xD1342543DE82EF95
+from loadtool.plan.splitmix import splitmix64
+
 _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))  # RFC 9562, §4.1: bits 10xx
-WIDEST: Final = 1 << 32  # span of integers that one draw is enough for: off from uniform by less than 2^-32
 
 
 class Current:
-    """One arrival; `begin` moves it on to the next one. Random bits are SplitMix64's, not for secrets.
+    """One arrival, and the random `bits` at its place; `begin` moves it on to the next one."""
 
-    Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators (OOPSLA 2014).
-    """
-
-    __slots__ = ("_key", "_made", "_state", "_uuids", "arrival", "ordinal")
+    __slots__ = ("_made", "_uuids", "arrival", "bits", "ordinal")
 
     def __init__(self, seed: int, nonce: str) -> None:
         self.arrival = 0
@@ -32,31 +25,17 @@ class Current:
         key = hashlib.blake2b(f"{seed} {nonce}".encode(), digest_size=32).digest()
         self._uuids = hashlib.blake2b(key=key, digest_size=16)
         # The draws do not depend on the nonce: a run repeated sends the same but for its uuids.
-        self._key = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")
+        self.bits = splitmix64(
+            int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "big")
+        )
         self._made = 0
-        # Not int: mypyc's own takes a detour past 62 bits, three times as long.
-        self._state: Any = 0
 
     def begin(self, arrival: int, ordinal: int) -> None:
         """From now on speak for this arrival of the run, whose feeder rows are those of `ordinal`."""
         self.arrival = arrival
         self.ordinal = ordinal
         self._made = 0
-        self._state = self._key + arrival * _STRIDE & _M64
-
-    def next64(self) -> int:
-        """64 random bits."""
-        z = self._state = self._state + _GOLDEN & _M64
-        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _M64
-        z = (z ^ z >> 27) * 0x94D049BB133111EB & _M64
-        bits: int = z ^ z >> 31
-        return bits
-
-    def below(self, span: int) -> int:
-        """An integer from 0 to `span` − 1; `span` is at most WIDEST."""
-        bits: Any = self.next64()
-        number: int = bits * span >> 64
-        return number
+        self.bits.begin(arrival)
 
     def uuid(self) -> str:
         """A version 4 UUID (RFC 9562) from (seed, nonce, arrival, how many this arrival had before)."""
@@ -80,7 +59,8 @@ def arrival_digits(current: Current) -> Callable[[], str]:
 def drawn_digits(current: Current, low: int, high: int) -> Callable[[], str]:
     """An integer from `low` to `high`, at most WIDEST of them: digits, and at most a minus sign."""
     span = high - low + 1
-    return lambda: str(low + current.below(span))
+    bits = current.bits
+    return lambda: str(low + bits.below(span))
 
 
 def column(current: Current, values: Callable[[int], tuple[object, ...]], place: int) -> Callable[[], object]:

@@ -45,6 +45,16 @@ class Mix:
             None if compiled.leaves.functions else compiled.render() for compiled in self._requests
         ]
 
+    @property
+    def requests(self) -> int:
+        """How many the job has."""
+        return len(self._requests)
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether recorded requests are sent, each with headers of its own."""
+        return self._replayed is not None
+
     def is_static(self, request: int) -> bool:
         """Whether every arrival of this request has the same message."""
         return self._static[request] is not None and self._replayed is None

@@ -14,8 +14,9 @@ from jinja2 import StrictUndefined, Template, TemplateError, Undefined, meta, no
 from jinja2.runtime import Context as JinjaContext
 
 from loadtool.plan.context import VARIABLES, Context
-from loadtool.plan.current import WIDEST, arrival_digits, column, drawn_digits, encoded
+from loadtool.plan.current import arrival_digits, column, drawn_digits, encoded
 from loadtool.plan.rows import Row
+from loadtool.plan.splitmix import WIDEST
 from loadtool.plan.template import Encoding, Part
 from loadtool.profile.template_limits import BoundedEnvironment
 

@@ -174,20 +174,26 @@ JSON_VALUE: Final = Encoding(json_of, json_of, json_of)
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A text with some of a message's values in it: `text % values[start:stop]`.
+    """A text with some of a message's values in it: values[start:stop], each between two of `pieces`.
 
-    `constant`: the text of one that has none.
+    `pieces` has room for them, so that the text is all of it joined; `first` and `last` are its ends.
     """
 
-    text: str
+    pieces: list[str]
     start: int
     stop: int
-    constant: str | None
+    first: str
+    last: str
 
     def fill(self, values: tuple[str, ...]) -> str:
-        if self.constant is not None:
-            return self.constant
-        return self.text % values[self.start : self.stop]
+        number = self.stop - self.start
+        if number == 0:
+            return self.first
+        if number == 1:
+            return f"{self.first}{values[self.start]}{self.last}"
+        pieces = self.pieces.copy()
+        pieces[1::2] = values[self.start : self.stop]
+        return "".join(pieces)
 
 
 class Leaves:
@@ -200,14 +206,12 @@ class Leaves:
     def format(self, parts: list[tuple[str, Part]]) -> Format:
         """The format of these parts, each with the name of its field, one after the other."""
         start = len(self.functions)
-        text: list[str] = []
+        pieces = [""]
         for field, part in parts:
             if isinstance(part, str):
-                text.append(part.replace("%", "%%"))
+                pieces[-1] += part
             else:
-                text.append("%s")
+                pieces += ["", ""]
                 self.functions.append(part)
                 self.fields.append(field)
-        joined = "".join(text)
-        constant = joined % () if len(self.functions) == start else None
-        return Format(joined, start, len(self.functions), constant)
+        return Format(pieces, start, len(self.functions), pieces[0], pieces[-1])
