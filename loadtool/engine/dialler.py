@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -19,6 +20,15 @@ from loadtool.engine.stamps import ask_for
 
 BACK_OFF_NS: Final = 50_000_000  # before the next dial, after a resource of this machine ran out
 SOON_NS: Final = 5_000_000  # before the next try at a unix-domain socket whose queue is full
+# As numbers and by themselves: those of the module are looked up at each use, and are objects to compare.
+_INTERNET: Final = frozenset((int(socket.AF_INET), int(socket.AF_INET6)))
+_NONBLOCK: Final = int(getattr(socket, "SOCK_NONBLOCK", 0))  # made so at once, where there is such a thing
+_KIND: Final = int(socket.SOCK_STREAM) | _NONBLOCK
+_IPPROTO_TCP: Final = int(socket.IPPROTO_TCP)
+_TCP_NODELAY: Final = int(socket.TCP_NODELAY)
+_SOL_SOCKET: Final = int(socket.SOL_SOCKET)
+_SO_ERROR: Final = int(socket.SO_ERROR)
+_CONNECTING: Final = frozenset((0, errno.EINPROGRESS))  # a non-blocking connect has begun, or is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +77,9 @@ class Dialler:
             sock: socket.socket | None = None
             try:
                 sock = self.new_socket(address)
-                try:
-                    sock.connect(address.sockaddr)
-                except BlockingIOError as e:
-                    if e.errno != errno.EINPROGRESS:
-                        raise
+                number = sock.connect_ex(address.sockaddr)
+                if number not in _CONNECTING:
+                    raise OSError(number, os.strerror(number))
                 self._poller.register(sock.fileno(), READ | WRITE)
             except (OSError, MemoryError) as e:
                 if sock is not None:
@@ -87,12 +95,14 @@ class Dialler:
 
     def new_socket(self, address: Address) -> socket.socket:
         """A non-blocking socket for this address, bound to the next source. Raises OSError or MemoryError."""
-        sock = self._new_socket(address.family, socket.SOCK_STREAM)
+        family = address.family
+        sock = self._new_socket(family, _KIND)
         try:
-            sock.setblocking(False)
-            if address.family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sources.bind(sock)
+            if not _NONBLOCK:
+                sock.setblocking(False)
+            if family in _INTERNET:
+                sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+                self._sources.bind(sock, family)
         except BaseException:
             sock.close()
             raise
@@ -100,12 +110,12 @@ class Dialler:
 
     def connected(self, connection: Connection, now: int) -> Failure | None:
         """The connect has ended. None: it worked, and with TLS the handshake has begun."""
-        number = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        number = connection.sock.getsockopt(_SOL_SOCKET, _SO_ERROR)
         if number:
             return self.failure(OSError(number, ""), CONNECTING, connection.address, now)
         self.lacking = ""
         if self._tls is None:
-            connection.stamped = ask_for(connection.sock)
+            connection.stamped = ask_for(connection.sock, connection.address.family)
             return None
         connection.begun = now
         connection.state = state.HANDSHAKING

@@ -137,7 +137,7 @@ async def _connect(done: Exchange, addresses: Addresses, sources: Sources) -> tr
         with _failing_as(CONNECTING, last=len(tried) == len(addresses)):
             plain = socket.socket(address.family, socket.SOCK_STREAM)
             try:
-                sources.bind(plain)
+                sources.bind(plain, address.family)
                 sock = trio.socket.from_stdlib_socket(plain)
                 await sock.connect(address.sockaddr)
             except BaseException:

@@ -128,13 +128,14 @@ class Answer:
         end = shape.end_of_head(data)
         if end:
             self.adopt(shape.status, data)
-            self.complete = self.keep_alive = True
+            self.complete = True
+            self.keep_alive = shape.keep_alive
             if self.keep_body:
                 self._keep(data[end:])
             return True
         complete = self._parse(data)
-        if shape.curious and complete and self.keep_alive and not self.extra and not self._interims:
-            shape.learn(data, self.status)
+        if shape.curious and complete and not self.extra and not self._interims:
+            shape.learn(data, self.status, self.keep_alive)
         return complete
 
     def _parse(self, data: bytes) -> bool:

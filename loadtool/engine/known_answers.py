@@ -5,8 +5,8 @@ there: a date, an id, a length. So an answer whose bytes are those of a known on
 nothing to a parser of HTTP/1.1, means the same; to compare them takes a fraction of the time of parsing.
 Whatever is not plainly alike goes to the parser, which alone decides what is an answer.
 
-Answers that are whole in one read, say their length and leave the connection open can be known; in the values
-that differ there may be printable ASCII alone, which every parser takes.
+Answers that are whole in one read and say their length can be known; in the values that differ there may be
+printable ASCII alone, which every parser takes.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ class Shape:
 
     __slots__ = (
         "_after", "_body", "_first", "_hits", "_length_at", "_lines", "_penalty", "_skip", "_values",
-        "_varying", "_widths", "curious", "status",
+        "_varying", "_widths", "curious", "keep_alive", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.curious = True  # the last answer was compared and not known
         self.status = 0
+        self.keep_alive = False  # whether they leave the connection open
         self._first = b""  # the text before the first value that varies
         self._widths: list[int] = []  # bytes of each such value; 0: they vary, too
         self._after: list[bytes] = []  # the text after each
@@ -93,8 +94,8 @@ class Shape:
                 return 0
         return at if len(data) == at + body else 0
 
-    def learn(self, data: bytes, status: int) -> None:
-        """The parser says: one whole answer, after which the connection stays open."""
+    def learn(self, data: bytes, status: int, keep_alive: bool) -> None:
+        """The parser says: one whole answer and no more. `keep_alive`: the connection stays open after it."""
         self.curious = False
         end = data.find(b"\r\n\r\n") + 4
         lines: list[bytes] = []
@@ -120,6 +121,7 @@ class Shape:
             return
         self._remember(lines, values)
         self.status = status
+        self.keep_alive = keep_alive
         self._body = length or 0
         self._hits = 0
 

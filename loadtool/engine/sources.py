@@ -19,15 +19,17 @@ class Sources:
     def __init__(self, addresses: Sequence[str]) -> None:
         """`addresses`: as text; with none, the system chooses."""
         self._any = not addresses
-        self._rings = {
+        self._rings: dict[int, list[str]] = {
             family: [a for a in addresses if family_of(a) == family]
             for family in (socket.AF_INET, socket.AF_INET6)
         }
 
-    def bind(self, sock: socket.socket) -> None:
-        """Bind it to the next one. Raises OSError, also if there is none of the socket's family."""
-        ring = self._rings.get(sock.family)
-        if self._any or ring is None:
+    def bind(self, sock: socket.socket, family: int) -> None:
+        """Bind a socket of this family to the next one. Raises OSError, also if none is of that family."""
+        if self._any:
+            return
+        ring = self._rings.get(family)
+        if ring is None:
             return
         if not ring:
             raise OSError(errno.EAFNOSUPPORT, "no source address of its family")

@@ -16,6 +16,9 @@ SO_TIMESTAMPNS: Final = 35  # Linux; the socket module has no name for it
 TIMESPEC: Final = struct.Struct("@ll")
 # Compiled code looks up the parts of what is imported whenever it needs them.
 _SOL_SOCKET: Final = int(socket.SOL_SOCKET)
+_STAMPED: Final = (
+    frozenset((int(socket.AF_INET), int(socket.AF_INET6))) if sys.platform == "linux" else frozenset[int]()
+)
 _TIMESPEC_SIZE: Final = int(TIMESPEC.size)
 _unpack: Final = TIMESPEC.unpack
 SPACE: Final = 64  # of recvmsg's ancillary data: a header, padding and two numbers
@@ -27,12 +30,12 @@ Ancillary = list[tuple[int, int, bytes]]
 NONE: Final[Ancillary] = []
 
 
-def ask_for(sock: socket.socket) -> bool:
-    """Have the kernel stamp what comes over this socket; whether it can."""
-    if sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
+def ask_for(sock: socket.socket, family: int) -> bool:
+    """Have the kernel stamp what comes over this socket of that family; whether it can."""
+    if family not in _STAMPED:
         return False
     try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(_SOL_SOCKET, SO_TIMESTAMPNS, 1)
     except OSError:
         return False  # a kernel without it, or one that imitates Linux
     return True

@@ -114,9 +114,9 @@ def at_socket(fail: Callable[[], None]) -> Bench:
 
 def at_connect(fail: Callable[[], None]) -> Bench:
     class Failing(socket.socket):
-        def connect(self, address: object) -> None:
+        def connect_ex(self, address: object) -> int:
             fail()
-            super().connect(address)  # type: ignore[arg-type]  # whatever the dialler gives
+            return super().connect_ex(address)  # type: ignore[arg-type]  # whatever the dialler gives
 
     return Bench(Failing)
 

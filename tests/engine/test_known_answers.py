@@ -68,7 +68,7 @@ def is_known(known: KnownAnswers, data: bytes) -> bool:
     fresh = Answer()
     fresh.expect(no_body=False, keep_body=False)
     if fresh.feed(data) and shape.curious:
-        shape.learn(data, fresh.status)
+        shape.learn(data, fresh.status, fresh.keep_alive)
     return False
 
 
@@ -104,6 +104,7 @@ ROWS = [
     Row("two statuses in turns", [SAME, answer(status="404 No")] * 3, "..kkkk"),
     Row("no length but none needed", [answer("X: 1", status="204 No", length=None, body=b"")] * 3, ".kk"),
     Row("a length where nothing follows", [answer(status="204 No", body=b"")] * 3, "..."),
+    Row("the connection ends", [answer("Connection: close")] * 3, ".kk"),
     Row("no length", [answer(length=None, body=b"")] * 3, "..."),
     Row("chunks", [answer("Transfer-Encoding: chunked", length=None, body=CHUNKS)] * 4, "...."),
     Row("bytes beyond ASCII", [answer("X: \xe9")] * 4, "...."),
@@ -120,6 +121,7 @@ KEPT = answer("X-Id: aaaa", "Connection: keep-alive")
 TAUGHT = [KEPT.replace(b"aaaa", value) for value in (b"bbbb", b"cccc", b"dddd", b"eeee", b"ffff")]
 TAUGHT_WIDTHS = [KEPT.replace(b"aaaa", b"b" * n) for n in range(1, 7)]
 TAUGHT_LENGTHS = [answer("X-Id: aaaa", "Connection: keep-alive", body=b"x" * n) for n in (1, 20, 30, 4, 6, 5)]
+TAUGHT_CLOSING = [data.replace(b"keep-alive", b"close") for data in TAUGHT]
 TAUGHT_CONNECTIONS = [
     KEPT.replace(b"keep-alive", value)
     for value in (b"Keep-Alive", b"KEEP-ALIVE", b"keep-Alive", *[b"Keep-alive"] * 8)
@@ -165,20 +167,21 @@ STRANGE = {
 
 @pytest.mark.parametrize(
     "taught",
-    [TAUGHT, TAUGHT_WIDTHS, TAUGHT_LENGTHS, TAUGHT_CONNECTIONS],
-    ids=["ids", "widths", "lengths", "connections"],
+    [TAUGHT, TAUGHT_WIDTHS, TAUGHT_LENGTHS, TAUGHT_CONNECTIONS, TAUGHT_CLOSING],
+    ids=["ids", "widths", "lengths", "connections", "closing"],
 )
 @pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
 def test_what_only_looks_alike_is_read_as_the_parser_does(strange: bytes, taught: list[bytes]) -> None:
     knowing = Reader.that_knows(KnownAnswers())
     for data in taught:
-        assert knowing.read(data)["reusable"]
+        assert knowing.read(data)["complete"]
     last = taught[-1]
     assert knowing.known is not None
     shape = knowing.known.shape_of(last)
     assert shape is not None
     assert shape.end_of_head(last), "it has not learned"
-    for data in (strange, last):  # and what comes next isn't read differently
+    closing = [data.replace(b"keep-alive", b"close") for data in (strange, last)]
+    for data in (strange, last, *closing):  # and what comes next isn't read differently
         assert knowing.read(data) == Reader.that_knows(None).read(data)
 
 
@@ -245,7 +248,7 @@ def test_what_never_looks_alike_is_hardly_compared() -> None:
         assert shape is not None
         shape.end_of_head(data)
         compared += shape.curious
-        shape.learn(data, 200)
+        shape.learn(data, 200, True)
     assert compared < 25
 
 

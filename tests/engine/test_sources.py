@@ -19,7 +19,7 @@ from loadtool.plan.message import Message
 
 def bound(sources: Sources, family: socket.AddressFamily) -> str:
     with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sources.bind(sock)
+        sources.bind(sock, family)
         return str(sock.getsockname()[0])
 
 
@@ -42,7 +42,7 @@ def test_one_of_another_family_is_an_error() -> None:
 
 def test_a_unix_domain_socket_has_none() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        Sources(["127.0.0.2"]).bind(sock)
+        Sources(["127.0.0.2"]).bind(sock, socket.AF_UNIX)
         assert sock.getsockname() == ""
 
 

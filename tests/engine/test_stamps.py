@@ -52,7 +52,7 @@ def test_the_kernel_stamps_what_comes(family: socket.AddressFamily, address: str
         socket.create_connection(listener.getsockname()[:2]) as ours,
         listener.accept()[0] as theirs,
     ):
-        assert ask_for(ours)
+        assert ask_for(ours, family)
         for turn in range(100):
             before = time.monotonic_ns()
             theirs.sendall(b"answer")
@@ -77,7 +77,7 @@ def test_the_kernel_stamps_what_comes(family: socket.AddressFamily, address: str
 
 def test_other_sockets_have_no_stamps() -> None:
     with socket.socket(socket.AF_UNIX) as sock:
-        assert not ask_for(sock)
+        assert not ask_for(sock, socket.AF_UNIX)
 
 
 def test_the_number_is_the_kernels() -> None:
