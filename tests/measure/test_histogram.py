@@ -160,6 +160,14 @@ def test_it_rests_and_wakes_unchanged(values: list[int]) -> None:
     assert again.total == histogram.total
 
 
+def test_at_rest_it_takes_little_room() -> None:
+    """Some of these lie about for each second of a run: 600 of them shall be a MB or two."""
+    draw = random.Random(1).lognormvariate
+    histogram = of([int(300 * draw(0, 0.8)) for _ in range(10_000)])
+    assert len(histogram.counts) > 1000
+    assert len(histogram.pack().data) < 2 * len(histogram.counts)
+
+
 @given(st.dictionaries(MICROSECONDS, st.integers(1, 2**50), max_size=30))
 def test_the_package_reads_what_is_encoded_big_counts_included(counts: dict[int, int]) -> None:
     histogram = Histogram()
