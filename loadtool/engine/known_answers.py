@@ -14,14 +14,15 @@ from __future__ import annotations
 from typing import Final
 
 MOST_STATUSES: Final = 16  # per request
-STATUS_AT: Final = 12  # bytes: "HTTP/1.1 200"
+STATUS_ENDS: Final = 12  # bytes: "HTTP/1.1 200"
 MOST_SKIPPED: Final = 1023  # answers
 RENEWED: Final = 16  # answers that were known: after so many, other values are new ones, not ones that vary
 MOST_DIGITS: Final = 9  # of a length; more is no answer that comes in one read
-# Their values say where an answer ends and what follows on its connection (RFC 9112 6, 7.8 and 9.3).
 LENGTH: Final = b"content-length"
+# Besides, these say where an answer ends and what follows on its connection (RFC 9110 7.6.1 and 7.8, RFC 9112
+# 6.1); proxy-connection is of no RFC, but parsers take it for connection. With other values, it is not known.
+FRAMING: Final = frozenset({b"connection", b"transfer-encoding", b"proxy-connection", b"upgrade"})
 WITHOUT_BODY: Final = frozenset({204, 304})  # whatever length they say: those that say one are not known
-FRAMING: Final = frozenset({b"connection", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 # Printable ASCII as a letter, all else as none: `translate` and `isalpha` are quicker than a pattern.
 LETTERS: Final = bytes(ord("a") if 0x20 <= byte <= 0x7E else 0 for byte in range(256))
 
@@ -173,7 +174,7 @@ class KnownAnswers:
 
     def shape_of(self, data: bytes) -> Shape | None:
         """The shape of answers that begin like this one; it may not have learned any yet."""
-        status = data[:STATUS_AT]
+        status = data[:STATUS_ENDS]
         if status == self._last_status:
             return self._last
         shape = self._shapes.get(status)
