@@ -174,11 +174,12 @@ def measure(asked: argparse.Namespace, cores: Sequence[int]) -> dict[str, Any]:
         )
         todo = steps(plan, asked, cores)
         for part in [name for name in PARTS if name in wanted]:
-            where, began = about.machine(), time.monotonic()
+            where, began, before = about.machine(), time.monotonic(), about.Processors.now()
             figures = todo[part]()
             parts[part] = {
                 "about": {
                     **where, "load_average_after": os.getloadavg(),
+                    "stolen": about.Processors.now().stolen_since(before),
                     "took_s": round(time.monotonic() - began, 1), "rounds": asked.rounds,
                     "seconds": asked.seconds, "connections": asked.connections, "versions": versions,
                 },

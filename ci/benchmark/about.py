@@ -6,12 +6,32 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmark.install import DEBIAN, GO
 from benchmark.targets import Parts
+
+
+@dataclass(frozen=True)
+class Processors:
+    """What the machine's processors have done so far, in ticks."""
+
+    wanted: int  # of work, what was stolen included
+    stolen: int  # that a hypervisor gave to others meanwhile
+
+    @classmethod
+    def now(cls) -> Processors:
+        """By /proc/stat (proc(5)): user, nice, system, idle, iowait, irq, softirq, steal."""
+        ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return cls(sum(ticks) - ticks[3] - ticks[4], ticks[7])
+
+    def stolen_since(self, before: Processors) -> float:
+        """The share of the work's time since then that was stolen."""
+        wanted = self.wanted - before.wanted
+        return round((self.stolen - before.stolen) / wanted, 4) if wanted > 0 else 0.0
 
 
 def about_text(parts: Parts) -> str:
@@ -21,10 +41,13 @@ def about_text(parts: Parts) -> str:
     days = sorted({a["at"][:10] for a in abouts})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     before, after = (max(a[f"load_average_{when}"][0] for a in abouts) for when in ("before", "after"))
+    stolen = [a["stolen"] for a in abouts if a.get("stolen") is not None]
+    # The figures of a guest whose hypervisor has other guests to serve: stalls, for all tools alike.
+    took = f" A hypervisor took up to {max(stolen):.0%} of a part's processor time away." if stolen else ""
     said = sorted({f"{name} {text}" for a in abouts for name, text in a["versions"].items()})
     return (
         f"{'; '.join(machines)}; {when}. Load average over a minute before each part at most {before:.1f}, "
-        f"after it {after:.1f} (the bench itself makes about 2). {'; '.join(said)}."
+        f"after it {after:.1f} (the bench itself makes about 2).{took} {'; '.join(said)}."
     )
 
 

@@ -11,7 +11,7 @@ from loadtool.measure.snapshot import Point
 
 SECOND: Final = 1_000_000_000
 WINDOW_NS: Final = 3 * SECOND  # what "now" is
-MOST_BINS: Final = 30  # that nobody has looked at; then the oldest are drawn all the same
+MOST_BINS: Final = 6  # that nobody has looked at, twice "now"; then the oldest are drawn all the same
 _CLASSES: Final = (H_OK, H_LAG)
 
 

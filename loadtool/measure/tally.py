@@ -38,7 +38,7 @@ from loadtool.plan.timeline import Stretch, Timeline
 CellIndex = tuple[int, int, int]  # slice of due, segment, request
 
 _SERIES_CLASSES: Final = (H_OK, H_FAILED, H_LAG)
-_REST_AFTER: Final = 30  # slices; the values of older ones are put away until something late touches them
+_REST_AFTER: Final = 5  # slices; the values of older ones are put away until something late touches them
 _STALLED_AFTER: Final = 2  # slices without a frame, after which the live view goes on without a worker
 # Histogram classes that hold exactly one value for each arrival with one of these outcomes.
 ONE_EACH: Final = ((H_OK, (OK,)), (H_SHED, (SHED,)), (H_FAILED, (STATUS, CHECK)))

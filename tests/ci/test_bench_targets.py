@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from benchmark import __main__ as bench
-from benchmark import readme, targets
+from benchmark import about, readme, targets
 from benchmark.peers import SCENARIOS
 
 CI = Path(__file__).resolve().parents[2] / "ci"
@@ -21,7 +21,7 @@ def figures(tool: str, rate: float, cost: float, kind: str = "Python", **more: A
 ABOUT = {
     "cpu": "one", "cores": 2, "system": "Linux 1", "at": "2026-01-02T03:04:05+00:00",
     "versions": {"wrk": "4"}, "load_average_before": [0.1, 0, 0],
-    "load_average_after": [2.0, 0, 0],
+    "load_average_after": [2.0, 0, 0], "stolen": 0.04,
 }  # fmt: skip
 
 
@@ -191,3 +191,15 @@ def test_parts_are_put_beside_those_of_other_runs(tmp_path: Path) -> None:
     path.write_text('{"flat_out": {}}')
     with pytest.raises(ValueError, match="not figures of this bench"):
         bench.read_parts(path)
+
+
+def test_what_a_hypervisor_took_is_told() -> None:
+    """100 ticks of user, system, irq and what was stolen, of which 25 were."""
+    before, after = about.Processors(wanted=1_000, stolen=50), about.Processors(wanted=1_100, stolen=75)
+    assert after.stolen_since(before) == 0.25
+    assert after.stolen_since(after) == 0.0
+    now = about.Processors.now()
+    assert 0 <= now.stolen <= now.wanted
+    parts = {"simple": {"about": ABOUT}, "tls": {"about": {**ABOUT, "stolen": 0.171}}}
+    assert "took up to 17% of a part's processor time" in about.about_text(parts)
+    assert "hypervisor" not in about.about_text({"simple": {"about": {**ABOUT, "stolen": None}}})

@@ -32,6 +32,19 @@ def test_curves_nobody_looks_at_take_no_more_and_no_more_memory() -> None:
     assert (now.ok, over_s) == (sum(second % 7 for second in range(seconds - 3, seconds)), 3.0)
 
 
+@pytest.mark.parametrize("slice_ns", [SECOND, 2 * SECOND, 10 * SECOND])
+def test_no_bin_is_drawn_before_it_is_full(slice_ns: int) -> None:
+    """However seldom somebody looks."""
+    recent = Recent(slice_ns)
+    for bin_ in range(200):
+        for _ in range(2):  # two workers, of which the second reports two slices late
+            recent.add(bin_, delta(bin_, 0, ok=[1000]))
+            if bin_ >= 2:
+                recent.add(bin_ - 2, delta(bin_ - 2, 0, ok=[1000]))
+    seconds = slice_ns / SECOND
+    assert {point.ok for point in recent.points(198)} == {4 / seconds}
+
+
 def test_rates_and_quantiles_are_of_the_last_three_seconds_that_all_workers_reported() -> None:
     tally = Tally(timeline(*PHASES), ["browse"], workers=2)
     for second in range(5):
