@@ -179,7 +179,8 @@ class KnownAnswers:
             return self._last
         shape = self._shapes.get(status)
         if shape is None:
-            if status[:7] != b"HTTP/1." or len(self._shapes) == MOST_STATUSES:
+            whole = len(status) == STATUS_ENDS  # else it came in pieces, as slow answers do
+            if not whole or status[:7] != b"HTTP/1." or len(self._shapes) == MOST_STATUSES:
                 return None
             shape = self._shapes[status] = Shape()
         self._last, self._last_status = shape, status

@@ -122,7 +122,7 @@ def copies(spec: ReplaySpec) -> Iterator[int]:
 
 
 def _hashed(seed: int, number: int) -> int:
-    """64 bits from both; SplitMix64's finish (see `plan/context.py`)."""
+    """64 bits from both; SplitMix64's finish (see `plan/splitmix.py`)."""
     z = (seed * 0xD1342543DE82EF95 + number * 0x9E3779B97F4A7C15) & _M64
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _M64
     z = (z ^ z >> 27) * 0x94D049BB133111EB & _M64

@@ -7,6 +7,7 @@ compiled code makes by itself, in a sixth of the time.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 _M64: Final = (1 << 64) - 1
@@ -19,7 +20,6 @@ _STRIDE: Final = 0xD1342543DE82EF95
 WIDEST: Final = 1 << 32  # span of integers that one draw is enough for: off from uniform by less than 2^-32
 
 # A limb times a limb is a small integer to mypyc, and so is a sum of some of them. The third one has 20 bits.
-_BITS: Final = 22
 _M22: Final = (1 << 22) - 1
 _M20: Final = (1 << 20) - 1
 _GOLDEN_0: Final = _GOLDEN & _M22
@@ -36,22 +36,22 @@ _STRIDE_1: Final = _STRIDE >> 22 & _M22
 _STRIDE_2: Final = _STRIDE >> 44
 
 
-class SplitMix64:
+class SplitMix64(ABC):
     """Random bits at a place: `begin` goes to one, and each draw then moves on."""
 
     __slots__ = ()
 
+    @abstractmethod
     def begin(self, place: int) -> None:
         """Go to the first draw of this place, 0 … 2^62."""
-        raise NotImplementedError
 
+    @abstractmethod
     def next64(self) -> int:
         """64 random bits."""
-        raise NotImplementedError
 
+    @abstractmethod
     def below(self, span: int) -> int:
         """An integer from 0 to `span` − 1; `span` is at most WIDEST."""
-        raise NotImplementedError
 
 
 class IntegerSplitMix64(SplitMix64):

@@ -261,3 +261,10 @@ def test_a_server_that_makes_up_statuses_fills_no_memory() -> None:
 
 def test_what_is_no_http_has_no_shape() -> None:
     assert KnownAnswers().shape_of(b"220 mail.example ESMTP\r\n") is None
+
+
+def test_pieces_of_a_status_line_take_no_room() -> None:
+    known = KnownAnswers()
+    assert not any(known.shape_of(SAME[:end]) for end in range(12))
+    for status in range(200, 200 + MOST_STATUSES):
+        assert known.shape_of(answer(status=f"{status} Odd")) is not None
