@@ -37,7 +37,12 @@ class Books:
             if count:
                 self.marks[code] += count
         mine = self.awake()
-        for code, values in (other.awake() if isinstance(other, Books) else other.values).items():
+        if isinstance(other, Books):
+            for code in other.packed or other.values:
+                if code in classes:
+                    mine.setdefault(code, Histogram()).add(other.histogram(code))
+            return
+        for code, values in other.values.items():
             if code in classes:
                 mine.setdefault(code, Histogram()).add(values)
 
@@ -47,15 +52,16 @@ class Books:
         self.values = {}
 
     def awake(self) -> dict[int, Histogram]:
-        """The values by class code."""
+        """The values by class code, no longer at rest."""
         if self.packed:
             self.values = {code: packed.unpack() for code, packed in self.packed.items()}
             self.packed = {}
         return self.values
 
     def histogram(self, code: int) -> Histogram:
-        """The values of one class, possibly none; to be read only."""
-        return self.awake().get(code) or Histogram()
+        """The values of one class, possibly none; to be read only. Those at rest stay so."""
+        packed = self.packed.get(code)
+        return packed.unpack() if packed is not None else self.values.get(code) or Histogram()
 
     @property
     def ok(self) -> int:

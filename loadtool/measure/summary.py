@@ -166,6 +166,7 @@ def _series(tally: Tally, end_ns: int) -> list[Slice]:
 
 def _slice(tally: Tally, place: int) -> Slice:
     books = tally.by_slice.get(place) or Books()
+    books.awake()  # once for all that is asked of it
     figures = Slice(
         t=place * tally.timeline.slice_ns / SECOND,
         scheduled=books.scheduled,

@@ -38,7 +38,7 @@ from loadtool.plan.timeline import Stretch, Timeline
 CellIndex = tuple[int, int, int]  # slice of due, segment, request
 
 _SERIES_CLASSES: Final = (H_OK, H_FAILED, H_LAG)
-_REST_AFTER: Final = 5  # slices; the values of older ones are put away until something late touches them
+_REST_AFTER: Final = 5  # slices without anything added, after which the values of one are put away
 _STALLED_AFTER: Final = 2  # slices without a frame, after which the live view goes on without a worker
 # Histogram classes that hold exactly one value for each arrival with one of these outcomes.
 ONE_EACH: Final = ((H_OK, (OK,)), (H_SHED, (SHED,)), (H_FAILED, (STATUS, CHECK)))
@@ -77,7 +77,8 @@ class Tally:
         self._slowest: list[SlowArrival] = []
         self.by_worker: dict[int, Worker] = {index: Worker() for index in range(workers)}
         self._recent = Recent(timeline.slice_ns)
-        self._awake: set[int] = set()  # slices whose values are not at rest
+        self._awake: dict[int, int] = {}  # slices whose values are not at rest -> when something was added
+        self._bin = 0  # when that is: the bin of the last frame
         self._phases: dict[str, PhaseNow] = {}
         self._thirds = dict(_thirds(timeline))
 
@@ -88,7 +89,7 @@ class Tally:
         if problem:
             raise ValueError(f"frame {frame.sequence} of worker {frame.worker}: {problem}")
         since_ns = worker.last.elapsed_ns if worker.last else 0
-        bin_ = self._recent.bin_of(since_ns, frame.elapsed_ns)
+        bin_ = self._bin = self._recent.bin_of(since_ns, frame.elapsed_ns)
         for delta in frame.cells:
             self._count(worker, delta)
             self._recent.add(bin_, delta)
@@ -143,13 +144,13 @@ class Tally:
             self.first_sheds[delta.segment] = min(known, delta.first_shed_ns)
         if delta.segment in self._thirds and H_OK in delta.values:
             self.by_third.setdefault(self._thirds[delta.segment], Histogram()).add(delta.values[H_OK])
-        self._awake.add(delta.slice)
+        self._awake[delta.slice] = self._bin
         self._phases.pop(self.timeline.spans[segment.phase].name, None)
 
     def _rest(self, before: int) -> None:
-        for slice_ in [s for s in self._awake if s < before]:
+        for slice_ in [s for s, touched in self._awake.items() if touched < before]:
             self.by_slice[slice_].rest()
-            self._awake.discard(slice_)
+            del self._awake[slice_]
 
     def _problem(self, worker: Worker, frame: Frame) -> str:
         """Why this frame cannot be; empty if it can."""

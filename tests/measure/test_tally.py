@@ -12,7 +12,7 @@ from measure_samples import SECOND, delta, frame, job, timeline
 from loadtool.measure.frame import CellDelta, Example, decode, encode, lengths
 from loadtool.measure.histogram import HIGHEST_US, quantise
 from loadtool.measure.outcome import H_LAG, H_OK, LOST, OK
-from loadtool.measure.population import CellKey, pool
+from loadtool.measure.population import CellKey, Population, pool
 from loadtool.measure.recorder import Recorder
 from loadtool.measure.summary import result_parts
 from loadtool.measure.tally import Tally
@@ -20,6 +20,27 @@ from loadtool.plan.schedule import Schedule
 
 # No phase has the role baseline, so that nothing is cut into the steps of a spike.
 TWO_PHASES = timeline(("baseline", "warmup", 2), ("spike", "spike", 2), faults=[("slow", 2.5, 3.5)])
+
+
+def test_seconds_rest_once_nothing_is_added_and_reading_wakes_none() -> None:
+    """A slice that stays awake takes a hundred times the memory, so looking at it must not cost that."""
+    tally = Tally(timeline(("hold", "custom", 40)), ["browse"], workers=1)
+
+    def awake() -> set[int]:
+        return {slice_ for slice_, books in tally.by_slice.items() if not books.packed}
+
+    for second in range(30):
+        cells = [delta(second, ok=[1000 * (second + 1)])]
+        if second <= 20:
+            cells.append(delta(0, ok=[5000]))  # answers to the first second keep coming
+        tally.add(frame(0, second, second + 1.0, *cells[: 1 if second == 0 else 2]))
+        for books in tally.by_slice.values():  # as an SLO in any ten seconds does
+            assert books.histogram(H_OK).total == books.ok
+            seen = Population(seconds=1.0)
+            seen.add(books)
+            assert seen.histogram(H_OK) == books.histogram(H_OK)
+        assert awake() == {s for s in range(second + 1) if s >= second - 5 or (s == 0 and second <= 25)}
+    assert tally.by_slice[0].histogram(H_OK).counts == {1000: 1, 5000: 20}
 
 
 def test_frames_of_two_workers_add_up() -> None:
