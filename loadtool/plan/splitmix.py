@@ -124,7 +124,7 @@ class LimbSplitMix64(SplitMix64):
         self._state_0 = a
         self._state_1 = b
         self._state_2 = c
-        # z ^ z >> 30, times the first constant
+        # z ^ z >> 30, times the first constant; a call for each product would take as long as it.
         a ^= b >> 8 | (c & 0xFF) << 14
         b ^= c >> 8
         low = a * _MIX_30_0

@@ -176,21 +176,19 @@ JSON_VALUE: Final = Encoding(json_of, json_of, json_of)
 class Format:
     """A text with some of a message's values in it: values[start:stop], each between two of `pieces`.
 
-    `pieces` has room for them, so that the text is all of it joined; `first` and `last` are its ends.
+    `pieces` has room for them, so that the text is all of it joined.
     """
 
     pieces: list[str]
     start: int
     stop: int
-    first: str
-    last: str
 
     def fill(self, values: tuple[str, ...]) -> str:
         number = self.stop - self.start
         if number == 0:
-            return self.first
+            return self.pieces[0]
         if number == 1:
-            return f"{self.first}{values[self.start]}{self.last}"
+            return f"{self.pieces[0]}{values[self.start]}{self.pieces[2]}"
         pieces = self.pieces.copy()
         pieces[1::2] = values[self.start : self.stop]
         return "".join(pieces)
@@ -214,4 +212,4 @@ class Leaves:
                 pieces += ["", ""]
                 self.functions.append(part)
                 self.fields.append(field)
-        return Format(pieces, start, len(self.functions), pieces[0], pieces[-1])
+        return Format(pieces, start, len(self.functions))
