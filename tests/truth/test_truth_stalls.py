@@ -100,7 +100,10 @@ def test_a_wait_for_the_only_connection_is_part_of_the_response_time_and_no_lag(
         assert all(us >= ns // 1000 - 1 for us, ns in zip(found, truth, strict=True))
         assert queued.max_us >= 99 * 10_000 - lag.max_us
         assert abs(ok.sum_us - lag.sum_us - queued.sum_us - service.sum_us) <= 2 * 100
-        assert (service.quantile(0.01) or 0) >= 20_000
+        # No sooner than the server wrote, which it does by a write's way before the 20 ms are over.
+        served = sorted(a.sent - a.received for a in log)
+        shown = [service.value_at_rank(rank) or 0.0 for rank in range(1, 101)]
+        assert all(us >= ns // 1000 - 1 for us, ns in zip(shown, served, strict=True))
         # On a machine that keeps time, also not more than that and the longest way between the two.
         pause_us = max(b.received - a.sent for a, b in pairwise(log)) / 1000
         if max(pause_us, max(a.sent - a.due for a in log) / 1000) > 5000:
