@@ -68,8 +68,8 @@ class Connection:
 
     __slots__ = (
         "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first",
-        "plain", "rest", "retired", "room", "sent", "served", "sock", "stamped", "state", "tried", "watched",
-        "writing",
+        "made", "plain", "rest", "retired", "room", "sent", "served", "sock", "stamped", "state", "tried",
+        "watched", "writing",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket | ssl.SSLSocket, address: Address, begun: int) -> None:
@@ -87,6 +87,7 @@ class Connection:
         self.stamped = False  # the kernel says when something came over it
         self.retired = False  # to be closed after its answer, and opened anew
         self.cut = False  # the peer stopped reading in the middle of the request
+        self.made = False  # it was connected as soon as it was begun
         self.writing = True  # registered for writability
         self.sent = 0
         self.first = 0  # when the answer's first byte came

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.pool import Pool
 from loadtool.engine.reactor import Reactor
+from loadtool.engine.stamps import kept_on
 from loadtool.engine.traffic import Traffic
 from loadtool.engine.transports import Gauges, Parts
 
@@ -57,7 +58,8 @@ class Http1Transport:
         self._reactor.on_tick, self._reactor.next_tick = on_tick, first_ns
 
     async def run(self) -> None:
-        await self._reactor.run()
+        with kept_on():
+            await self._reactor.run()
 
     def gauges(self) -> Gauges:
         gauges = Gauges(

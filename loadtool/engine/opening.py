@@ -66,11 +66,11 @@ class Opening(ABC):
         pending = self.pending
         pool = self.pool
         while pool.dialling < len(pending) and pool.may_open(now):
-            arrival = pending[pool.dialling]
-            before = pool.dialling
-            self._open(now, None, [])
-            if pool.dialling > before:
-                arrival.dialled = now
+            begun = pool.open_new(now, None, [])
+            if isinstance(begun, Connection):
+                pending[pool.dialling - 1].dialled = now
+            self._begun(begun, None, now)
+            now = clock()
 
     def _why_unsent(self, arrival: Arrival) -> str:
         if self._dialler.lacking:
@@ -94,9 +94,13 @@ class Opening(ABC):
         self.pool.put_idle(connection)
 
     def _open(self, now: int, arrival: Arrival | None, tried: list[Address]) -> None:
-        failure = self.pool.open_new(now, arrival, tried)
-        if failure is not None:
-            self._dial_failed(failure, arrival, now)
+        self._begun(self.pool.open_new(now, arrival, tried), arrival, now)
+
+    def _begun(self, begun: Connection | Failure, arrival: Arrival | None, now: int) -> None:
+        if isinstance(begun, Failure):
+            self._dial_failed(begun, arrival, now)
+        elif begun.made:
+            self._connected(begun)
 
     def _dial_failed(self, failure: Failure, arrival: Arrival | None, now: int) -> None:
         """Somebody pays for it: the arrival it was for, else the one that has waited longest."""

@@ -78,7 +78,7 @@ class Pool:
             self._next_dial = max(self._next_dial, now - SLACK_NS) + self._dial_every
         return True
 
-    def open_new(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Failure | None:
+    def open_new(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Connection | Failure:
         """Begin to connect. `arrival`: the only one that may use the connection; None: anyone."""
         found = self._dialler.dial(now, arrival, tried)
         if isinstance(found, Failure):
@@ -91,7 +91,7 @@ class Pool:
             self.promised += 1
             found.deadline = arrival.give_up
         self.watch(found)
-        return None
+        return found
 
     def opened(self, connection: Connection) -> None:
         """It is ready for use."""
@@ -141,13 +141,11 @@ class Pool:
                 elif connection.state == BUSY:
                     connection.retired = True
 
-    def reopen(self, now: int) -> Iterator[Failure]:
-        """Open what `reconnect` has closed, as far as it may be opened now; yields those that failed."""
+    def reopen(self, now: int) -> Iterator[Connection | Failure]:
+        """Open what `reconnect` has closed, as far as it may be opened now."""
         while self._to_reopen and self.may_open(now):
             self._to_reopen -= 1
-            failure = self.open_new(now, None, [])
-            if failure is not None:
-                yield failure
+            yield self.open_new(now, None, [])
 
     # Time
 

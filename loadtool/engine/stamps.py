@@ -7,9 +7,11 @@ tells for the last of the bytes read. A saturated loop has no time for that, and
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Final
 
 SO_TIMESTAMPNS: Final = 35  # Linux; the socket module has no name for it
@@ -28,6 +30,26 @@ WAKE_NS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 Ancillary = list[tuple[int, int, bytes]]
 NONE: Final[Ancillary] = []
+
+
+@contextlib.contextmanager
+def kept_on() -> Iterator[None]:
+    """Have the kernel stamp packets all the time, whether or not a connection asks for it.
+
+    Linux begins with the first socket that asks and ends with the last, by rewriting its own code and telling
+    all processors. With a connection a request that happened a thousand times a second, and took an eighth
+    of a core.
+    """
+    keeper: socket.socket | None = None
+    try:
+        if _STAMPED:
+            with contextlib.suppress(OSError):  # no IPv4, or no descriptor: slower, and otherwise the same
+                keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                ask_for(keeper, socket.AF_INET)
+        yield
+    finally:
+        if keeper is not None:
+            keeper.close()
 
 
 def ask_for(sock: socket.socket, family: int) -> bool:

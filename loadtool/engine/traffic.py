@@ -126,8 +126,8 @@ class Traffic(Opening, Exchanges):
         self._resume(now)
         if due:
             pool.reconnect(now)
-            for failure in pool.reopen(now):
-                self._dial_failed(failure, None, now)
+            for begun in pool.reopen(now):
+                self._begun(begun, None, now)
             if pool.dialling < len(self.pending):
                 self._dial_for_pending(now)
 

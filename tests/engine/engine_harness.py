@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -120,6 +121,19 @@ def answering(*answers: bytes) -> Handler:
             number += 1
 
     return handler
+
+
+class Far(socket.socket):
+    """Its peer is not near enough to have answered when `connect` is called once more."""
+
+    begun = False
+
+    def connect_ex(self, address: object) -> int:
+        if self.begun:
+            return errno.EALREADY
+        self.begun = True
+        number = super().connect_ex(address)  # type: ignore[arg-type]  # whatever the dialler gives
+        return number or errno.EINPROGRESS
 
 
 def free_port() -> int:

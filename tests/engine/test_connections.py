@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trustme
-from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_request, run_job, serving
+from engine_harness import (
+    MS,
+    OK_ANSWER,
+    SECOND,
+    Far,
+    answering,
+    free_port,
+    job_for,
+    read_request,
+    run_job,
+    serving,
+)
 
 from loadtool.engine import addresses as addresses_module
 from loadtool.engine import tls as tls_module
@@ -120,6 +133,47 @@ async def test_a_bound_on_new_connections_makes_arrivals_queue() -> None:
     assert sum(queued) + sum(lag) >= sum(k * 100_000 - 20_000 for k in range(6))
     assert queued[-1] + lag[-1] >= 5 * 100_000 - 20_000
     assert sum(lag) < sum(queued)
+
+
+class Near(socket.socket):
+    """As most are on loopback: connected when `connect` is called once more."""
+
+    asked = 0
+
+    def getsockopt(self, *args: int) -> int:  # type: ignore[override]  # the one form that is used
+        Near.asked += args == (socket.SOL_SOCKET, socket.SO_ERROR)
+        return super().getsockopt(*args)
+
+
+@pytest.mark.parametrize("sockets", [Near, Far])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_near_or_far_each_connection_is_opened_once(
+    sockets: type[socket.socket], tls: bool, authority: trustme.CA
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    Near.asked = 0
+    transport = partial(Http1Transport, new_socket=sockets)
+    with serving(answering(OK_ANSWER), context if tls else None) as server:
+        job = job_for(server.port, scheme="https" if tls else "http", keepalive=False)
+        done = await run_job(job, tls=trusted if tls else None, transport=transport)
+        assert server.connections == 10
+    assert done.outcomes == {"ok": 10}
+    assert len(done.values("connect")) == 10
+    assert len(done.values("tls")) == 10 * tls
+    if sys.platform == "linux":
+        assert Near.asked == 0  # it has been told already
+
+
+@pytest.mark.parametrize("sockets", [Near, Far])
+async def test_near_or_far_a_refusal_is_one(sockets: type[socket.socket]) -> None:
+    transport = partial(Http1Transport, new_socket=sockets)
+    done = await run_job(job_for(free_port()), transport=transport)
+    assert done.outcomes == {"connect": 10}
+    assert sum(cell.attempts for frame in done.frames for cell in frame.cells) == 10
+    assert done.values("connect") == []
 
 
 @on_every_transport

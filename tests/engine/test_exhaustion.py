@@ -22,6 +22,7 @@ from engine_harness import (
     OK_ANSWER,
     SECOND,
     Done,
+    Far,
     answering,
     job_for,
     read_request,
@@ -125,10 +126,30 @@ def at_register(fail: Callable[[], None]) -> Bench:
     return Bench(register=fail)
 
 
+def asked_again(fail: Callable[[], None]) -> Bench:
+    """As the kernel says it to who asks once more how the connect went."""
+
+    class Failing(socket.socket):
+        begun = False
+
+        def connect_ex(self, address: object) -> int:
+            if not self.begun:
+                self.begun = True
+                super().connect_ex(address)  # type: ignore[arg-type]  # whatever the dialler gives
+                return errno.EINPROGRESS
+            try:
+                fail()
+            except OSError as e:
+                return e.errno or 0
+            return 0
+
+    return Bench(Failing)
+
+
 def once_connected(fail: Callable[[], None]) -> Bench:
     """As the kernel says it when the connect goes on without the caller."""
 
-    class Failing(socket.socket):
+    class Failing(Far):
         def getsockopt(self, *args: int) -> int:  # type: ignore[override]  # the one form that is used
             if args == (socket.SOL_SOCKET, socket.SO_ERROR):
                 try:
@@ -140,7 +161,7 @@ def once_connected(fail: Callable[[], None]) -> Bench:
     return Bench(Failing)
 
 
-STAGES = [at_socket, at_connect, at_register, once_connected]
+STAGES = [at_socket, at_connect, asked_again, at_register, once_connected]
 
 
 @pytest.mark.parametrize("name", LOCAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
@@ -73,6 +74,38 @@ def test_the_kernel_stamps_what_comes(family: socket.AddressFamily, address: str
             pytest.skip("this machine was too busy")
     # Loopback delivers it within the call, and the two clocks were read one after the other.
     assert before - 10 * US <= came(ancillary, wall, now, 0) <= after + 10 * US
+
+
+def stamping_sockets() -> int:
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            sock = socket.socket(fileno=int(name))
+        except OSError:
+            continue  # no socket, or the listing's own descriptor
+        if sock.family == socket.AF_INET and sock.getsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            found += 1
+        sock.detach()  # it is somebody else's
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this machine's kernel has no such stamps")
+async def test_stamping_is_kept_on_while_a_transport_runs() -> None:
+    """With a connection a request, the kernel would begin and end with it for each of them."""
+    seen: list[int] = []
+
+    class Looking(socket.socket):
+        def connect_ex(self, address: Any) -> int:
+            seen.append(stamping_sockets())
+            return super().connect_ex(address)
+
+    before = stamping_sockets()
+    with serving(answering(OK_ANSWER)) as server:
+        transport = partial(Http1Transport, new_socket=Looking)
+        done = await run_job(job_for(server.port, count=5, rate=20, keepalive=False), transport=transport)
+    assert done.outcomes == {"ok": 5}
+    assert min(seen) > before
+    assert stamping_sockets() == before
 
 
 def test_other_sockets_have_no_stamps() -> None:
