@@ -24,10 +24,10 @@ from loadtool.engine.feed import Feed
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
 from loadtool.engine.renderer import Renderer
+from loadtool.engine.reporter import TICK_NS, Reporter
 from loadtool.engine.tls import client_context
 from loadtool.engine.transports import TRANSPORTS, Parts
 from loadtool.errors import LoadtoolError
-from loadtool.measure import frame as frames
 from loadtool.measure.outcome import H_DNS
 from loadtool.measure.recorder import Recorder
 from loadtool.plan.expect import Expectation
@@ -38,7 +38,6 @@ from loadtool.plan.timeline import Timeline
 from loadtool.plan.trace import tracer_of
 from loadtool.plan.wire import job_from_json
 
-TICK_NS: Final = 1_000_000_000
 SHED_ROLES: Final = frozenset(("spike", "recovery"))
 
 
@@ -68,7 +67,6 @@ class Worker:
         self._out = out
         self._mix = Mix(job)
         self._renderer = Renderer(self._mix, job.endpoint, keepalive=job.client.keepalive)
-        self._sequence = 0
         self._new_transport = TRANSPORTS[job.transport]()
         self._tls = tls
         if tls is None and job.endpoint.scheme == "https":
@@ -107,36 +105,20 @@ class Worker:
                 reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
             )
         )
-        reports = Reports(self._out, poller, transport.special)
+        reporter = Reporter(
+            self._worker,
+            start_ns,
+            job.slice_ns,
+            recorder=recorder,
+            feed=feed,
+            ledger=ledger,
+            gauges=transport.gauges,
+            reports=Reports(self._out, poller, transport.special),
+        )
 
         def listen() -> None:
             for command in self._commands.ready():
                 transport.stop_at(int(command["stop_ns"]))
-
-        def report(now: int, final: bool = False) -> int:
-            elapsed = now - start_ns
-            # Nothing will be added to cells of slices that are over and whose arrivals are all prepared.
-            current = min(feed.slice, elapsed // job.slice_ns)
-            gauges = transport.gauges()
-            frame = frames.Frame(
-                worker=self._worker,
-                sequence=self._sequence,
-                elapsed_ns=elapsed,
-                cells=recorder.deltas(current),
-                in_flight=gauges.in_flight,
-                waiting=gauges.waiting,
-                connections=gauges.connections,
-                cpu_ns=time.process_time_ns(),
-                local=gauges.local,
-                retried=gauges.retried,
-                examples=ledger.examples,
-                final=final,
-                slowest=ledger.slowest.told() if final and ledger.slowest is not None else [],
-            )
-            ledger.examples = []
-            self._sequence += 1
-            reports.send(frames.encode(frame))
-            return start_ns + (elapsed // TICK_NS + 1) * TICK_NS
 
         def looked_up(took_ns: int) -> None:
             """Into the books of the moment, as it belongs to no arrival."""
@@ -147,7 +129,7 @@ class Worker:
 
         transport.special[self._commands.fd] = listen
         poller.register(self._commands.fd, READ)
-        transport.tick_at(start_ns + TICK_NS, report)
+        transport.tick_at(start_ns + TICK_NS, reporter.tick)
         gc.freeze()
         gc.disable()
         if lookup_ns:
@@ -161,8 +143,7 @@ class Worker:
                 nursery.cancel_scope.cancel()
         finally:
             gc.enable()
-        report(time.monotonic_ns(), final=True)
-        reports.send_last()
+        reporter.end(time.monotonic_ns())
         poller.close()
 
 

@@ -1,6 +1,7 @@
 """Frame: what a worker tells the coordinator once a slice, as counts that add up without loss.
 
-A frame carries the *changes* since the worker's last one, by cell = (slice of due, segment, request).
+A report of many values is told in several frames (`more`), so that neither side stands still for it. A frame
+carries the *changes* since the worker's last one, by cell = (slice of due, segment, request).
 Histograms travel as sparse counts of values in µs, quantised as HdrHistogram with 3 significant digits
 quantises them; the sums beside them are exact.
 
@@ -78,6 +79,7 @@ class Frame:
     retried: int = 0  # requests sent again because a reused connection had just been closed
     examples: list[Example] = field(default_factory=list)
     final: bool = False
+    more: bool = False  # the same report goes on in the next frame
     slowest: list[SlowArrival] = field(default_factory=list)  # of the final one, in a run that is traced
 
 
@@ -108,6 +110,7 @@ def encode(frame: Frame) -> bytes:
             "worker": frame.worker, "sequence": frame.sequence, "elapsed_ns": frame.elapsed_ns,
             "in_flight": frame.in_flight, "waiting": frame.waiting, "connections": frame.connections,
             "cpu_ns": frame.cpu_ns, "local": frame.local, "retried": frame.retried, "final": frame.final,
+            "more": frame.more,
             "examples": [(e.kind, e.request, e.due_s, e.detail) for e in frame.examples],
             "slowest": [(s.trace, s.request, s.due_s, s.ms, s.outcome) for s in frame.slowest],
             "cells": cells,

@@ -13,7 +13,21 @@ from operator import mul
 from typing import Final
 
 from loadtool.measure.frame import CellDelta, Sparse
-from loadtool.measure.outcome import CLASSES, H_LAG, H_OK, H_QUEUED, H_SERVICE, H_TTFB, MARKS, OUTCOMES
+from loadtool.measure.outcome import (
+    CLASSES,
+    H_CONNECT,
+    H_DNS,
+    H_FAILED,
+    H_LAG,
+    H_OK,
+    H_QUEUED,
+    H_SERVICE,
+    H_SHED,
+    H_TLS,
+    H_TTFB,
+    MARKS,
+    OUTCOMES,
+)
 
 HIGHEST_US: Final = 3_600_000_000
 BATCH: Final = 256  # values of a class that are counted at a time
@@ -25,6 +39,15 @@ _N_OUTCOMES: Final = len(OUTCOMES)
 _N_MARKS: Final = len(MARKS)
 _NOT_YET: Final[list[int]] = []
 _WHOLE: Final = _N_CLASSES  # beside them: values that are both a service time and one to the first byte
+# Parts of a cell that are told one after the other. Those of the first belong to its counts: quantiles of
+# response times take both. Those of the second are alike for most answers, and then one histogram.
+PARTS: Final[list[tuple[int, ...]]] = [
+    (H_OK, H_FAILED, H_SHED),
+    (H_SERVICE, H_TTFB),
+    (H_LAG, H_QUEUED, H_CONNECT, H_TLS, H_DNS),
+]
+_SERVED: Final = 1
+_QUEUED: Final = 2
 
 
 def quantise(us: int) -> int:
@@ -158,14 +181,19 @@ class Cell:
         self._values[code] = _sum(found, self._values[code])
 
     def _count_all(self) -> None:
-        for code in range(_N_CLASSES + 1):
-            if self._recent[code]:
-                self._count(code)
-            if self._small[code]:
-                self._count_small(code)
-        if self._at_once:
+        for number in range(len(PARTS)):
+            self._count_part(number)
+
+    def _count_part(self, number: int) -> None:
+        """Count what is not yet, of the classes of PARTS[number]."""
+        for code in PARTS[number]:
+            self._count_class(code)
+        if number == _QUEUED and self._at_once:
             self._values[H_QUEUED][LOWEST_US] += self._at_once
             self._at_once = 0
+        if number != _SERVED:
+            return
+        self._count_class(_WHOLE)
         wholes = self._values[_WHOLE]
         if wholes:
             for code in (H_SERVICE, H_TTFB):
@@ -175,13 +203,32 @@ class Cell:
             self._values[_WHOLE] = Counter()
             self._sums[_WHOLE] = self._maxima[_WHOLE] = 0
 
+    def _count_class(self, code: int) -> None:
+        if self._recent[code]:
+            self._count(code)
+        if self._small[code]:
+            self._count_small(code)
+
     def delta(self) -> CellDelta:
         """What has been recorded since the last call; the books are empty afterwards."""
+        whole = self.part(0)
+        for number in range(1, len(PARTS)):
+            whole.values.update(self.part(number).values)
+        return whole
+
+    def part(self, number: int) -> CellDelta:
+        """The part of `delta` that is the classes of PARTS[number], and with the first one all counts."""
+        self._count_part(number)
         key = self.key
         values: dict[int, Sparse] = {}
-        for code, counts in enumerate(self.values):
+        for code in PARTS[number]:
+            counts = self._values[code]
             if counts:
                 values[code] = Sparse(counts, self._sums[code], self._maxima[code])
+                self._values[code] = Counter()
+                self._sums[code] = self._maxima[code] = 0
+        if number > 0:
+            return CellDelta(key[0], key[1], key[2], values=values)
         shed = self.first_shed
         delta = CellDelta(
             key[0], key[1], key[2], self.scheduled, self.good, self.attempts, self.counts, values,
@@ -191,9 +238,6 @@ class Cell:
         self.first_shed = NEVER
         self.counts = [0] * _N_OUTCOMES
         self.marks = [0] * _N_MARKS
-        for code in values:
-            self._values[code] = Counter()
-            self._sums[code] = self._maxima[code] = 0
         self.touched = False
         return delta
 
@@ -225,13 +269,20 @@ class Recorder:
 
     def deltas(self, before_slice: int) -> list[CellDelta]:
         """The changes since the last call. Forgets finished cells of slices before `before_slice`."""
-        changed = []
-        finished = []
-        for key, cell in self._cells.items():
-            if cell.touched:
-                changed.append(cell.delta())
-            if cell.open == 0 and key[0] < before_slice:
-                finished.append(key)
+        changed = [cell.delta() for cell in self.changed()]
+        self.forget(before_slice)
+        return changed
+
+    def changed(self) -> list[Cell]:
+        """The cells in which anything has been counted since they were told."""
+        return [cell for cell in self._cells.values() if cell.touched]
+
+    def forget(self, before_slice: int) -> None:
+        """Forget finished cells of slices before `before_slice`, if all of them has been told."""
+        finished = [
+            key
+            for key, cell in self._cells.items()
+            if cell.open == 0 and key[0] < before_slice and not cell.touched
+        ]
         for key in finished:
             del self._cells[key]
-        return changed

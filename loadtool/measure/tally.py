@@ -51,6 +51,7 @@ class Worker:
     owed: dict[CellIndex, list[int]] = field(default_factory=dict)  # [scheduled, finished]
     first: Frame | None = None
     last: Frame | None = None
+    reported_ns: int = 0  # of the run's clock: everything up to then has been told
     lost: bool = False
 
     @property
@@ -88,8 +89,7 @@ class Tally:
         problem = self._problem(worker, frame)
         if problem:
             raise ValueError(f"frame {frame.sequence} of worker {frame.worker}: {problem}")
-        since_ns = worker.last.elapsed_ns if worker.last else 0
-        bin_ = self._bin = self._recent.bin_of(since_ns, frame.elapsed_ns)
+        bin_ = self._bin = self._recent.bin_of(worker.reported_ns, frame.elapsed_ns)
         for delta in frame.cells:
             self._count(worker, delta)
             self._recent.add(bin_, delta)
@@ -105,6 +105,8 @@ class Tally:
         self._slowest += frame.slowest
         worker.first = worker.first or frame
         worker.last = frame
+        if not frame.more:
+            worker.reported_ns = frame.elapsed_ns
         self._rest(bin_ - _REST_AFTER)
 
     def lose(self, worker: int, due: Mapping[CellIndex, int]) -> int:
@@ -274,7 +276,7 @@ class Tally:
     def snapshot(self, elapsed_ns: int) -> Snapshot:
         """What is known at this time of the run's clock."""
         current = [w.last for w in self.by_worker.values() if w.last is not None and not w.lost]
-        running = [w.last.elapsed_ns if w.last else 0 for w in self.by_worker.values() if w.running]
+        running = [w.reported_ns for w in self.by_worker.values() if w.running]
         reported_ns = min(running, default=max((f.elapsed_ns for f in current), default=0))
         stalled_ns = elapsed_ns - _STALLED_AFTER * self.timeline.slice_ns
         full = self._recent.full(max(reported_ns, min(stalled_ns, self.timeline.duration_ns)))

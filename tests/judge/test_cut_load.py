@@ -73,7 +73,14 @@ def frames(of: Job, capacity: float) -> list[Frame]:
             sparse.sum_us += us
             sparse.max_us = max(sparse.max_us, us)
     last = max(cells)
-    return [Frame(0, n, (n + 1) * SECOND, list(cells[n].values()), final=n == last) for n in range(last + 1)]
+    return [
+        frame
+        for n in range(last + 1)
+        for frame in (
+            Frame(0, 2 * n, (n + 1) * SECOND, list(cells[n].values()), more=True),
+            Frame(0, 2 * n + 1, (n + 1) * SECOND, [], final=n == last),
+        )
+    ]
 
 
 def planned_result(tally: Tally) -> Result:
@@ -100,7 +107,8 @@ def run(of: Job, capacity: float, *, until_s: float | None = None) -> tuple[Resu
     for frame in frames(after.job, capacity):
         tally.add(after.take(frame))
         over = after.over(tally, lost=False)
-        if over or (until_s is not None and frame.elapsed_ns >= until_s * SECOND):
+        assert not (over and frame.more), "in the middle of a report"
+        if over or (until_s is not None and not frame.more and frame.elapsed_ns >= until_s * SECOND):
             end_ns = min(end_ns, frame.elapsed_ns)
             break
     assert tally.conservation(Schedule(of).count()) == []
