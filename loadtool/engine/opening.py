@@ -79,15 +79,18 @@ class Opening(ABC):
             return "the connection opened for it was not ready before the timeout"
         return "no connection was free before the timeout"
 
-    def _take_pending(self, connection: Connection, now: int) -> None:
-        """Give a connection that has become free to whoever has waited longest, else to the stack."""
+    def _take_pending(self, connection: Connection, now: int, turn: int) -> None:
+        """Give a connection that has become free to whoever has waited longest, else to the stack.
+
+        `turn`: since when it could have been free, had the loop been quicker.
+        """
         pending = self.pending
         while pending:
             arrival = pending.popleft()
             if arrival.give_up <= now:
                 self._ledger.unsent(arrival, now, self._why_unsent(arrival))
                 continue
-            self._ledger.settle_wait(arrival, now)
+            self._ledger.settle_wait(arrival, turn)
             self._send(connection, arrival, now)
             return
         self.pool.busy -= 1
@@ -129,7 +132,8 @@ class Opening(ABC):
         if connection.state == HANDSHAKING:
             self._handshake(connection)
         else:
-            self._opened(connection, now)
+            # One that was there at once was its arrival's turn when the loop got round to it.
+            self._opened(connection, now, connection.connect_begun if connection.made else now)
 
     def _handshake(self, connection: Connection) -> None:
         now = clock()
@@ -141,7 +145,7 @@ class Opening(ABC):
         elif done:
             now = clock()
             self._record_stage(connection, H_TLS, now - connection.begun)
-            self._opened(connection, now)
+            self._opened(connection, now, now)
 
     def _record_stage(self, connection: Connection, code: int, length: int) -> None:
         arrival = connection.arrival
@@ -151,11 +155,11 @@ class Opening(ABC):
             arrival.cell.touched = True
             arrival.cell.record(code, length)
 
-    def _opened(self, connection: Connection, now: int) -> None:
+    def _opened(self, connection: Connection, now: int, turn: int) -> None:
         self._dialler.want(connection, READ)
         arrival = connection.arrival
         self.pool.opened(connection)
         if arrival is None:
-            self._take_pending(connection, now)
+            self._take_pending(connection, now, turn)
         else:
             self._send(connection, arrival, now)

@@ -303,7 +303,7 @@ class Traffic(Opening, Exchanges):
             self.pool.retire(connection)
             return
         if self._keepalive and not connection.rest and not connection.cut and answer.reusable():
-            self._take_pending(connection, now)
+            self._take_pending(connection, now, now)
             return
         self.pool.close(connection)
 

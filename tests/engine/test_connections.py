@@ -7,6 +7,7 @@ import ssl
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -165,6 +166,26 @@ async def test_near_or_far_each_connection_is_opened_once(
     assert len(done.values("tls")) == 10 * tls
     if sys.platform == "linux":
         assert Near.asked == 0  # it has been told already
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this machine's kernel does not tell at once")
+async def test_connecting_at_once_is_no_lag() -> None:
+    """Send lag ends when the loop gets round to an arrival; what `connect` takes is a stage of its own."""
+
+    class Slow(Near):
+        def connect_ex(self, address: Any) -> int:
+            time.sleep(0.003)
+            return super().connect_ex(address)
+
+    transport = partial(Http1Transport, new_socket=Slow)
+    with serving(answering(OK_ANSWER)) as server:
+        done = await run_job(job_for(server.port, keepalive=False), transport=transport)
+    assert done.outcomes == {"ok": 10}
+    sums = {name: sum(done.values(name)) for name in ("ok", "lag", "queued", "connect", "service")}
+    parts = sums["lag"] + sums["queued"] + sums["connect"] + sums["service"]
+    assert min(done.values("connect")) >= 2 * 3_000
+    # Each is rounded, and quantised to a thousandth.
+    assert parts == pytest.approx(sums["ok"], rel=0.002, abs=10 * 5)
 
 
 @pytest.mark.parametrize("sockets", [Near, Far])
