@@ -16,7 +16,7 @@ from loadtool.engine.feed import Feed
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.pipes import Reports
 from loadtool.engine.transports import Gauges
-from loadtool.measure.frame import CellDelta, Frame, encode
+from loadtool.measure.frame import Frame, encode
 from loadtool.measure.recorder import PARTS, Cell, Recorder
 
 TICK_NS: Final = 1_000_000_000
@@ -65,8 +65,9 @@ class Reporter:
         report.cells = []
         values = 0
         while self._parts and values < PIECE_VALUES:
-            delta = self._next_part()
-            if delta.values or delta.scheduled or any(delta.counts) or any(delta.marks):
+            cell, part = self._parts.popleft()
+            delta = cell.part(part)
+            if part == 0 or delta.values:  # the others have nothing but values
                 report.cells.append(delta)
             values += sum(len(sparse.counts) for sparse in delta.values.values())
         report.more = bool(self._parts)
@@ -80,17 +81,13 @@ class Reporter:
     def end(self, now: int) -> None:
         """Send all that is left as the last frame, and wait until it is written."""
         frame = self._begin(now)
-        frame.cells = [self._next_part() for _ in range(len(self._parts))]
+        frame.cells = [cell.part(part) for cell, part in self._parts]
         frame.cells += [cell.delta() for cell in self._recorder.changed()]
         frame.final = True
         if self._ledger.slowest is not None:
             frame.slowest = self._ledger.slowest.told()
         self._send(frame)
         self._reports.send_last()
-
-    def _next_part(self) -> CellDelta:
-        cell, part = self._parts.popleft()
-        return cell.part(part)
 
     def _begin(self, now: int) -> Frame:
         """A frame without cells, that tells all else since the last report."""

@@ -14,7 +14,7 @@ from engine_harness import SECOND, job_for
 from loadtool.engine.reporter import APART_NS, PIECE_VALUES, TICK_NS, Reporter
 from loadtool.engine.transports import Gauges
 from loadtool.measure.frame import PREFIX_BYTES, Example, Frame, decode, lengths
-from loadtool.measure.outcome import CLASSES, H_CONNECT, H_OK, OK
+from loadtool.measure.outcome import CLASSES, H_CONNECT, H_OK, M_RETRIES, OK
 from loadtool.measure.recorder import PARTS, Recorder
 from loadtool.measure.tally import Tally
 from loadtool.plan.job import PhaseSpec, RequestSpec
@@ -198,6 +198,29 @@ def test_what_happens_between_two_frames_is_told_once(bench: Bench) -> None:
         assert books.histogram(H_OK).sum_us == sum(us + 7 for us in served[request])
         assert books.histogram(H_CONNECT).total == more
     assert bench.recorder.changed() == []
+
+
+def test_each_step_of_an_arrival_is_told_when_it_happened(bench: Bench) -> None:
+    """Due in one second, sent in the next, again in the third, answered in the last."""
+    cell = bench.recorder.cell(0, 0, 0)
+
+    def second(number: int) -> list[Frame]:
+        cell.touched = True
+        bench.now = START + number * TICK_NS
+        return bench.report()
+
+    cell.scheduled = 1
+    frames = second(1)
+    cell.attempts = 1
+    frames += second(2)
+    cell.attempts = cell.marks[M_RETRIES] = 1
+    frames += second(3)
+    cell.good = cell.counts[OK] = 1
+    cell.record_ok(5_000, 5_000, 5_000)
+    frames += second(4)
+    totals = tally_of(frames).totals
+    assert (totals.scheduled, totals.attempts, totals.good, totals.ok) == (1, 2, 1, 1)
+    assert totals.client == {"retries": 1}
 
 
 def test_the_end_tells_all_that_is_left(bench: Bench) -> None:
