@@ -31,6 +31,7 @@ _SOL_SOCKET: Final = int(socket.SOL_SOCKET)
 _SO_ERROR: Final = int(socket.SO_ERROR)
 _EINPROGRESS: Final = int(errno.EINPROGRESS)
 _EALREADY: Final = int(errno.EALREADY)
+_EISCONN: Final = int(errno.EISCONN)
 # Linux: to connect again tells how the first time went. Others report it in ways of their own.
 _TELLS_AGAIN: Final = sys.platform == "linux"
 
@@ -88,7 +89,7 @@ class Dialler:
                 number = sock.connect_ex(address.sockaddr)
                 if number == _EINPROGRESS and _TELLS_AGAIN:
                     number = sock.connect_ex(address.sockaddr)
-                made = number == 0
+                made = number == 0 or number == _EISCONN  # as some imitations of Linux put it
                 if not made and number != _EINPROGRESS and number != _EALREADY:
                     raise OSError(number, os.strerror(number))
                 self._poller.register(sock.fileno(), READ if made else READ | WRITE)
