@@ -16,7 +16,7 @@ from truth_experiment import MOST_MS, RESOLUTION, Comparison, Experiment
 from truth_run import HERE, prefer, run_profile, truth_server
 from truth_tries import Busy, tried
 
-from loadtool.measure.outcome import H_LAG, H_OK, H_QUEUED, H_SERVICE
+from loadtool.measure.outcome import H_CONNECT, H_LAG, H_OK, H_QUEUED, H_SERVICE
 from loadtool.measure.population import from_result, pool
 from loadtool.processes import Child
 
@@ -93,13 +93,18 @@ def test_a_wait_for_the_only_connection_is_part_of_the_response_time_and_no_lag(
             log = await server.log()
         assert len(log) == 100
         books = pool(from_result(measured.result).items())
-        ok, lag, queued, service = (books.histogram(c) for c in (H_OK, H_LAG, H_QUEUED, H_SERVICE))
+        ok, lag, queued, service, connect = (
+            books.histogram(c) for c in (H_OK, H_LAG, H_QUEUED, H_SERVICE, H_CONNECT)
+        )
         # Whatever the machine does: the server serves one after the other, and nothing of it is lost.
         truth = sorted(a.sent - measured.due[a.number] for a in log)
         found = [ok.value_at_rank(rank) or 0.0 for rank in range(1, 101)]
         assert all(us >= ns // 1000 - 1 for us, ns in zip(found, truth, strict=True))
         assert queued.max_us >= 99 * 10_000 - lag.max_us
-        assert abs(ok.sum_us - lag.sum_us - queued.sum_us - service.sum_us) <= 2 * 100
+        assert connect.total == 1
+        parts_us = sum(stage.sum_us for stage in (lag, queued, connect, service))
+        # On a machine that was busy meanwhile, the connecting may be lag, too.
+        assert -2 * 100 <= parts_us - ok.sum_us <= 2 * 100 + connect.sum_us
         # No sooner than the server wrote, which it does by a write's way before the 20 ms are over.
         served = sorted(a.sent - a.received for a in log)
         shown = [service.value_at_rank(rank) or 0.0 for rank in range(1, 101)]
