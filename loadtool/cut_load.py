@@ -114,8 +114,8 @@ class CutLoads:
 
     def over(self, planned: Tally, *, lost: bool) -> bool:
         """Whether the load may end now; asked after each frame."""
-        if any(w.last is not None and w.last.more and not w.lost for w in self.tally.by_worker.values()):
-            return False  # in the middle of a report
+        if any(worker.telling for worker in self.tally.by_worker.values()):
+            return False
         if lost:  # the run is invalid: let the other workers end what was planned, no more
             done = all(owed == ended for w in planned.by_worker.values() for owed, ended in w.owed.values())
             return done and self._reported_ns() > self._planned.duration_ns + self.job.client.timeout_ns

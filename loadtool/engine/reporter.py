@@ -75,14 +75,15 @@ class Reporter:
         if report.more:
             return self._clock() + APART_NS
         self._report = None
-        self._forget(report.elapsed_ns)
+        # Nothing will be added to cells of slices that are over and whose arrivals are all prepared.
+        self._recorder.forget(min(self._feed.slice, report.elapsed_ns // self._slice))
         return self._start + (report.elapsed_ns // TICK_NS + 1) * TICK_NS
 
     def end(self, now: int) -> None:
         """Send all that is left as the last frame, and wait until it is written."""
         frame = self._begin(now)
         frame.cells = [cell.part(part) for cell, part in self._parts]
-        frame.cells += [cell.delta() for cell in self._recorder.changed()]
+        frame.cells += self._recorder.deltas()
         frame.final = True
         if self._ledger.slowest is not None:
             frame.slowest = self._ledger.slowest.told()
@@ -114,7 +115,3 @@ class Reporter:
         self._reports.send(encode(frame))
         # Told once, whatever follows.
         frame.local, frame.retried, frame.examples = {}, 0, []
-
-    def _forget(self, elapsed_ns: int) -> None:
-        """What nothing will be added to: slices that are over and whose arrivals are all prepared."""
-        self._recorder.forget(min(self._feed.slice, elapsed_ns // self._slice))

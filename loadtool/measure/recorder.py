@@ -267,18 +267,16 @@ class Recorder:
             cell = self._cells[key] = Cell(key, segment in self._shed_segments)
         return cell
 
-    def deltas(self, before_slice: int) -> list[CellDelta]:
-        """The changes since the last call. Forgets finished cells of slices before `before_slice`."""
-        changed = [cell.delta() for cell in self.changed()]
-        self.forget(before_slice)
-        return changed
+    def deltas(self) -> list[CellDelta]:
+        """The changes since they were told, all at once."""
+        return [cell.delta() for cell in self.changed()]
 
     def changed(self) -> list[Cell]:
         """The cells in which anything has been counted since they were told."""
         return [cell for cell in self._cells.values() if cell.touched]
 
     def forget(self, before_slice: int) -> None:
-        """Forget finished cells of slices before `before_slice`, if all of them has been told."""
+        """Forget finished cells of slices before `before_slice`, if all of it has been told."""
         finished = [
             key
             for key, cell in self._cells.items()

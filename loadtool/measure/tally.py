@@ -55,6 +55,11 @@ class Worker:
     lost: bool = False
 
     @property
+    def telling(self) -> bool:
+        """It is in the middle of a report."""
+        return not self.lost and self.last is not None and self.last.more
+
+    @property
     def running(self) -> bool:
         return not self.lost and not (self.last is not None and self.last.final)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trustme
 from engine_harness import OK_ANSWER, answering, job_for, run_job, serving
 
 from loadtool.engine.http1_transport import Http1Transport
@@ -90,7 +92,8 @@ def stamping_sockets() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="this machine's kernel has no such stamps")
-async def test_stamping_is_kept_on_while_a_transport_runs() -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_stamping_is_kept_on_while_a_transport_that_looks_at_stamps_runs(tls: bool) -> None:
     """With a connection a request, the kernel would begin and end with it for each of them."""
     seen: list[int] = []
 
@@ -99,12 +102,19 @@ async def test_stamping_is_kept_on_while_a_transport_runs() -> None:
             seen.append(stamping_sockets())
             return super().connect_ex(address)
 
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
     before = stamping_sockets()
-    with serving(answering(OK_ANSWER)) as server:
+    with serving(answering(OK_ANSWER), context if tls else None) as server:
         transport = partial(Http1Transport, new_socket=Looking)
-        done = await run_job(job_for(server.port, count=5, rate=20, keepalive=False), transport=transport)
+        scheme = "https" if tls else "http"
+        job = job_for(server.port, count=5, rate=20, keepalive=False, scheme=scheme)
+        done = await run_job(job, tls=trusted if tls else None, transport=transport)
     assert done.outcomes == {"ok": 5}
-    assert min(seen) > before
+    assert (min(seen) > before) is not tls
     assert stamping_sockets() == before
 
 

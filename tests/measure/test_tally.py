@@ -193,9 +193,9 @@ def test_when_the_first_shed_was_due_is_kept_by_cell_until_it_is_reported() -> N
     recorder = Recorder(frozenset({1}))
     cell = recorder.cell(2, 1, 0)
     cell.touched, cell.first_shed = True, 2_500_000_000
-    assert [d.first_shed_ns for d in recorder.deltas(0)] == [2_500_000_000]
+    assert [d.first_shed_ns for d in recorder.deltas()] == [2_500_000_000]
     cell.touched = True
-    assert [d.first_shed_ns for d in recorder.deltas(0)] == [None]
+    assert [d.first_shed_ns for d in recorder.deltas()] == [None]
 
 
 def test_what_a_worker_records_arrives_unchanged() -> None:
@@ -207,7 +207,7 @@ def test_what_a_worker_records_arrives_unchanged() -> None:
         cell.record(H_OK, us * 1000 + 499)  # ns, which round to the µs
     cell.touched = True
     tally = Tally(TWO_PHASES, ["browse"])
-    tally.add(frame(0, 0, 3.0, *recorder.deltas(3), final=True))
+    tally.add(frame(0, 0, 3.0, *recorder.deltas(), final=True))
     assert tally.conservation(5) == []
     found = tally.by_stretch[1, 0].histogram(H_OK)
     assert found.counts == {1: 1, 7: 1, 2048: 1, 999_936: 1, quantise(HIGHEST_US): 1}

@@ -101,7 +101,7 @@ def split(times_us: list[int], workers: int) -> ResultParts:
                 cell.scheduled += 1
                 cell.counts[OK] += 1
                 cell.record(H_OK, us * 1000)
-            wire = encode(Frame(worker, sequence, sequence * SECOND, recorder.deltas(0), final=sequence == 1))
+            wire = encode(Frame(worker, sequence, sequence * SECOND, recorder.deltas(), final=sequence == 1))
             header, _ = lengths(wire[:8])
             tally.add(decode(wire[8 : 8 + header], wire[8 + header :]))
     assert tally.conservation(len(times_us)) == []
