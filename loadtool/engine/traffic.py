@@ -188,7 +188,7 @@ class Traffic(Opening, Exchanges):
                 self._broken(connection, error)
             else:
                 # It may have said why before it closed, as servers do that turn connections away.
-                connection.cut = True
+                connection.cut = error
                 self._read(connection)
         elif n < len(data):
             connection.rest = data[n:]
@@ -204,12 +204,12 @@ class Traffic(Opening, Exchanges):
                 self._broken(connection, e)
                 return
             # The peer takes no more, but may have answered before it stopped: the read will tell.
-            connection.cut = True
+            connection.cut = e
             n = len(connection.rest)
         connection.rest = connection.rest[n:]
         if not connection.rest:
             self._dialler.want(connection, READ)
-            if connection.cut:
+            if connection.cut is not None:
                 self._read(connection)
 
     # From sent to done
@@ -230,7 +230,7 @@ class Traffic(Opening, Exchanges):
                 if len(data) == room:
                     data = self._with_rest_of_record(connection, data)
         except _AGAIN:
-            if connection.cut:
+            if connection.cut is not None:
                 self._broken(connection, None)
             return
         except (OSError, MemoryError) as e:
@@ -302,7 +302,7 @@ class Traffic(Opening, Exchanges):
         if connection.retired:
             self.pool.retire(connection)
             return
-        if self._keepalive and not connection.rest and not connection.cut and answer.reusable():
+        if self._keepalive and not connection.rest and connection.cut is None and answer.reusable():
             self._take_pending(connection, now, now)
             return
         self.pool.close(connection)
@@ -318,9 +318,10 @@ class Traffic(Opening, Exchanges):
         self.pool.close(connection)
 
     def _broken(self, connection: Connection, error: OSError | MemoryError | None) -> None:
-        """The connection ended before the answer did (`error` None: end of file)."""
+        """The connection ended before the answer did (`error` None: end of file, or what the write said)."""
         arrival = connection.arrival
         assert arrival is not None
+        error = error or connection.cut
         self.pool.close(connection)
         now = clock()
         started = connection.answer.started

@@ -48,6 +48,12 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+def resets_while_more_comes(sock: socket.socket) -> None:
+    """Once the peer waits for room to send: its write is what will meet the reset."""
+    time.sleep(DRIP_S)
+    reset(sock)
+
+
 def says(*parts: bytes) -> Handler:
     def behave(sock: socket.socket) -> None:
         for part in parts:

@@ -23,6 +23,7 @@ from hostile_servers import (
     goes_on,
     hold,
     read_head,
+    resets_while_more_comes,
     says,
     says_and_closes,
     says_and_ends_tls,
@@ -177,6 +178,8 @@ ROWS = [
     Row("reset while idle", says_and_resets(OK_ANSWER), "ok"),
     # Large requests
     Row("a server that stops reading", stop_reading, "timeout", NO_ANSWER, method="POST", body=8 << 20),
+    Row("reset in the middle of a request", resets_while_more_comes, "reset", "(ECONNRESET) before an answer",
+        method="POST", body=8 << 20),
     Row("an answer to half a request",
         says_and_holds(R + b"Content-Length: 2\r\nConnection: close\r\n\r\nok"), "ok", method="POST",
         body=8 << 20),
