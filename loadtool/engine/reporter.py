@@ -2,7 +2,8 @@
 
 At 70,000 requests/s a second's report takes a worker 4 ms and the coordinator as long, which may share its
 core. Told at once, an arrival due in that time is late by it; so it goes in frames of some values each, and
-the loop sends and receives between them.
+the loop sends and receives between them. A loop at nine tenths of its core takes ten times as long as a stall
+to catch up with it: so a frame that took long is followed by a longer time without one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from loadtool.measure.recorder import PARTS, Cell, Recorder
 
 TICK_NS: Final = 1_000_000_000
 PIECE_VALUES: Final = 600  # of a frame, if more is to follow: half a millisecond of work
-APART_NS: Final = 2_000_000  # from one frame of a report to the next one
+APART_NS: Final = 2_000_000  # from one frame of a report to the next one, at least
+RESTS: Final = 10  # times what a frame took, if that is longer
+HURRY_NS: Final = TICK_NS // 2  # once a report has been under way for so long, frames follow at least
 
 
 class Reporter:
@@ -56,6 +59,7 @@ class Reporter:
 
     def tick(self, now: int) -> int:
         """Send the next frame; returns when the one after it is to be sent."""
+        began = self._clock()
         report = self._report
         if report is None:
             report = self._report = self._begin(now)
@@ -73,7 +77,9 @@ class Reporter:
         report.more = bool(self._parts)
         self._send(report)
         if report.more:
-            return self._clock() + APART_NS
+            ended = self._clock()
+            hurries = began - self._start - report.elapsed_ns >= HURRY_NS
+            return ended + (APART_NS if hurries else max(APART_NS, (ended - began) * RESTS))
         self._report = None
         # Nothing will be added to cells of slices that are over and whose arrivals are all prepared.
         self._recorder.forget(min(self._feed.slice, report.elapsed_ns // self._slice))

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from engine_harness import SECOND, job_for
 
-from loadtool.engine.reporter import APART_NS, PIECE_VALUES, TICK_NS, Reporter
+from loadtool.engine.reporter import APART_NS, HURRY_NS, PIECE_VALUES, RESTS, TICK_NS, Reporter
 from loadtool.engine.transports import Gauges
 from loadtool.measure.frame import PREFIX_BYTES, Example, Frame, decode, lengths
 from loadtool.measure.outcome import CLASSES, H_CONNECT, H_OK, M_RETRIES, OK
@@ -37,8 +37,10 @@ class Told:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.waited = False
+        self.takes: Callable[[], None] = lambda: None
 
     def send(self, data: bytes) -> None:
+        self.takes()
         header, _ = lengths(data[:PREFIX_BYTES])
         self.frames.append(decode(data[PREFIX_BYTES : PREFIX_BYTES + header], data[PREFIX_BYTES + header :]))
 
@@ -151,6 +153,32 @@ def test_many_values_are_many_frames_that_say_the_same(bench: Bench) -> None:
     assert pieces.snapshot(TICK_NS) == at_once.snapshot(TICK_NS)
     assert pieces.in_flight_by_slice == at_once.in_flight_by_slice == {0: {3: 7}}
     assert pieces.conservation(15_000) == []
+
+
+@pytest.mark.parametrize(
+    ("took_ns", "late_ns", "apart_ns"),
+    [
+        (0, 0, APART_NS),
+        (100_000, 0, APART_NS),
+        (APART_NS // RESTS, 0, APART_NS),
+        (1 * MS, 0, RESTS * MS),
+        (7 * MS, 0, 7 * RESTS * MS),
+        (7 * MS, HURRY_NS - 1, 7 * RESTS * MS),
+        (7 * MS, HURRY_NS, APART_NS),
+    ],
+)
+def test_frames_that_take_long_are_further_apart_until_time_presses(
+    bench: Bench, took_ns: int, late_ns: int, apart_ns: int
+) -> None:
+    for request in range(5):
+        bench.serve(request, times(request))
+    bench.now = START + TICK_NS
+    bench.reporter.tick(bench.now)
+    bench.now += late_ns
+    bench.told.takes = lambda: setattr(bench, "now", bench.now + took_ns)
+    began = bench.now
+    assert bench.reporter.tick(began) == began + took_ns + apart_ns
+    assert bench.told.frames[-1].more
 
 
 def test_what_belongs_to_the_counts_is_told_with_them(bench: Bench) -> None:
