@@ -55,6 +55,8 @@ HOT = (
     "loadtool/plan/timeline.py",
     "loadtool/plan/trace.py",
 )
+# Beside them, in C: what mypyc cannot say.
+OWN = "loadtool/engine/_nonblocking.c"
 LINUX_ONLY = ("loadtool/engine/epoll.py",)
 SWITCH = "LOADTOOL_COMPILE"
 # The commands of a build that ends in a wheel; the others (metadata, editable, sdist) compile nothing.
@@ -104,13 +106,14 @@ def extensions(scratch: Path) -> list[Extension]:
         raise CannotCompileError(f"mypyc is not installed ({e})") from e
     files = [file for file in HOT if sys.platform == "linux" or file not in LINUX_ONLY]
     try:
-        return mypycify(
+        compiled = mypycify(
             [*MYPY, f"--cache-dir={scratch / 'mypy'}", *files],
             opt_level="3",
             debug_level="0",
             target_dir=str(scratch / "c"),
             group_name="loadtool",
         )
+        return [*compiled, Extension("loadtool.engine._nonblocking", [OWN], extra_compile_args=["-O3"])]
     except SystemExit as e:  # mypycify's way to say that a type is wrong; mypy has printed which
         raise CannotCompileError(f"mypyc refuses the sources (exit {e.code})") from e
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from loadtool.engine import stamps
+from loadtool.engine import nonblocking, stamps
 from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, IDLE, RECEIVE, Arrival, Connection
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
@@ -26,9 +25,9 @@ ROOMIER: Final = 8  # times the room that there was, after an answer that has fi
 # Final, as compiled code looks up what is imported whenever it calls it.
 clock: Final = time.monotonic_ns
 time_ns: Final = time.time_ns
-# Twice as quick as the methods of a socket, which do the same.
-_read: Final = os.read
-_write: Final = os.write
+# Several times as quick as the methods of a socket, which do the same.
+_read: Final = nonblocking.read
+_write: Final = nonblocking.write
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 

@@ -67,6 +67,7 @@ def test_every_hot_module_exists() -> None:
     assert [file for file in setup.HOT if not (ROOT / file).is_file()] == []
     assert sorted(set(setup.HOT)) == list(setup.HOT)
     assert set(setup.LINUX_ONLY) <= set(setup.HOT)
+    assert (ROOT / setup.OWN).is_file()
 
 
 @dataclass
@@ -136,7 +137,7 @@ def test_the_hot_modules_are_compiled(build: Build) -> None:
     done = build.run(LOADTOOL_COMPILE="1")
     assert done.returncode == 0, done.stderr
     assert "loadtool: compiled build: 1 modules\n" in done.stderr
-    assert build.compiled == ["loadtool/plan/message", "loadtool__mypyc"]
+    assert build.compiled == ["loadtool/engine/_nonblocking", "loadtool/plan/message", "loadtool__mypyc"]
     assert not build.wheel.name.endswith("-py3-none-any.whl")
     assert build.left_behind == []
 
