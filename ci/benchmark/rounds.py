@@ -14,8 +14,10 @@ from benchmark.process import Ran, run
 from benchmark.sends import Watch, lag
 from benchmark.server import Server
 
-SLOWER, FASTER = 0.95, 1.02  # what follows a rate that did not hold, and one that did
-TRIES = 7
+# What follows a rate that did not hold, and one that did: the next round starts well above it, as a busy
+# moment may have ended the search too low.
+SLOWER, FASTER = 0.95, 1.1
+TRIES = 8
 SEARCH_STEPS = 5
 STEP_S = 1.5
 QUICK_RATE = 1_000.0  # of runs too short to search with
