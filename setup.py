@@ -44,6 +44,7 @@ HOT = (
     "loadtool/measure/frame.py",
     "loadtool/measure/recorder.py",
     "loadtool/plan/axis.py",
+    "loadtool/plan/choice.py",
     "loadtool/plan/current.py",
     "loadtool/plan/expect.py",
     "loadtool/plan/message.py",

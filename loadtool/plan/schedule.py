@@ -7,15 +7,16 @@ change when a position is due (`plan/bursts.py`).
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, count, islice
+from itertools import count, islice
 from math import ceil, log
 from typing import Final
 
 from loadtool.plan.axis import TOLERANCE, Span
+from loadtool.plan.choice import Choice
 from loadtool.plan.job import Job, ReplaySpec
 from loadtool.plan.ordinals import Ordinals
 from loadtool.plan.replay import arrivals, copies_in_all
@@ -117,7 +118,7 @@ class Schedule:
         self._seed = job.seed
         self._replay = job.replay
         self._stretches = _stretches(job, self.timeline.spans)
-        self._weights = list(accumulate(r.weight for r in job.requests))
+        self._choice = Choice([r.weight for r in job.requests])
         self._ordinals = Ordinals(job)
 
     def count(self) -> int:
@@ -188,18 +189,13 @@ class Schedule:
             )
 
     def _draws(self, block: int, size: int) -> Sequence[float]:
-        if len(self._weights) == 1:
+        if self._choice.last == 0:
             return range(size)  # nothing to choose
         draw = stream(self._seed, MIX, block).random
         return [draw() for _ in range(size)]
 
     def _requests(self, draws: Sequence[float]) -> list[int]:
-        weights = self._weights
-        last = len(weights) - 1
-        if last == 0:
-            return [0] * len(draws)
-        total = weights[-1]
-        return [bisect_right(weights, u * total, 0, last) for u in draws]
+        return self._choice.of(draws) if self._choice.last > 0 else [0] * len(draws)
 
     def _segments(self, due: list[int]) -> list[int]:
         """Segment of each due time. They ascend, so one search a segment serves them all."""
