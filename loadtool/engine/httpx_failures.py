@@ -218,10 +218,10 @@ def _words(error: BaseException, stream: Stream | None) -> str:
             return f"the server reset the stream ({name})"
     if type(_source(error)).__name__ in ("StreamClosedError", "NoSuchStreamError"):
         return "the stream was closed"  # h2 says its number
+    if stream is not None and stream.broken:
+        return stream.broken  # a write may have met what the read after it finds as the end of the file
     if stream is not None and stream.ended:
         return "the connection was closed"
-    if stream is not None and stream.broken:
-        return stream.broken
     return _text(error)
 
 

@@ -236,8 +236,9 @@ class Stream(httpcore.AsyncNetworkStream):
                             return  # `read` will see it again
                         self._came(more)
                         self._early += more
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return  # as sending will show, or `read`
+                except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
+                    failed.append(e)  # sending will fail, too, but a kernel tells the reason once
+                    return
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(listen)
@@ -247,8 +248,8 @@ class Stream(httpcore.AsyncNetworkStream):
             except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
                 failed.append(e)
             nursery.cancel_scope.cancel()
-        if failed:
-            raise failed.pop()
+        if not done and failed:
+            raise failed[0]
         if not done:
             raise httpcore.WriteError("the answer came before the whole request had left")
 
