@@ -86,8 +86,7 @@ class Connection:
         self.rest = b""  # of the request, not yet taken by the kernel
         self.stamped = False  # the kernel says when something came over it
         self.retired = False  # to be closed after its answer, and opened anew
-        # Why the peer takes no more of the request: after it was told once, a read finds the end of the file.
-        self.cut: OSError | MemoryError | None = None
+        self.cut = ""  # why the peer takes no more of the request, of which a kernel tells once
         self.made = False  # it was connected as soon as it was begun
         self.writing = True  # registered for writability
         self.sent = 0

@@ -237,7 +237,9 @@ class Stream(httpcore.AsyncNetworkStream):
                         self._came(more)
                         self._early += more
                 except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
-                    failed.append(e)  # sending will fail, too, but a kernel tells the reason once
+                    # Sending will fail, too, but a kernel tells the reason once. Without a traceback, whose
+                    # frames hold this list: workers collect no cycles.
+                    failed.append(e.with_traceback(None))
                     return
                 nursery.cancel_scope.cancel()
 
@@ -249,7 +251,8 @@ class Stream(httpcore.AsyncNetworkStream):
                 failed.append(e)
             nursery.cancel_scope.cancel()
         if not done and failed:
-            raise failed[0]
+            del failed[1:]
+            raise failed.pop()
         if not done:
             raise httpcore.WriteError("the answer came before the whole request had left")
 

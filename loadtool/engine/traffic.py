@@ -187,7 +187,7 @@ class Traffic(Opening, Exchanges):
                 self._broken(connection, error)
             else:
                 # It may have said why before it closed, as servers do that turn connections away.
-                connection.cut = error
+                connection.cut = describe(error)
                 self._read(connection)
         elif n < len(data):
             connection.rest = data[n:]
@@ -203,12 +203,12 @@ class Traffic(Opening, Exchanges):
                 self._broken(connection, e)
                 return
             # The peer takes no more, but may have answered before it stopped: the read will tell.
-            connection.cut = e
+            connection.cut = describe(e)
             n = len(connection.rest)
         connection.rest = connection.rest[n:]
         if not connection.rest:
             self._dialler.want(connection, READ)
-            if connection.cut is not None:
+            if connection.cut:
                 self._read(connection)
 
     # From sent to done
@@ -229,7 +229,7 @@ class Traffic(Opening, Exchanges):
                 if len(data) == room:
                     data = self._with_rest_of_record(connection, data)
         except _AGAIN:
-            if connection.cut is not None:
+            if connection.cut:
                 self._broken(connection, None)
             return
         except (OSError, MemoryError) as e:
@@ -301,7 +301,7 @@ class Traffic(Opening, Exchanges):
         if connection.retired:
             self.pool.retire(connection)
             return
-        if self._keepalive and not connection.rest and connection.cut is None and answer.reusable():
+        if self._keepalive and not connection.rest and not connection.cut and answer.reusable():
             self._take_pending(connection, now, now)
             return
         self.pool.close(connection)
@@ -320,7 +320,6 @@ class Traffic(Opening, Exchanges):
         """The connection ended before the answer did (`error` None: end of file, or what the write said)."""
         arrival = connection.arrival
         assert arrival is not None
-        error = error or connection.cut
         self.pool.close(connection)
         now = clock()
         started = connection.answer.started
@@ -335,7 +334,7 @@ class Traffic(Opening, Exchanges):
             self.resent += 1
             self._open(now, arrival, [])
             return
-        what = describe(error) if error is not None else "the connection was closed"
+        what = describe(error) if error is not None else connection.cut or "the connection was closed"
         self._ledger.fail(arrival, RESET, f"{connection.address}: {what} {where}")
 
     def _expire(self, connection: Connection) -> None:
