@@ -17,8 +17,8 @@ Body = Callable[[tuple[str, ...]], tuple[bytes, str | None]]
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 
 
-def _none(spec: RequestSpec, texts: Texts) -> Body:
-    return lambda values: (b"", None)
+def _none(spec: RequestSpec, texts: Texts) -> None:
+    """None: nothing is to be called for each message."""
 
 
 def _json(spec: RequestSpec, texts: Texts) -> Body:
@@ -131,7 +131,7 @@ def _pairs(body: object) -> list[tuple[str, str]]:
 
 
 # `body_kind` of a request -> how it compiles. Raises ValueError for a text that has no place there.
-BODIES: Final[dict[str, Callable[[RequestSpec, Texts], Body]]] = {
+BODIES: Final[dict[str, Callable[[RequestSpec, Texts], Body | None]]] = {
     "none": _none,
     "json": _json,
     "form": _form,

@@ -96,7 +96,6 @@ class _Compiled:
             if _TOKEN.fullmatch(name) is None:
                 raise RenderError(spec.name, field, f"got the name {name!r}, want letters, digits and dashes")
             self._headers.append((name, self.leaves.format(texts.parts(field, value, HEADER))))
-        self._has_body = spec.body_kind != "none"  # whose function is not worth a call for each message
         self._typed = any(name.lower() == "content-type" for name, _ in spec.headers)
         try:
             self._body = BODIES[spec.body_kind](spec, texts)
@@ -114,7 +113,7 @@ class _Compiled:
             values = tuple(done)
             target = self._target(values)
             headers = [(name, text.fill(values)) for name, text in self._headers]
-            body, content_type = self._body(values) if self._has_body else (b"", None)
+            body, content_type = self._body(values) if self._body is not None else (b"", None)
         except RenderError:
             raise
         except Exception as e:  # a template is code of its own, and may raise anything
