@@ -32,16 +32,7 @@ failure(void)
     return PyErr_Occurred() ? NULL : PyErr_SetFromErrno(PyExc_OSError);
 }
 
-static int
-wrong_count(const char *name, Py_ssize_t got, Py_ssize_t want)
-{
-    if (got == want) {
-        return 0;
-    }
-    PyErr_Format(PyExc_TypeError, "%s takes %zd arguments, got %zd", name, want, got);
-    return 1;
-}
-
+/* What a C int can hold, of one that may be refused: -1 with an error set. */
 static int
 as_int(PyObject *object)
 {
@@ -53,6 +44,18 @@ as_int(PyObject *object)
     return (int)value;
 }
 
+/* Every call takes a descriptor and something else; whether it did, with the first of them in `fd`. */
+static int
+takes_two(const char *name, PyObject *const *arguments, Py_ssize_t count, int *fd)
+{
+    if (count != 2) {
+        PyErr_Format(PyExc_TypeError, "%s takes 2 arguments, got %zd", name, count);
+        return 0;
+    }
+    *fd = as_int(arguments[0]);
+    return *fd != -1 || !PyErr_Occurred();
+}
+
 static PyObject *
 nonblocking_read(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
@@ -60,12 +63,9 @@ nonblocking_read(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
     PyObject *data = NULL;
     char *room = small;
     Py_ssize_t got;
+    int fd;
 
-    if (wrong_count("read", count, 2)) {
-        return NULL;
-    }
-    int fd = as_int(arguments[0]);
-    if (fd == -1 && PyErr_Occurred()) {
+    if (!takes_two("read", arguments, count, &fd)) {
         return NULL;
     }
     Py_ssize_t most = PyLong_AsSsize_t(arguments[1]);
@@ -105,12 +105,9 @@ static PyObject *
 nonblocking_write(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
     Py_ssize_t written;
+    int fd;
 
-    if (wrong_count("write", count, 2)) {
-        return NULL;
-    }
-    int fd = as_int(arguments[0]);
-    if (fd == -1 && PyErr_Occurred()) {
+    if (!takes_two("write", arguments, count, &fd)) {
         return NULL;
     }
     if (!PyBytes_Check(arguments[1])) {
@@ -129,13 +126,9 @@ static PyObject *
 nonblocking_poll(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
     struct epoll_event ready[MOST_EVENTS];
-    int found;
+    int found, epoll;
 
-    if (wrong_count("poll", count, 2)) {
-        return NULL;
-    }
-    int epoll = as_int(arguments[0]);
-    if (epoll == -1 && PyErr_Occurred()) {
+    if (!takes_two("poll", arguments, count, &epoll)) {
         return NULL;
     }
     int most = as_int(arguments[1]);
@@ -174,11 +167,9 @@ nonblocking_poll(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 static PyObject *
 nonblocking_set_timer(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    if (wrong_count("set_timer", count, 2)) {
-        return NULL;
-    }
-    int fd = as_int(arguments[0]);
-    if (fd == -1 && PyErr_Occurred()) {
+    int fd;
+
+    if (!takes_two("set_timer", arguments, count, &fd)) {
         return NULL;
     }
     long long when = PyLong_AsLongLong(arguments[1]);

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 
 _own: ModuleType | None
 try:
-    from loadtool.engine import _nonblocking
-
-    _own = _nonblocking
-except ImportError:
+    _own = import_module("loadtool.engine._nonblocking")
+except ModuleNotFoundError:  # one that is there and does not load is an error
     _own = None
 
 read: Callable[[int, int], bytes] = getattr(_own, "read", os.read)

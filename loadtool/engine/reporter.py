@@ -24,7 +24,7 @@ TICK_NS: Final = 1_000_000_000
 PIECE_VALUES: Final = 600  # of a frame, if more is to follow: half a millisecond of work
 APART_NS: Final = 2_000_000  # from one frame of a report to the next one, at least
 RESTS: Final = 10  # times what a frame took, if that is longer
-HURRY_NS: Final = TICK_NS // 2  # once a report has been under way for so long, frames follow at least
+HURRY_NS: Final = TICK_NS // 2  # once a report has been under way for so long, APART_NS is all there is
 
 
 class Reporter:
@@ -59,7 +59,6 @@ class Reporter:
 
     def tick(self, now: int) -> int:
         """Send the next frame; returns when the one after it is to be sent."""
-        began = self._clock()
         report = self._report
         if report is None:
             report = self._report = self._begin(now)
@@ -78,8 +77,8 @@ class Reporter:
         self._send(report)
         if report.more:
             ended = self._clock()
-            hurries = began - self._start - report.elapsed_ns >= HURRY_NS
-            return ended + (APART_NS if hurries else max(APART_NS, (ended - began) * RESTS))
+            hurries = now - self._start - report.elapsed_ns >= HURRY_NS
+            return ended + (APART_NS if hurries else max(APART_NS, (ended - now) * RESTS))
         self._report = None
         # Nothing will be added to cells of slices that are over and whose arrivals are all prepared.
         self._recorder.forget(min(self._feed.slice, report.elapsed_ns // self._slice))

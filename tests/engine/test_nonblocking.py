@@ -23,7 +23,7 @@ from loadtool.engine import nonblocking
 from loadtool.engine.build import compiled
 
 # os's own are the answer that is known; they go through the same tests, so that those can't be wrong of both.
-CALLS = {"os": SimpleNamespace(read=os.read, write=os.write)}
+CALLS: dict[str, Any] = {"os": SimpleNamespace(read=os.read, write=os.write)}
 if find_spec("loadtool.engine._nonblocking") is not None:
     CALLS["compiled"] = import_module("loadtool.engine._nonblocking")
 
@@ -173,7 +173,8 @@ if sys.platform == "linux":
         return epoll.poll(0, most)
 
     def _own_poll(epoll: select.epoll, most: int) -> list[tuple[int, int]]:
-        return CALLS["compiled"].poll(epoll.fileno(), most)  # type: ignore[no-any-return]
+        events: list[tuple[int, int]] = CALLS["compiled"].poll(epoll.fileno(), most)
+        return events
 
     POLLS = {"select": _epoll_poll} | ({"compiled": _own_poll} if "compiled" in CALLS else {})
 
