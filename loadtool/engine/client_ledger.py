@@ -86,10 +86,10 @@ class ClientLedger(Ledger):
         return False
 
     def answered(self, arrival: Arrival, answer: Answer, sent: int, now: int, first: int) -> None:
-        counts = arrival.cell.counts
-        before = counts[OK]
+        cell = arrival.cell
+        before = cell.oks
         super().answered(arrival, answer, sent, now, first)
-        if counts[OK] > before:
+        if cell.oks > before:
             self._budget.succeeded()
             if self._throttle is not None:
                 self._throttle.requested(now)

@@ -1,11 +1,10 @@
 """Feed: the worker's arrivals, rendered ahead of their due times in a bounded window.
 
-The reactor calls `fill()` when it has time to spare; `ready` holds what is prepared, in order of due times.
+The loop calls `fill()` when it has time to spare, and takes what is prepared from the end of `ready`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -19,6 +18,7 @@ from loadtool.plan.schedule import Batch
 from loadtool.plan.trace import Tracer
 
 WINDOW: Final = 4096  # arrivals prepared at the most
+MADE_AT_ONCE: Final = 8  # arrivals, when the loop waits for one
 
 Render = Callable[[int, int, int], bytes]
 
@@ -36,9 +36,11 @@ class Feed(Arrivals):
         start_ns: int,
         tracer: Tracer | None = None,
     ) -> None:
-        self.ready: deque[Arrival] = deque()
-        self.exhausted = False
+        # The next one is the last: to take the last of a list is the quickest that compiled code can do.
+        self.ready: list[Arrival] = []
         self.render_problem = "it could not be rendered"  # the last one
+        self._later: list[Arrival] = []  # prepared as well, in order; due after those that are ready
+        self._ended = False  # nothing is left to prepare
         self._batches = batches
         self._render = render
         self._static = [render(i, 0, 0) if mix.is_static(i) else None for i in range(len(job.requests))]
@@ -57,11 +59,22 @@ class Feed(Arrivals):
 
     def wants(self) -> bool:
         """Whether there is room and something left to prepare."""
-        return not self.exhausted and len(self.ready) < WINDOW
+        return not self._ended and len(self.ready) + len(self._later) < WINDOW
+
+    def has_next(self) -> bool:
+        """Whether an arrival is left; the next one then is the last in `ready`, made now if need be."""
+        while not self.ready:
+            if not self._later:
+                if self._ended:
+                    return False
+                self.fill(MADE_AT_ONCE)
+            self.ready, self._later = self._later, self.ready
+            self.ready.reverse()
+        return True
 
     def fill(self, count: int) -> None:
         """Prepare up to `count` more arrivals."""
-        cells, ready, start, patience = self._cells, self.ready, self._start, self._patience
+        cells, later, start, patience = self._cells, self._later, self._start, self._patience
         for _ in range(count):
             batch = self._batch
             at = self._at
@@ -69,7 +82,7 @@ class Feed(Arrivals):
                 batch = self._batch = next(self._batches, None)
                 self._at = 0
                 if batch is None:
-                    self.exhausted = True
+                    self._ended = True
                     return
                 if not batch.due:
                     continue
@@ -84,7 +97,7 @@ class Feed(Arrivals):
             cell = cells[request]
             if cell is None:
                 cell = cells[request] = self._recorder.cell(self.slice, segment, request)
-            number = batch.arrival[at]
+            number = batch.first + at * batch.step
             data = self._static[request]
             if data is None:
                 try:
@@ -97,7 +110,7 @@ class Feed(Arrivals):
                 data = self._tracer.stamp(data, number)
             cell.open += 1
             due += start
-            ready.append(Arrival(due, due + patience, request, cell, data, number))
+            later.append(Arrival(due, due + patience, request, cell, data, number))
 
     def _enter(self, due: int, segment: int) -> None:
         """From this due time on, arrivals lie in another slice or segment than those before."""

@@ -67,8 +67,8 @@ class Http1Transport:
     def gauges(self) -> Gauges:
         gauges = Gauges(
             in_flight=self._pool.busy + len(self._ledger.waiting),
-            waiting=len(self._traffic.pending),
-            connections=len(self._pool.connections),
+            waiting=self._traffic.pending.size,
+            connections=self._pool.size,
             local=dict(self._dialler.local),
             retried=self._traffic.resent,
         )

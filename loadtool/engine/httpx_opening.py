@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ssl
 from abc import ABC, abstractmethod
-from collections import deque
 from time import monotonic_ns as clock
 from typing import Final
 
@@ -20,7 +19,7 @@ from loadtool.engine.httpx_links import Links
 from loadtool.engine.httpx_network import Network
 from loadtool.engine.httpx_stream import Stream, Unreachable
 from loadtool.engine.ledger import Ledger
-from loadtool.engine.retry import queue
+from loadtool.engine.pending import Pending
 
 LAUNCHES_A_TURN: Final = 64  # then the tasks get their turn
 
@@ -44,7 +43,7 @@ class HttpxOpening(ABC):
         self._ledger = ledger
         self._spare_tls = spare_tls
         self._timeout_s = timeout_ns / 1e9
-        self._pending: deque[Arrival] = deque()
+        self._pending = Pending()
         self._nursery: trio.Nursery | None = None
 
     @abstractmethod
@@ -62,22 +61,22 @@ class HttpxOpening(ABC):
             arrival = ledger.next_attempt(now)
             if arrival is None:
                 return
-            queue(self._pending, arrival)
-            ledger.waits(arrival, self._pending[0])
+            self._pending.insert(arrival)
+            ledger.waits(arrival, self._pending.at(0))
 
     def _expire_pending(self, now: int) -> None:
-        while self._pending and self._pending[0].give_up <= now:
-            arrival = self._pending.popleft()
+        while self._pending.size and self._pending.at(0).give_up <= now:
+            arrival = self._pending.take()
             self._ledger.unsent(arrival, now, self._why_unsent(arrival))
 
     def _serve_pending(self, now: int) -> None:
         """Give links to those that have waited longest; for each of the others, open a connection."""
         assert self._nursery is not None
         pending, links = self._pending, self._links
-        while pending and (link := links.take()) is not None:
+        while pending.size and (link := links.take()) is not None:
             self._begin(link, now)
-        while links.dialling < len(pending) and links.may_dial(now):
-            arrival = pending[links.dialling - 1]
+        while links.dialling < pending.size and links.may_dial(now):
+            arrival = pending.at(links.dialling - 1)
             arrival.dialled = now
             self._nursery.start_soon(self._dial, arrival)
 
@@ -97,21 +96,21 @@ class HttpxOpening(ABC):
         now = clock()
         self._expire_pending(now)
         if stream is not None:
-            if self._pending:
+            if self._pending.size:
                 self._begin(self._links.over(stream), now)
             else:
                 self._links.keep(stream)
         elif failure is not None and failure.local:
             if arrival is not None:
                 arrival.dialled = 0  # not the target's fault: it waits on
-        elif failure is not None and self._pending:
-            unlucky = self._pending.popleft()
+        elif failure is not None and self._pending.size:
+            unlucky = self._pending.take()
             self._ledger.unreachable(unlucky, now, failure.outcome, failure.detail)
         self._next(now)
 
     def _stage_over(self, code: int, length: int) -> None:
-        if self._pending:
-            cell = self._pending[0].cell
+        if self._pending.size:
+            cell = self._pending.at(0).cell
             cell.touched = True
             cell.record(code, length)
 

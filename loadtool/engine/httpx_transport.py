@@ -85,7 +85,7 @@ class HttpxTransport(HttpxOpening):
         sent = sum(exchange.sent > 0 for exchange in self._live)
         gauges = Gauges(
             in_flight=sent + len(self._ledger.waiting),
-            waiting=len(self._pending) + len(self._live) - sent,
+            waiting=self._pending.size + len(self._live) - sent,
             connections=len(self._links) + self._links.dialling,
             local=dict(self._dialler.local),
             retried=self._retried,
@@ -135,14 +135,14 @@ class HttpxTransport(HttpxOpening):
                 await trio.lowlevel.wait_readable(poller.fileno())
 
     def _launch_due(self) -> None:
-        feed, ready = self._feed, self._feed.ready
+        feed = self._feed
         for _ in range(LAUNCHES_A_TURN):
-            while not ready and not feed.exhausted:
-                feed.fill(8)  # late or not, it must be made now
-            now = clock()
-            if not ready or ready[0].due > now or ready[0].due >= self._stop:
+            if not feed.has_next():
                 return
-            self._launch(ready.popleft(), now)
+            due, now = feed.ready[-1].due, clock()
+            if due > now or due >= self._stop:
+                return
+            self._launch(feed.ready.pop(), now)
 
     def _launch(self, arrival: Arrival, now: int) -> None:
         ledger = self._ledger
@@ -156,7 +156,7 @@ class HttpxTransport(HttpxOpening):
             ledger.missed(arrival, now, self._feed.render_problem)
             return
         self._pending.append(arrival)
-        ledger.waits(arrival, self._pending[0])
+        ledger.waits(arrival, self._pending.at(0))
         self._serve_pending(now)
 
     def _upkeep(self, now: int) -> None:
@@ -173,7 +173,7 @@ class HttpxTransport(HttpxOpening):
     def _begin(self, link: Link, now: int) -> None:
         """Send the one that has waited longest over this link."""
         assert self._nursery is not None
-        exchange = self._exchange(self._pending.popleft(), link, now)
+        exchange = self._exchange(self._pending.take(), link, now)
         self._live.add(exchange)
         self._nursery.start_soon(self._serve, exchange)
 
@@ -184,30 +184,26 @@ class HttpxTransport(HttpxOpening):
             self._poller.arm(now)  # the loop waits for something that will not come, or not soon enough
 
     def _next_event(self) -> int:
-        ready, pending = self._feed.ready, self._pending
+        feed, pending = self._feed, self._pending
         wake = min(
             self._tick,
             self._stop,
             self._ledger.waiting.next_due(),
-            self._links.next_event(waiting=self._links.dialling < len(pending)),
+            self._links.next_event(waiting=self._links.dialling < pending.size),
         )
-        if ready:
-            wake = min(wake, ready[0].due)
-        return min(wake, pending[0].give_up) if pending else wake
+        if feed.has_next():
+            wake = min(wake, feed.ready[-1].due)
+        return min(wake, pending.at(0).give_up) if pending.size else wake
 
     def _finished(self) -> bool:
-        feed = self._feed
-        under_way = self._pending or self._live or self._ledger.waiting
-        return feed.exhausted and not feed.ready and not under_way
+        under_way = self._pending.size or self._live or self._ledger.waiting
+        return not under_way and not self._feed.has_next()
 
     def _abort(self, now: int) -> None:
         """The run is over: whatever is under way is aborted."""
         feed, ledger = self._feed, self._ledger
-        ready = feed.ready
-        while not feed.exhausted and (not ready or ready[-1].due < self._stop):
-            feed.fill(64)
-        while ready and ready[0].due < self._stop:
-            ledger.cut_off(ready.popleft(), now)
+        while feed.has_next() and feed.ready[-1].due < self._stop:
+            ledger.cut_off(feed.ready.pop(), now)
         for exchange in self._live:
             if not exchange.over:
                 exchange.over = True
@@ -215,9 +211,8 @@ class HttpxTransport(HttpxOpening):
                     ledger.aborted(exchange.arrival)
                 else:
                     ledger.aborted_waiting(exchange.arrival, now)
-        for arrival in self._pending:
+        for arrival in self._pending.drain():
             ledger.aborted_waiting(arrival, now)
-        self._pending.clear()
         for arrival in ledger.waiting.drain():
             ledger.aborted(arrival)
 
@@ -314,7 +309,7 @@ class HttpxTransport(HttpxOpening):
         exchange.over = True
         if failure.outcome in (LOCAL, NOT_NOW):
             arrival.dialled = 0
-            self._pending.appendleft(arrival)  # not the target's fault: it waits on
+            self._pending.put_back(arrival)  # not the target's fault: it waits on
             return None
         if failure.outcome == REFUSED:
             self._dialler.ran_out_of("RENDER")

@@ -74,7 +74,7 @@ class Shape:
     def _match(self, data: bytes) -> int:
         first = self._first
         at = len(first)
-        if not at or data[:at] != first:
+        if not at or not data.startswith(first):
             return 0
         body = self._body
         for i in range(len(self._widths)):
@@ -174,9 +174,10 @@ class KnownAnswers:
 
     def shape_of(self, data: bytes) -> Shape | None:
         """The shape of answers that begin like this one; it may not have learned any yet."""
+        last = self._last
+        if last is not None and data.startswith(self._last_status):
+            return last
         status = data[:STATUS_ENDS]
-        if status == self._last_status:
-            return self._last
         shape = self._shapes.get(status)
         if shape is None:
             whole = len(status) == STATUS_ENDS  # else it came in pieces, as slow answers do

@@ -7,7 +7,6 @@ a connection opened for it while the limit allows, and whichever connection is f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from time import monotonic_ns as clock
 from typing import Final
 
@@ -15,9 +14,9 @@ from loadtool.engine.addresses import Address
 from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, Arrival, Connection
 from loadtool.engine.dialler import Dialler, Failure
 from loadtool.engine.ledger import Ledger
+from loadtool.engine.pending import Pending
 from loadtool.engine.poller import READ
 from loadtool.engine.pool import Pool
-from loadtool.engine.retry import queue
 from loadtool.measure.outcome import H_CONNECT, H_TLS
 
 RESUMED_A_TURN: Final = 64  # retries that begin; then others get their turn
@@ -28,7 +27,7 @@ class Opening(ABC):
 
     def __init__(self, pool: Pool, dialler: Dialler, ledger: Ledger) -> None:
         self.pool = pool
-        self.pending: deque[Arrival] = deque()
+        self.pending = Pending()
         self._dialler = dialler
         self._ledger = ledger
 
@@ -40,8 +39,8 @@ class Opening(ABC):
 
     def _expire_pending(self, now: int) -> None:
         pending = self.pending
-        while pending and pending[0].give_up <= now:
-            arrival = pending.popleft()
+        while pending.size and pending.at(0).give_up <= now:
+            arrival = pending.take()
             self._ledger.unsent(arrival, now, self._why_unsent(arrival))
 
     def _resume(self, now: int) -> None:
@@ -51,24 +50,24 @@ class Opening(ABC):
             arrival = ledger.next_attempt(now)
             if arrival is None:
                 return
-            connection = self.pool.take_idle() if not self.pending else None
+            connection = self.pool.take_idle() if not self.pending.size else None
             if connection is not None:
                 ledger.settle_wait(arrival, now)
                 connection.state = BUSY
                 self.pool.busy += 1
                 self._send(connection, arrival, now)
                 continue
-            queue(self.pending, arrival)
-            ledger.waits(arrival, self.pending[0])
+            self.pending.insert(arrival)
+            ledger.waits(arrival, self.pending.at(0))
             self._dial_for_pending(now)
 
     def _dial_for_pending(self, now: int) -> None:
         pending = self.pending
         pool = self.pool
-        while pool.dialling < len(pending) and pool.may_open(now):
+        while pool.dialling < pending.size and pool.may_open(now):
             begun = pool.open_new(now, None, [])
             if isinstance(begun, Connection):
-                pending[pool.dialling - 1].dialled = now
+                pending.at(pool.dialling - 1).dialled = now
             self._begun(begun, None, now)
             now = clock()
 
@@ -85,8 +84,8 @@ class Opening(ABC):
         `turn`: since when it could have been free, had the loop been quicker.
         """
         pending = self.pending
-        while pending:
-            arrival = pending.popleft()
+        while pending.size:
+            arrival = pending.take()
             if arrival.give_up <= now:
                 self._ledger.unsent(arrival, now, self._why_unsent(arrival))
                 continue
@@ -109,10 +108,10 @@ class Opening(ABC):
         """Somebody pays for it: the arrival it was for, else the one that has waited longest."""
         if failure.local:
             if arrival is not None:
-                self.pending.appendleft(arrival)  # not the target's fault: it waits on
+                self.pending.put_back(arrival)  # not the target's fault: it waits on
             return
-        if arrival is None and self.pending:
-            arrival = self.pending.popleft()
+        if arrival is None and self.pending.size:
+            arrival = self.pending.take()
         if arrival is not None:
             self._ledger.unreachable(arrival, now, failure.outcome, failure.detail)
 
@@ -149,8 +148,8 @@ class Opening(ABC):
 
     def _record_stage(self, connection: Connection, code: int, length: int) -> None:
         arrival = connection.arrival
-        if arrival is None and self.pending:
-            arrival = self.pending[0]
+        if arrival is None and self.pending.size:
+            arrival = self.pending.at(0)
         if arrival is not None:
             arrival.cell.touched = True
             arrival.cell.record(code, length)

@@ -32,7 +32,8 @@ class Pool:
 
         `dials_per_s`: bound on new connections. `reconnect_at`: when all are closed and opened again, in ns.
         """
-        self.connections: dict[int, Connection] = {}  # by descriptor
+        self.by_fd: list[Connection | None] = []  # a kernel gives the lowest descriptor that is free
+        self.size = 0  # connections
         self.busy = 0  # with a request under way
         self.dialling = 0  # being opened, for whoever has waited longest
         self.promised = 0  # being opened, for one arrival alone
@@ -71,7 +72,7 @@ class Pool:
 
     def may_open(self, now: int) -> bool:
         """Whether a connection may be opened now; it is then counted as opened."""
-        if len(self.connections) >= self._limit or now < self._dialler.not_before or now < self._next_dial:
+        if self.size >= self._limit or now < self._dialler.not_before or now < self._next_dial:
             return False
         if self._dial_every:
             # From when it might have been, so that a loop that is a little late keeps the pace.
@@ -83,7 +84,7 @@ class Pool:
         found = self._dialler.dial(now, arrival, tried)
         if isinstance(found, Failure):
             return found
-        self.connections[found.fd] = found
+        self._enter(found)
         if arrival is None:
             self.dialling += 1
             found.deadline = now + self._timeout
@@ -102,6 +103,17 @@ class Pool:
         connection.state = BUSY
         self.busy += 1
 
+    def all(self) -> list[Connection]:
+        """Those that are not closed."""
+        return [connection for connection in self.by_fd if connection is not None]
+
+    def _enter(self, connection: Connection) -> None:
+        missing = connection.fd + 1 - len(self.by_fd)
+        if missing > 0:
+            self.by_fd += [None] * missing
+        self.by_fd[connection.fd] = connection
+        self.size += 1
+
     def close(self, connection: Connection) -> None:
         state = connection.state
         if state == BUSY:
@@ -113,13 +125,14 @@ class Pool:
         else:
             self.promised -= 1
         connection.state = CLOSED
-        del self.connections[connection.fd]
+        self.by_fd[connection.fd] = None
+        self.size -= 1
         self._poller.forget(connection.fd)
         connection.sock.close()
         connection.answer.close()
         connection.arrival = None  # it may lie in the heap until its deadline
         connection.rest = b""
-        if len(self._expiry) > 64 + 2 * len(self.connections):
+        if len(self._expiry) > 64 + 2 * self.size:
             self._expiry[:] = [entry for entry in self._expiry if entry[2].state != CLOSED]
             heapq.heapify(self._expiry)
         if self._idle_closed > 64 and 2 * self._idle_closed > len(self._idle):
@@ -135,7 +148,7 @@ class Pool:
         """At its moment, close every connection and open as many again; a busy one first gets its answer."""
         while self._reconnect_at and self._reconnect_at[-1] <= now:
             self._reconnect_at.pop()
-            for connection in list(self.connections.values()):
+            for connection in self.all():
                 if connection.state == IDLE:
                     self.retire(connection)
                 elif connection.state == BUSY:
@@ -173,6 +186,6 @@ class Pool:
     def next_event(self, waiting: int) -> int:
         """When something is to be done next, with so many arrivals that wait for a connection."""
         wake = self._expiry[0][0] if self._expiry else FAR
-        if (self.dialling < waiting or self._to_reopen) and len(self.connections) < self._limit:
+        if (self.dialling < waiting or self._to_reopen) and self.size < self._limit:
             wake = min(wake, max(self._dialler.not_before, self._next_dial))
         return min(wake, self._reconnect_at[-1]) if self._reconnect_at else wake

@@ -7,8 +7,6 @@ profile and seed give the same delays, whatever the number of workers.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
-from collections import deque
 
 from loadtool.engine.connection import Arrival, Retry
 from loadtool.engine.feed import FAR
@@ -47,22 +45,6 @@ class Waiting:
         arrivals = [entry[2] for entry in self._heap]
         self._heap.clear()
         return arrivals
-
-
-def queue(pending: deque[Arrival], arrival: Arrival) -> None:
-    """Let it wait for a connection behind those that give up before it.
-
-    First attempts give up in the order in which they are due, and so do later ones, but for those whose
-    deadline comes before their timeout.
-    """
-    if not pending or pending[-1].give_up <= arrival.give_up:
-        pending.append(arrival)
-    else:
-        pending.insert(bisect_right(pending, arrival.give_up, key=_give_up), arrival)
-
-
-def _give_up(arrival: Arrival) -> int:
-    return arrival.give_up
 
 
 class Patience:

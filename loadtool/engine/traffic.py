@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from loadtool.engine import nonblocking, stamps
-from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, IDLE, RECEIVE, Arrival, Connection
+from loadtool.engine.connection import (
+    BUSY,
+    CONNECTING,
+    HANDSHAKING,
+    IDLE,
+    RECEIVE,
+    SMALL,
+    Arrival,
+    Connection,
+)
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
 from loadtool.engine.http1 import ProtocolError
@@ -69,7 +78,7 @@ class Traffic(Opening, Exchanges):
             self._dialler.ran_out_of("RENDER")
             ledger.missed(arrival, now, self.render_problem())
             return
-        connection = self.pool.take_idle() if not self.pending else None
+        connection = self.pool.take_idle() if not self.pending.size else None
         if connection is not None:
             connection.state = BUSY
             self.pool.busy += 1
@@ -77,7 +86,7 @@ class Traffic(Opening, Exchanges):
             arrival.cell.record_at_once(now - arrival.due)
             return
         self.pending.append(arrival)  # nobody overtakes
-        ledger.waits(arrival, self.pending[0])
+        ledger.waits(arrival, self.pending.at(0))
         self._dial_for_pending(now)
 
     def dispatch(self, events: Events, at_ease: bool) -> None:
@@ -86,9 +95,9 @@ class Traffic(Opening, Exchanges):
         `at_ease`: there is time to ask when each answer came.
         """
         self._at_ease = at_ease
-        connections = self.pool.connections
+        by_fd = self.pool.by_fd
         for fd, flags in events:
-            connection = connections.get(fd)
+            connection = by_fd[fd] if fd < len(by_fd) else None
             if connection is None:
                 handler = self.special.get(fd)
                 if handler is not None:  # else it was closed earlier in this batch
@@ -110,15 +119,17 @@ class Traffic(Opening, Exchanges):
     def drop_spoilt(self, events: Events) -> None:
         """Close the idle connections among those that are ready: the next request would get what has come."""
         for fd, _ in events:
-            connection = self.pool.connections.get(fd)
+            connection = self.pool.by_fd[fd] if fd < len(self.pool.by_fd) else None
             if connection is not None and connection.state == IDLE:
                 self._read_idle(connection)
 
-    def upkeep(self, now: int) -> None:
-        """Expire what has waited too long, and open connections that are missing."""
+    def upkeep(self, now: int) -> bool:
+        """Expire what has waited too long, and open connections that are missing; whether anything was."""
+        if self.next_event() > now:
+            return False
         pool = self.pool
         self._expire_pending(now)
-        due = pool.next_event(len(self.pending)) <= now
+        due = pool.next_event(self.pending.size) <= now
         if due:
             for connection in pool.expired(now):
                 self._expire(connection)
@@ -127,31 +138,31 @@ class Traffic(Opening, Exchanges):
             pool.reconnect(now)
             for begun in pool.reopen(now):
                 self._begun(begun, None, now)
-            if pool.dialling < len(self.pending):
+            if pool.dialling < self.pending.size:
                 self._dial_for_pending(now)
+        return True
 
     def done(self) -> bool:
         """Whether no arrival is under way."""
-        return not (self.pending or self.pool.busy or self.pool.promised or self._ledger.waiting)
+        return not (self.pending.size or self.pool.busy or self.pool.promised or self._ledger.waiting)
 
     def next_event(self) -> int:
         """When `upkeep` is needed next."""
         pending = self.pending
-        wake = min(self.pool.next_event(len(pending)), self._ledger.waiting.next_due())
-        return min(wake, pending[0].give_up) if pending else wake
+        wake = min(self.pool.next_event(pending.size), self._ledger.waiting.next_due())
+        return min(wake, pending.at(0).give_up) if pending.size else wake
 
     def abort(self, now: int) -> None:
         """The run is over: whatever is under way is aborted."""
-        for arrival in self.pending:
+        for arrival in self.pending.drain():
             self._ledger.aborted_waiting(arrival, now)
-        self.pending.clear()
         for arrival in self._ledger.waiting.drain():
             self._ledger.aborted(arrival)
         self.close()
 
     def close(self) -> None:
         """Close all connections; arrivals on them are aborted."""
-        for connection in list(self.pool.connections.values()):
+        for connection in self.pool.all():
             arrival = connection.arrival
             self.pool.close(connection)
             if arrival is not None:
@@ -223,7 +234,8 @@ class Traffic(Opening, Exchanges):
                 data, ancillary, _, _ = sock.recvmsg(room, stamps.SPACE)
                 wall = time_ns()  # before the clock: should we lose the processor here, it is late, not early
             elif connection.plain:
-                data = _read(connection.fd, room)
+                # Compiled, the constant is at hand; any other number this large is made for the call.
+                data = _read(connection.fd, SMALL) if room == SMALL else _read(connection.fd, room)
             else:
                 data = connection.sock.recv(room)
                 if len(data) == room:

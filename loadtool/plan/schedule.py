@@ -31,11 +31,17 @@ BLOCK: Final = 256
 class Batch:
     """Some arrivals as columns of equal length, in order of due time; never empty."""
 
-    arrival: list[int]  # its number in the run, from 0
+    first: int  # the number of the first one in the run, from 0
+    step: int  # from one number to the next
     due: list[int]  # ns since the run's start, in [0, duration)
     request: list[int]  # index into the job's requests
     segment: list[int]  # index into the timeline's segments
     ordinal: list[int]  # for Mix.message: which feeder rows are its own (see plan/ordinals.py)
+
+    @property
+    def arrival(self) -> Sequence[int]:
+        """The number of each in the run."""
+        return range(self.first, self.first + self.step * len(self.due), self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +155,8 @@ class Schedule:
                 requests = self._requests(draws[offset::workers])
             if offset < size:
                 due = self.timeline.in_bursts(self.timeline.dues(positions[offset::workers]))
-                mine = list(range(number + offset, number + size, workers))
-                yield Batch(mine, due, requests, self._segments(due), ordinals or [0] * len(due))
+                more = ordinals or [0] * len(due)
+                yield Batch(number + offset, workers, due, requests, self._segments(due), more)
             number += size
 
     def counts_by_segment_and_request(
@@ -181,7 +187,8 @@ class Schedule:
         while rows := list(islice(mine, BLOCK)):
             due = [row[0] for _, row in rows]
             yield Batch(
-                arrival=[number for number, _ in rows],
+                first=rows[0][0],
+                step=workers,
                 due=due,
                 request=[row[1] for _, row in rows],
                 segment=self._segments(due),

@@ -114,8 +114,8 @@ class World:
     def drop_spoilt(self, events: Events) -> None:
         pass
 
-    def upkeep(self, now: int) -> None:
-        pass
+    def upkeep(self, now: int) -> bool:
+        return False
 
     def next_event(self) -> int:
         return FAR
@@ -128,8 +128,10 @@ class World:
 
     # The feed
 
-    exhausted = True
-    ready: deque[Arrival]
+    ready: list[Arrival]
+
+    def has_next(self) -> bool:
+        return bool(self.ready)
 
     def wants(self) -> bool:
         return False
@@ -139,7 +141,7 @@ class World:
         start = self.now
         cells = [Cell((0, 0, 0), False) for _ in dues]
         arrivals = [Arrival(start + due, FAR, 0, cell, b"x") for due, cell in zip(dues, cells, strict=True)]
-        self.ready = deque(arrivals)
+        self.ready = arrivals[::-1]
         self.stalled = (start + self.stalled[0], start + self.stalled[1])
         reactor = Reactor(
             cast(Feed, self), cast(Traffic, self), self.ledger, cast(Poller, self), clock=self.clock

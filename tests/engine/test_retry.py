@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loadtool.engine.connection import Arrival, Retry
 from loadtool.engine.feed import FAR
-from loadtool.engine.retry import Patience, Waiting, queue
+from loadtool.engine.retry import Patience, Waiting
 from loadtool.measure.outcome import OUTCOMES
 from loadtool.measure.recorder import Cell
 from loadtool.plan.backoff import POLICIES
@@ -168,15 +165,6 @@ def test_waiting_ones_leave_in_the_order_in_which_they_are_due() -> None:
     assert waiting.take(29) is None
     assert [one.number for one in waiting.drain()] == [0]
     assert (waiting.next_due(), len(waiting)) == (FAR, 0)
-
-
-@given(st.lists(st.integers(0, 20), max_size=30))
-def test_those_that_wait_for_a_connection_are_in_the_order_in_which_they_give_up(times: list[int]) -> None:
-    pending: deque[Arrival] = deque()
-    for number, time in enumerate(times):
-        queue(pending, arrival(number=number, give_up=time))
-    wanted = sorted(enumerate(times), key=lambda entry: entry[1])  # stable: first come, first served
-    assert [(one.number, one.give_up) for one in pending] == wanted
 
 
 def test_policies_and_outcomes_are_those_of_the_profile() -> None:
