@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -119,7 +120,8 @@ def _with_workers(plan: Plan, cores: Sequence[int], count: int) -> list[dict[str
             plan.say(f"workers, {count}, round {number + 1}: {REFERENCE}")
             peer, path = wrk
             words = [f"-t{count}" if word == "-t1" else word for word in peer.flat_out(load)]
-            ran = run([str(path), *words], cores, plan.server, limit_s=load.seconds + 20)
+            limit_s = load.seconds + 20
+            ran = plan.settled(partial(run, [str(path), *words], cores, plan.server, limit_s=limit_s))
             if (window := ran.steady()) is None or ran.code:
                 reference.note = failure(ran)
             else:

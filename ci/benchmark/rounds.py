@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from benchmark import own
+from benchmark.distance import Distance
 from benchmark.own import Build, NoResult
 from benchmark.peers import MOST_CONNECTIONS, PEERS, SIMPLE, TLS, Load, Peer, find
 from benchmark.process import Ran, run
 from benchmark.sends import Watch, lag
 from benchmark.server import Server
+
+T = TypeVar("T")
 
 # What follows a rate that did not hold, and one that did: the next round starts well above it, as a busy
 # moment may have ended the search too low.
@@ -70,6 +75,11 @@ class Plan:
     seconds: float
     connections: int
     say: Callable[[str], None]
+    distance: Distance | None = None  # of the tool's core from the target's; None: never mind
+
+    def settled(self, run: Callable[[], T]) -> T:
+        """The outcome of a run that is compared with others."""
+        return run() if self.distance is None else self.distance.settled(run)
 
     def load(self, scenario: str, rate: int = 0, seconds: float | None = None) -> Load:
         scheme, port = ("https", self.server.tls_port) if scenario == TLS else ("http", self.server.port)
@@ -120,7 +130,7 @@ def flat_out(plan: Plan, scenario: str) -> list[Figures]:
 
 
 def _closed(plan: Plan, words: Sequence[str], load: Load, figures: Figures) -> None:
-    ran = run(words, [plan.core], plan.server, limit_s=load.seconds + 20)
+    ran = plan.settled(lambda: run(words, [plan.core], plan.server, limit_s=load.seconds + 20))
     window = ran.steady()
     if ran.code != 0 or window is None:
         figures.note = failure(ran)
@@ -164,7 +174,8 @@ def hold(
     tries = TRIES if rate > QUICK_RATE else 1
     why = "the search found none"
     for _ in range(tries if rate else 0):
-        outcome = own.spike(build, own.at_rate(load, round(rate)), plan.server, cores, workers=workers)
+        asked = own.at_rate(load, round(rate))
+        outcome = plan.settled(partial(own.spike, build, asked, plan.server, cores, workers=workers))
         window = outcome.ran.steady()
         if outcome.held and window is not None:
             figures.rates.append(outcome.rate)
