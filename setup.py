@@ -65,9 +65,9 @@ SWITCH = "LOADTOOL_COMPILE"
 BUILDING = frozenset(("bdist_wheel", "build", "build_ext", "install"))
 # Like a check without the dependencies, which a build in isolation hasn't got; CI runs the strict one.
 MYPY = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent")
-# No function but a module's own is called from outside: without this, all calls go by way of a table, and
-# none is inlined.
-DIRECT = ["-fvisibility=hidden", "-fno-semantic-interposition"]
+# What is compiled is one library, and called from within it alone: hidden from others, its functions are called
+# straight, not by way of a table, and may be inlined.
+HIDDEN = ["-fvisibility=hidden"]
 
 FAILURES = (BaseError, CCompilerError, OSError)  # of a compiler, as setuptools has them
 
@@ -119,7 +119,7 @@ def extensions(scratch: Path) -> list[Extension]:
             group_name="loadtool",
         )
         for extension in compiled:
-            extension.extra_compile_args += DIRECT
+            extension.extra_compile_args += HIDDEN
         return [*compiled, Extension("loadtool.engine._nonblocking", [OWN], extra_compile_args=["-O3"])]
     except SystemExit as e:  # mypycify's way to say that a type is wrong; mypy has printed which
         raise CannotCompileError(f"mypyc refuses the sources (exit {e.code})") from e

@@ -125,6 +125,7 @@ class Pool:
         else:
             self.promised -= 1
         connection.state = CLOSED
+        assert self.by_fd[connection.fd] is connection
         self.by_fd[connection.fd] = None
         self.size -= 1
         self._poller.forget(connection.fd)
