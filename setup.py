@@ -65,7 +65,7 @@ SWITCH = "LOADTOOL_COMPILE"
 BUILDING = frozenset(("bdist_wheel", "build", "build_ext", "install"))
 # Like a check without the dependencies, which a build in isolation hasn't got; CI runs the strict one.
 MYPY = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent")
-# What is compiled is one library, and called from within it alone: hidden from others, its functions are called
+# What is compiled is one library, called from within it alone: hidden from others, its functions are called
 # straight, not by way of a table, and may be inlined.
 HIDDEN = ["-fvisibility=hidden"]
 
