@@ -32,7 +32,7 @@ failure(void)
     return PyErr_Occurred() ? NULL : PyErr_SetFromErrno(PyExc_OSError);
 }
 
-/* What a C int can hold, of one that may be refused: -1 with an error set. */
+/* Its value as a C int; -1 with an error set if it is none, or too large. */
 static int
 as_int(PyObject *object)
 {

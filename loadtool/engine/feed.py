@@ -18,7 +18,7 @@ from loadtool.plan.schedule import Batch
 from loadtool.plan.trace import Tracer
 
 WINDOW: Final = 4096  # arrivals prepared at the most
-MADE_AT_ONCE: Final = 8  # arrivals, when the loop waits for one
+FILLED_AT_ONCE: Final = 8  # arrivals; then the answers get their turn
 
 Render = Callable[[int, int, int], bytes]
 
@@ -67,7 +67,7 @@ class Feed(Arrivals):
             if not self._later:
                 if self._ended:
                     return False
-                self.fill(MADE_AT_ONCE)
+                self.fill(FILLED_AT_ONCE)
             self.ready, self._later = self._later, self.ready
             self.ready.reverse()
         return True

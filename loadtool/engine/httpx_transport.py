@@ -16,7 +16,7 @@ import trio
 from loadtool.engine.connection import Arrival
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import LOCAL, NOT_NOW
-from loadtool.engine.feed import FAR
+from loadtool.engine.feed import FAR, FILLED_AT_ONCE
 from loadtool.engine.httpx_exchange import Exchange
 from loadtool.engine.httpx_failures import REFUSED, began, blame, concerns_one_stream, gone_gracefully
 from loadtool.engine.httpx_link import Link
@@ -128,7 +128,7 @@ class HttpxTransport(HttpxOpening):
             if wake <= now:
                 await trio.lowlevel.checkpoint()
             elif feed.wants():
-                feed.fill(8)
+                feed.fill(FILLED_AT_ONCE)
                 await trio.lowlevel.checkpoint()
             else:
                 poller.arm(wake)

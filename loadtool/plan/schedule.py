@@ -155,8 +155,14 @@ class Schedule:
                 requests = self._requests(draws[offset::workers])
             if offset < size:
                 due = self.timeline.in_bursts(self.timeline.dues(positions[offset::workers]))
-                more = ordinals or [0] * len(due)
-                yield Batch(number + offset, workers, due, requests, self._segments(due), more)
+                yield Batch(
+                    first=number + offset,
+                    step=workers,
+                    due=due,
+                    request=requests,
+                    segment=self._segments(due),
+                    ordinal=ordinals or [0] * len(due),
+                )
             number += size
 
     def counts_by_segment_and_request(
