@@ -34,8 +34,8 @@ SOAK: Final = "soak"
 OTHERS: Final = ("paced", "memory", "workers", "connections", "startup", "toxiproxy")
 PARTS: Final = (*SCENARIOS, *OTHERS, SOAK)
 TIMES: Final = """\
-parts, and minutes on a quiet machine with two loadtools and all peers, 3 rounds of 3 s (25 to 30 in all):
-  simple, unique, tls, connect, mix   3 to 3.5 each
+parts, and minutes on a quiet machine with two loadtools and all peers, 3 rounds of 3 s (30 to 40 in all):
+  simple, unique, tls, connect, mix   3.5 to 5 each
   paced        7: send lag and CPU at --rates
   memory       1: at 10,000/s
   workers      2: one and two

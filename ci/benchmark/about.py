@@ -47,7 +47,7 @@ def about_text(parts: Parts) -> str:
     again = sum((a.get("distance") or {}).get("repeated", 0) for a in abouts)
     moved = sum((a.get("distance") or {}).get("moved", 0) for a in abouts)
     if again:
-        took += f" It moved the two cores apart in {again + moved} runs, of which {again} were done again."
+        took += f" In {again + moved} runs the two cores were far apart, of which {again} were done again."
     said = sorted({f"{name} {text}" for a in abouts for name, text in a["versions"].items()})
     return (
         f"{'; '.join(machines)}; {when}. Load average over a minute before each part at most {before:.1f}, "
