@@ -41,6 +41,7 @@ HOT = (
     "loadtool/engine/retry.py",
     "loadtool/engine/slowest.py",
     "loadtool/engine/stamps.py",
+    "loadtool/engine/tls_stream.py",
     "loadtool/engine/traffic.py",
     "loadtool/measure/frame.py",
     "loadtool/measure/recorder.py",

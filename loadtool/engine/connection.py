@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from typing import Final
 
 from loadtool.engine.addresses import Address
 from loadtool.engine.http1 import Answer
+from loadtool.engine.tls_stream import TlsStream
 from loadtool.measure.recorder import Cell
 
 CONNECTING: Final = 0
@@ -68,14 +68,15 @@ class Connection:
 
     __slots__ = (
         "address", "answer", "arrival", "begun", "connect_begun", "cut", "deadline", "fd", "first",
-        "made", "plain", "rest", "retired", "room", "sent", "served", "sock", "stamped", "state", "tried",
-        "watched", "writing",
+        "made", "plain", "rest", "retired", "room", "sent", "served", "sock", "stamped", "state", "tls",
+        "tried", "watched", "whole", "writing",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket | ssl.SSLSocket, address: Address, begun: int) -> None:
-        self.sock: socket.socket | ssl.SSLSocket = sock
+    def __init__(self, sock: socket.socket, address: Address, begun: int) -> None:
+        self.sock = sock
         self.fd = sock.fileno()
         self.plain = type(sock) is socket.socket  # then `fd` may be read and written without it
+        self.tls: TlsStream | None = None
         self.room = SMALL  # bytes that are received at a time
         self.address = address
         self.state = CONNECTING
@@ -83,7 +84,8 @@ class Connection:
         self.begun = begun  # of the handshake
         self.arrival: Arrival | None = None
         self.answer = Answer()
-        self.rest = b""  # of the request, not yet taken by the kernel
+        self.rest = b""  # of the request as it is written, not yet taken by the kernel
+        self.whole = 0  # how long that request was, if there is a rest
         self.stamped = False  # the kernel says when something came over it
         self.retired = False  # to be closed after its answer, and opened anew
         self.cut = ""  # why the peer takes no more of the request, of which a kernel tells once

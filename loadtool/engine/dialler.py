@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -13,11 +14,12 @@ from typing import Final
 
 from loadtool.engine import connection as state
 from loadtool.engine.addresses import Address, Addresses
-from loadtool.engine.connection import Arrival, Connection
+from loadtool.engine.connection import RECEIVE, Arrival, Connection
 from loadtool.engine.failures import CONNECTING, HANDSHAKING, LOCAL, NOT_NOW, classify, describe, local_name
 from loadtool.engine.poller import READ, WRITE, Poller
 from loadtool.engine.sources import Sources
 from loadtool.engine.stamps import ask_for
+from loadtool.engine.tls_stream import TlsStream
 
 BACK_OFF_NS: Final = 50_000_000  # before the next dial, after a resource of this machine ran out
 SOON_NS: Final = 5_000_000  # before the next try at a unix-domain socket whose queue is full
@@ -129,22 +131,13 @@ class Dialler:
             if number:
                 return self.failure(OSError(number, ""), CONNECTING, connection.address, now)
         self.lacking = ""
+        connection.stamped = ask_for(connection.sock, connection.address.family)
         if self._tls is None:
-            connection.stamped = ask_for(connection.sock, connection.address.family)
             return None
         connection.begun = now
         connection.state = state.HANDSHAKING
         try:
-            # Wrapped only now, so that the descriptor and its registration stay the same.
-            connection.sock = self._tls.wrap_socket(
-                connection.sock,
-                server_hostname=self._server_name,
-                do_handshake_on_connect=False,
-                session=self.session,
-                # A connection that ends without TLS's own goodbye may have been cut by anyone.
-                suppress_ragged_eofs=False,
-            )
-            connection.plain = False
+            connection.tls = TlsStream(self._tls, self._server_name, self.session)
         except (OSError, ValueError, MemoryError) as e:
             return self.failure(e, HANDSHAKING, connection.address, now)
         return None
@@ -155,25 +148,61 @@ class Dialler:
 
     def handshake(self, connection: Connection, now: int) -> Failure | bool:
         """Go on with the handshake: True when done, False when it waits for the peer."""
-        sock = connection.sock
-        assert isinstance(sock, ssl.SSLSocket)
+        stream = connection.tls
+        assert stream is not None
         try:
-            sock.do_handshake()
-        except ssl.SSLWantReadError:
-            self.want(connection, READ)
-            return False
-        except ssl.SSLWantWriteError:
-            self.want(connection, READ | WRITE)
+            while True:
+                try:
+                    done = stream.handshake()
+                except (OSError, ValueError):
+                    with contextlib.suppress(OSError):
+                        self.write(connection, stream.unsaid())  # why, for the peer
+                    raise
+                self.write(connection, stream.unsaid())
+                if done:
+                    return not connection.rest
+                data = connection.sock.recv(RECEIVE)
+                if data:
+                    stream.receive(data)
+                else:
+                    stream.end_of_file()
+        except BlockingIOError:
             return False
         except (OSError, ValueError, MemoryError) as e:
             return self.failure(e, HANDSHAKING, connection.address, now)
-        return True
+
+    def said(self, connection: Connection, stream: TlsStream, data: bytes) -> bytes:
+        """What a peer says with what was read; b"" if it says no more.
+
+        Raises BlockingIOError if that is nothing yet, another OSError or MemoryError.
+        """
+        while True:
+            if not data:
+                stream.end_of_file()
+            text = stream.said(data)
+            answer = stream.unsaid()  # to what TLS itself wanted
+            if answer:
+                self.write(connection, answer)
+            if text or stream.over or not data:
+                return text
+            if not connection.cut:
+                raise BlockingIOError(errno.EAGAIN, "no more than what TLS itself says")
+            data = connection.sock.recv(RECEIVE)  # its last words have come, or never will
+
+    def write(self, connection: Connection, data: bytes) -> None:
+        """Write this, or what is left of it as soon as the kernel takes it. Raises OSError, MemoryError."""
+        data = connection.rest + data
+        try:
+            n = connection.sock.send(data) if data else 0
+        except BlockingIOError:
+            n = 0
+        connection.rest = data[n:]
+        self.want(connection, READ | WRITE if connection.rest else READ)
 
     def remember_session(self, connection: Connection) -> None:
         """Keep the TLS session of a connection that has had an answer: with TLS 1.3 it comes after one."""
-        sock = connection.sock
-        if isinstance(sock, ssl.SSLSocket) and (self.session is None or not sock.session_reused):
-            self.session = sock.session
+        if connection.tls is not None:
+            self.session = connection.tls.fresh_session(self.session)
 
     def want(self, connection: Connection, flags: int) -> None:
         """Register for these events, if it is not so already."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import nullcontext
 
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.pool import Pool
@@ -21,7 +20,6 @@ class Http1Transport:
         """`new_socket`: makes every socket, of this family and type."""
         job, poller = parts.job, parts.poller
         self._ledger = parts.ledger
-        self._plain = parts.tls is None
         self._dialler = Dialler(
             parts.addresses,
             poller,
@@ -60,8 +58,7 @@ class Http1Transport:
         self._reactor.on_tick, self._reactor.next_tick = on_tick, first_ns
 
     async def run(self) -> None:
-        # With TLS no connection asks for stamps: they tell when records came, not what is in them.
-        with kept_on() if self._plain else nullcontext():
+        with kept_on():
             await self._reactor.run()
 
     def gauges(self) -> Gauges:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -37,7 +36,6 @@ time_ns: Final = time.time_ns
 # Several times as quick as the methods of a socket, which do the same.
 _read: Final = nonblocking.read
 _write: Final = nonblocking.write
-_AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Traffic(Opening, Exchanges):
@@ -176,8 +174,10 @@ class Traffic(Opening, Exchanges):
         error: OSError | MemoryError | None = None
         n = 0
         try:  # before all else: it is due
+            if connection.tls is not None:
+                data = connection.tls.sealed(data)
             n = _write(connection.fd, data) if connection.plain else connection.sock.send(data)
-        except _AGAIN:
+        except BlockingIOError:
             pass
         except (OSError, MemoryError) as e:
             error = e
@@ -202,12 +202,13 @@ class Traffic(Opening, Exchanges):
                 self._read(connection)
         elif n < len(data):
             connection.rest = data[n:]
+            connection.whole = len(data)
             self._dialler.want(connection, READ | WRITE)
 
     def _write_rest(self, connection: Connection) -> None:
         try:
             n = connection.sock.send(connection.rest)
-        except _AGAIN:
+        except BlockingIOError:
             return
         except (OSError, MemoryError) as e:
             if classify(e, EXCHANGING) == LOCAL:
@@ -227,20 +228,21 @@ class Traffic(Opening, Exchanges):
     def _read(self, connection: Connection) -> None:
         answer = connection.answer
         ancillary, wall, room = stamps.NONE, 0, connection.room
+        over = False  # nothing will follow `data`
         try:
             if self._at_ease and connection.stamped:
-                sock = connection.sock
-                assert not isinstance(sock, ssl.SSLSocket)
-                data, ancillary, _, _ = sock.recvmsg(room, stamps.SPACE)
+                data, ancillary, _, _ = connection.sock.recvmsg(room, stamps.SPACE)
                 wall = time_ns()  # before the clock: should we lose the processor here, it is late, not early
             elif connection.plain:
                 # Compiled, the constant is at hand; any other number this large is made for the call.
                 data = _read(connection.fd, SMALL) if room == SMALL else _read(connection.fd, room)
             else:
                 data = connection.sock.recv(room)
-                if len(data) == room:
-                    data = self._with_rest_of_record(connection, data)
-        except _AGAIN:
+            full = len(data) >= room and room < RECEIVE
+            if connection.tls is not None:
+                data = self._dialler.said(connection, connection.tls, data)
+                over = connection.tls.over
+        except BlockingIOError:
             if connection.cut:
                 self._broken(connection, None)
             return
@@ -249,17 +251,13 @@ class Traffic(Opening, Exchanges):
             return
         now = clock()
         if not data:
-            if answer.started and answer.end_of_file():
-                self._answered(connection, now, now)
-            else:
-                self._broken(connection, None)
+            self._ended(connection, now)
             return
         # What follows the first bytes is not put before them, if those were read without a stamp.
         begun = connection.first or connection.sent
         came = stamps.came(ancillary, wall, now, begun) if ancillary else now
         if not connection.first:
             connection.first = came
-        full = len(data) >= room and room < RECEIVE
         if full:
             connection.room = min(room * ROOMIER, RECEIVE)
         try:
@@ -274,22 +272,26 @@ class Traffic(Opening, Exchanges):
             self._ledger.fail(arrival, PROTOCOL, str(e), e.began)
             return
         if complete:
-            if full and connection.plain and not self._is_quiet(connection):
+            if over or (full and connection.tls is None and not self._is_quiet(connection)):
                 answer.extra = True
             self._answered(connection, now, came)
+        elif over:
+            self._ended(connection, now)
 
-    def _with_rest_of_record(self, connection: Connection, data: bytes) -> bytes:
-        """With what OpenSSL has decrypted beside it: the poller does not see that."""
-        sock = connection.sock
-        assert isinstance(sock, ssl.SSLSocket)
-        left = sock.pending()
-        return data + sock.recv(left) if left else data
+    def _ended(self, connection: Connection, now: int) -> None:
+        """No more will come over it, which may be the end of its answer."""
+        if connection.tls is not None and connection.tls.problem is not None:
+            self._broken(connection, connection.tls.problem)
+        elif connection.answer.started and connection.answer.end_of_file():
+            self._answered(connection, now, now)
+        else:
+            self._broken(connection, None)
 
     def _is_quiet(self, connection: Connection) -> bool:
         """Whether nothing follows an answer that just filled the room for it; it would spoil the next one."""
         try:
             connection.sock.recv(1, socket.MSG_PEEK)
-        except _AGAIN:
+        except BlockingIOError:
             return True
         except OSError:
             pass  # the connection is of no more use, but the answer has come
@@ -321,9 +323,12 @@ class Traffic(Opening, Exchanges):
     def _read_idle(self, connection: Connection) -> None:
         """The server closed an idle connection or sends what nobody asked for: either way it is no use."""
         try:
-            connection.sock.recv(RECEIVE)
-        except _AGAIN:
-            return  # TLS 1.3 session tickets, for one, are no data
+            data = connection.sock.recv(RECEIVE)
+            if connection.tls is not None:
+                self._dialler.said(connection, connection.tls, data)
+        except BlockingIOError:  # TLS 1.3 session tickets, for one, are no data
+            if not connection.rest:
+                return
         except OSError:
             pass  # a reset of a connection that nobody waits for concerns nobody
         self.pool.close(connection)
@@ -352,9 +357,7 @@ class Traffic(Opening, Exchanges):
     def _expire(self, connection: Connection) -> None:
         """Its deadline has come."""
         arrival, state = connection.arrival, connection.state
-        # TLS does not say how much of a request has left; that the kernel took nothing is not to be expected.
-        untouched = arrival is not None and len(connection.rest) == len(arrival.data)
-        untouched = untouched and not isinstance(connection.sock, ssl.SSLSocket)
+        untouched = len(connection.rest) > 0 and len(connection.rest) == connection.whole
         self.pool.close(connection)
         if arrival is None:
             return  # of a dial for all: those who wait for it have timeouts of their own

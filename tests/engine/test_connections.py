@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -325,3 +327,38 @@ async def test_unresolvable_names_are_said() -> None:
     for host in ("no-such-host.invalid", "a" * 300):
         with pytest.raises(SetupError, match=r"^cannot resolve "):
             await resolve(host, 80)
+
+
+class Drips(socket.socket):
+    """Takes and gives some bytes at a time, and nothing every other time."""
+
+    taken = given = 0
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.taken += 1
+        return super().send(data[: self._portion(self.taken)], flags)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        self.given += 1
+        return super().recv(self._portion(self.given), flags)
+
+    def recvmsg(self, size: int, ancillary: int = 0, flags: int = 0) -> Any:
+        self.given += 1
+        return super().recvmsg(self._portion(self.given), ancillary, flags)
+
+    def _portion(self, turn: int) -> int:
+        if turn % 2:
+            raise BlockingIOError(errno.EAGAIN, "")
+        return 1 + turn % 7
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_a_connection_that_drips(contexts: tuple[ssl.SSLContext, ssl.SSLContext], tls: bool) -> None:
+    """Handshakes, requests and answers are cut up anywhere."""
+    theirs, ours = contexts
+    with serving(answering(OK_ANSWER), theirs if tls else None) as server:
+        job = job_for(server.port, scheme="https" if tls else "http", count=20, rate=100)
+        done = await run_job(
+            job, tls=ours if tls else None, transport=partial(Http1Transport, new_socket=Drips)
+        )
+    assert done.outcomes == {"ok": 20}
