@@ -55,7 +55,8 @@ class EpollPoller(Poller):
         self._timer = _Timer()
         self._armed = 0
         self._capacity = min(capacity + 8, MOST_EVENTS)
-        self._epoll.register(self._timer.fd, select.EPOLLIN)
+        # Told of once each time it fires: readable until it is set anew, it would be among all that is found.
+        self._epoll.register(self._timer.fd, select.EPOLLIN | select.EPOLLET)
 
     def fileno(self) -> int:
         return self._epoll.fileno()
@@ -94,7 +95,7 @@ class EpollPoller(Poller):
     def _without_timer(self, events: Events) -> Events:
         for i, (fd, _) in enumerate(events):
             if fd == self._timer.fd:
-                # Readable until it is set anew, as it is before every wait: nobody needs to read it.
+                # It is set anew before every wait: nobody needs to read it.
                 self._armed = 0
                 del events[i]
                 break
