@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, Final
 
 from benchmark import about, extras, readme, rounds, table
-from benchmark.distance import Distance, round_trip_ns
+from benchmark.cores import Cores, look
 from benchmark.install import install_peers
 from benchmark.own import Build
 from benchmark.peers import PEERS, SCENARIOS, SIMPLE
@@ -170,10 +170,10 @@ def measure(asked: argparse.Namespace, cores: Sequence[int]) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="loadtool-bench-") as directory,
         serving(Path(directory) / "nginx", rest[:1]) as server,
     ):
-        distance = Distance(lambda: round_trip_ns(rest[0], core))
+        watched = Cores(lambda: look(rest[0], core))
         plan = Plan(
             builds, peers, server, core, Path(directory), asked.rounds, asked.seconds, asked.connections,
-            say, distance,
+            say, watched,
         )  # fmt: skip
         todo = steps(plan, asked, cores)
         for part in [name for name in PARTS if name in wanted]:
@@ -182,7 +182,7 @@ def measure(asked: argparse.Namespace, cores: Sequence[int]) -> dict[str, Any]:
             parts[part] = {
                 "about": {
                     **where, "load_average_after": os.getloadavg(),
-                    "stolen": about.Processors.now().stolen_since(before), "distance": distance.told(),
+                    "stolen": about.Processors.now().stolen_since(before), "cores_seen": watched.told(),
                     "took_s": round(time.monotonic() - began, 1), "rounds": asked.rounds,
                     "seconds": asked.seconds, "connections": asked.connections, "versions": versions,
                 },

@@ -44,10 +44,13 @@ def about_text(parts: Parts) -> str:
     stolen = [a["stolen"] for a in abouts if a.get("stolen") is not None]
     # The figures of a guest whose hypervisor has other guests to serve: stalls, for all tools alike.
     took = f" A hypervisor took up to {max(stolen):.0%} of a part's processor time away." if stolen else ""
-    again = sum((a.get("distance") or {}).get("repeated", 0) for a in abouts)
-    moved = sum((a.get("distance") or {}).get("moved", 0) for a in abouts)
+    again = sum((a.get("cores_seen") or {}).get("repeated", 0) for a in abouts)
+    counted = sum((a.get("cores_seen") or {}).get("unsettled", 0) for a in abouts)
     if again:
-        took += f" In {again + moved} runs the two cores were far apart, of which {again} were done again."
+        took += (
+            f" In {again + counted} runs the two cores were far apart or slow, "
+            f"of which {again} were done again."
+        )
     said = sorted({f"{name} {text}" for a in abouts for name, text in a["versions"].items()})
     return (
         f"{'; '.join(machines)}; {when}. Load average over a minute before each part at most {before:.1f}, "

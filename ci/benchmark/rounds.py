@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmark import own
-from benchmark.distance import Distance
+from benchmark.cores import Cores
 from benchmark.own import Build, NoResult
 from benchmark.peers import MOST_CONNECTIONS, PEERS, SIMPLE, TLS, Load, Peer, find
 from benchmark.process import Ran, run
@@ -75,11 +75,11 @@ class Plan:
     seconds: float
     connections: int
     say: Callable[[str], None]
-    distance: Distance | None = None  # of the tool's core from the target's; None: never mind
+    watched: Cores | None = None  # the tool's core and the target's; None: never mind what they are like
 
     def settled(self, run: Callable[[], T]) -> T:
         """The outcome of a run that is compared with others."""
-        return run() if self.distance is None else self.distance.settled(run)
+        return run() if self.watched is None else self.watched.settled(run)
 
     def load(self, scenario: str, rate: int = 0, seconds: float | None = None) -> Load:
         scheme, port = ("https", self.server.tls_port) if scenario == TLS else ("http", self.server.port)

@@ -202,6 +202,9 @@ def test_what_a_hypervisor_took_is_told() -> None:
     assert 0 <= now.stolen <= now.wanted
     parts = {"simple": {"about": ABOUT}, "tls": {"about": {**ABOUT, "stolen": 0.171}}}
     assert "took up to 17% of a part's processor time" in about.about_text(parts)
-    parts["tls"]["about"]["distance"] = {"repeated": 4, "moved": 1}
-    assert " In 5 runs the two cores were far apart, of which 4 were done again. " in about.about_text(parts)
+    parts["tls"]["about"]["cores_seen"] = {"repeated": 4, "unsettled": 1}
+    assert (
+        " In 5 runs the two cores were far apart or slow, of which 4 were done again. "
+        in about.about_text(parts)
+    )
     assert "hypervisor" not in about.about_text({"simple": {"about": {**ABOUT, "stolen": None}}})

@@ -1,9 +1,11 @@
-"""How far two cores are from each other, and runs for which that stays the same.
+"""How near and how quick two cores are, and runs for which that stays the same.
 
 A hypervisor moves its guests' processors about: two that share a cache are a moment later in different ones,
-for seconds, and what goes from one to the other takes six times as long. No steal shows it. Requests over
-loopback go from core to core all the time, so the same tool then makes a third less. So what is compared is
-measured while the cores are as near to each other as they have been seen: each tool's runs, by one rule.
+for seconds, and what goes from one to the other takes six times as long. For other seconds a core takes up to
+two thirds longer for the same work, as if what it shares with a neighbour were in use. No steal shows either.
+Requests over loopback go from core to core all the time, so the same tool then makes a quarter to a third
+less. So what is compared is measured while the cores are as near and as quick as they have been seen: each tool's
+runs, by one rule.
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ BATCHES: Final = 9
 TRIPS: Final = 300  # a batch: about 0.1 ms
 # Times the shortest seen: near trips take 230 to 340 ns, 200 of which are Python's, far ones 370 to 640.
 NEAR: Final = 1.5
+# Times the shortest seen: it takes 0.80 to 0.86 ms on a core left alone, 1.0 to 1.4 ms on one that is not.
+QUICK: Final = 1.15
+WORK: Final = 20_000  # additions
+SHARES: Final = 5  # of it
 WAIT_S: Final = 12.0  # at most before a run
 LOOK_EVERY_S: Final = 0.2
-TRIES: Final = 3  # of a run in which the cores were moved
+TRIES: Final = 3  # of a run in which the cores were far or slow
 ANSWER_S: Final = 1.0  # a batch that takes as long has lost its other side
 
 
@@ -83,52 +89,91 @@ def _echo(shared: mmap.mmap) -> None:
         os._exit(0)
 
 
-@dataclass
-class Distance:
-    """The distance of two cores as it changes. `look` measures it, in ns."""
+@dataclass(frozen=True)
+class Look:
+    """What two cores are like at a moment."""
 
-    look: Callable[[], float]
-    shortest: float = float("inf")  # ns
-    seen: list[float] = field(default_factory=list)  # ns, before and after each run
-    repeated: int = 0  # runs that were done again, as the cores had moved
-    moved: int = 0  # runs that count although they had, as all tries were so
+    apart_ns: float  # a round trip from one to the other
+    work_us: float  # what a piece of work takes on the slower of them
+
+
+def look(here: int, there: int) -> Look:
+    """What cores `here` and `there` are like now; takes some 15 ms. Raises OSError if one may not be used."""
+    return Look(round_trip_ns(here, there), max(work_us(here), work_us(there)))
+
+
+def work_us(core: int) -> float:
+    """What a piece of work takes on this core, in µs: the median of SHARES. Raises OSError."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        return statistics.median(_worked() for _ in range(SHARES)) / 1e3
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _worked() -> int:
+    began = time.perf_counter_ns()
+    total = 0
+    for number in range(WORK):
+        total += number * number
+    return time.perf_counter_ns() - began
+
+
+@dataclass
+class Cores:
+    """Two cores as they change. `look` tells what they are like."""
+
+    look: Callable[[], Look]
+    nearest_ns: float = float("inf")
+    quickest_us: float = float("inf")
+    seen: list[Look] = field(default_factory=list)  # before and after each run
+    repeated: int = 0  # runs that were done again, as the cores were far or slow
+    unsettled: int = 0  # runs that count although they were, as they were in all tries
     sleep: Callable[[float], None] = time.sleep
 
     def settled(self, run: Callable[[], T]) -> T:
-        """The outcome of a run before and after which the cores were near, if TRIES of them have one."""
+        """The outcome of a run before and after which the cores were near and quick, if TRIES have one."""
         for number in range(TRIES):
             before = self._wait()
             outcome = run()
-            after = self.look()
-            self.shortest = min(self.shortest, after)
+            after = self._look()
             self.seen += [before, after]
-            if self._near(before) and self._near(after):
+            if self._good(before) and self._good(after):
                 return outcome
             if number < TRIES - 1:
                 self.repeated += 1
-        self.moved += 1
+        self.unsettled += 1
         return outcome
 
-    def _wait(self) -> float:
-        """How far they are, once they are near or WAIT_S is over."""
+    def _wait(self) -> Look:
+        """What they are like once they are near and quick, or WAIT_S is over."""
         left = round(WAIT_S / LOOK_EVERY_S)
         while True:
-            now = self.look()
-            self.shortest = min(self.shortest, now)
-            if self._near(now) or not left:
+            now = self._look()
+            if self._good(now) or not left:
                 return now
             left -= 1
             self.sleep(LOOK_EVERY_S)
 
-    def _near(self, ns: float) -> bool:
-        return ns <= NEAR * self.shortest
+    def _look(self) -> Look:
+        now = self.look()
+        self.nearest_ns = min(self.nearest_ns, now.apart_ns)
+        self.quickest_us = min(self.quickest_us, now.work_us)
+        return now
+
+    def _good(self, seen: Look) -> bool:
+        return seen.apart_ns <= NEAR * self.nearest_ns and seen.work_us <= QUICK * self.quickest_us
 
     def told(self) -> dict[str, float]:
         """What is kept with figures; counting begins anew."""
         seen, self.seen = self.seen, []
+        apart, work = [look.apart_ns for look in seen], [look.work_us for look in seen]
         told = {
-            "shortest_ns": round(self.shortest, 1), "median_ns": round(statistics.median(seen), 1),
-            "longest_ns": round(max(seen), 1), "repeated": self.repeated, "moved": self.moved,
+            "nearest_ns": round(self.nearest_ns, 1), "apart_ns": round(statistics.median(apart), 1),
+            "farthest_ns": round(max(apart), 1), "quickest_us": round(self.quickest_us, 1),
+            "work_us": round(statistics.median(work), 1), "slowest_us": round(max(work), 1),
+            "repeated": self.repeated, "unsettled": self.unsettled,
         } if seen else {}  # fmt: skip
-        self.repeated = self.moved = 0
+        self.repeated = self.unsettled = 0
         return told
