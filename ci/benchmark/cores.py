@@ -4,8 +4,8 @@ A hypervisor moves its guests' processors about: two that share a cache are a mo
 for seconds, and what goes from one to the other takes six times as long. For other seconds a core takes up to
 two thirds longer for the same work, as if what it shares with a neighbour were in use. No steal shows either.
 Requests over loopback go from core to core all the time, so the same tool then makes a quarter to a third
-less. So what is compared is measured while the cores are as near and as quick as they have been seen: each tool's
-runs, by one rule.
+less. So what is compared is measured while the cores are as near and as quick as they have been seen: each
+tool's runs, by one rule.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ WORK: Final = 20_000  # additions
 SHARES: Final = 5  # of it
 WAIT_S: Final = 12.0  # at most before a run
 LOOK_EVERY_S: Final = 0.2
+PATIENCE_S: Final = 90.0  # for waiting and for runs done again, between two calls of `told`
 TRIES: Final = 3  # of a run in which the cores were far or slow
 ANSWER_S: Final = 1.0  # a batch that takes as long has lost its other side
 
@@ -130,30 +131,39 @@ class Cores:
     seen: list[Look] = field(default_factory=list)  # before and after each run
     repeated: int = 0  # runs that were done again, as the cores were far or slow
     unsettled: int = 0  # runs that count although they were, as they were in all tries
+    patience_s: float = PATIENCE_S  # what is left of it
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
     def settled(self, run: Callable[[], T]) -> T:
-        """The outcome of a run before and after which the cores were near and quick, if TRIES have one."""
+        """The outcome of a run before and after which the cores were near and quick.
+
+        If none of TRIES was so, or patience is at its end, it is that of the last one.
+        """
         for number in range(TRIES):
             before = self._wait()
+            began = self.clock()
             outcome = run()
             after = self._look()
             self.seen += [before, after]
             if self._good(before) and self._good(after):
                 return outcome
-            if number < TRIES - 1:
-                self.repeated += 1
+            if number == TRIES - 1 or self.patience_s <= 0:
+                break
+            self.repeated += 1
+            self.patience_s -= self.clock() - began
         self.unsettled += 1
         return outcome
 
     def _wait(self) -> Look:
-        """What they are like once they are near and quick, or WAIT_S is over."""
+        """What they are like once they are near and quick, or WAIT_S or patience is over."""
         left = round(WAIT_S / LOOK_EVERY_S)
         while True:
             now = self._look()
-            if self._good(now) or not left:
+            if self._good(now) or not left or self.patience_s <= 0:
                 return now
             left -= 1
+            self.patience_s -= LOOK_EVERY_S
             self.sleep(LOOK_EVERY_S)
 
     def _look(self) -> Look:
@@ -176,4 +186,5 @@ class Cores:
             "repeated": self.repeated, "unsettled": self.unsettled,
         } if seen else {}  # fmt: skip
         self.repeated = self.unsettled = 0
+        self.patience_s = PATIENCE_S
         return told

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from benchmark.cores import LOOK_EVERY_S, TRIES, WAIT_S, Cores, Look, look
+from benchmark.cores import LOOK_EVERY_S, PATIENCE_S, TRIES, WAIT_S, Cores, Look, look
 from benchmark.process import tree
 
 WAITS = round(WAIT_S / LOOK_EVERY_S)
@@ -23,7 +23,7 @@ def scripted(looks: list[Look]) -> tuple[Cores, list[float]]:
             yield looks[-1]
 
     source = script()
-    return Cores(lambda: next(source), sleep=waited.append), waited
+    return Cores(lambda: next(source), sleep=waited.append, clock=lambda: 0.0), waited
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,22 @@ def test_what_counts_is_a_run_with_the_cores_near_and_quick(
     assert (told["repeated"], told["unsettled"]) == (repeated, unsettled)
     assert (told["nearest_ns"], told["quickest_us"]) == (200, 800)
     assert cores.told() == {}
+
+
+def test_patience_has_an_end() -> None:
+    """A machine that is busy all the time is measured all the same, and it is said how it was."""
+    cores, waited = scripted([GOOD, SLOW])
+    now = iter(range(0, 1_000_000, 10))  # a run takes 10 s
+    cores.clock = lambda: float(next(now))
+    ran: list[int] = []
+    for number in range(20):
+        cores.settled(lambda number=number: ran.append(number))  # type: ignore[misc]
+    told = cores.told()
+    assert set(ran) == set(range(20))
+    assert told["unsettled"] == 20
+    assert told["repeated"] == len(ran) - 20
+    assert PATIENCE_S <= len(waited) * LOOK_EVERY_S + told["repeated"] * 10 < PATIENCE_S + 10
+    assert cores.patience_s == PATIENCE_S
 
 
 def test_a_look_takes_time_and_leaves_nothing_behind() -> None:
