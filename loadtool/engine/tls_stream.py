@@ -17,7 +17,8 @@ RECORD: Final = 16384  # bytes that a record says at the most
 class TlsStream:
     """The client's side. Its methods raise ssl.SSLError, and MemoryError.
 
-    `over`: nothing more will be said, by the peer's word (close_notify) or because of `problem`.
+    `over`: nothing more will be said, by the peer's word (close_notify) or as what it sent is not TLS.
+    `problem`: why that is so, if something was said before it.
     """
 
     __slots__ = ("_coming", "_going", "_tls", "over", "problem")
@@ -48,7 +49,7 @@ class TlsStream:
     def said(self, data: bytes) -> bytes:
         """What the peer has said with these bytes; b"" if that is nothing yet, or nothing more."""
         if self.problem is not None:
-            raise self.problem
+            return b""
         if data:
             self._coming.write(data)
         most = len(data) or RECORD  # no longer than its records
@@ -67,9 +68,12 @@ class TlsStream:
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as e:
-            self.over, self.problem = True, e
-            if not pieces:  # else what was said before it is good
+            self.over = True
+            if not pieces:
                 raise
+            # What was said before it is good. Without its traceback, in which this object is: nobody collects
+            # cycles in a worker.
+            self.problem = e.with_traceback(None)
         return b"".join(pieces)
 
     def sealed(self, data: bytes) -> bytes:
