@@ -318,12 +318,14 @@ def stage_of(loaded: Loaded, job: Job) -> Stage:
     """What views show of a load before it begins."""
     timeline = Timeline.of(job)
     step = max(1, timeline.duration_ns // CURVE_SAMPLES)
+    # A phase has a rate of its own from its first moment on.
+    moments = {*range(0, timeline.duration_ns, step), *(span.start_ns for span in timeline.spans)}
     return Stage(
         name=loaded.profile.name,
         target=loaded.secrets.mask(loaded.profile.target),
         phases=tuple(Bar(s.name, s.start_ns / 1e9, s.end_ns / 1e9) for s in timeline.spans),
         faults=tuple(Bar(f.name, f.start_ns / 1e9, f.end_ns / 1e9, f.ramp_ns / 1e9) for f in timeline.faults),
-        curve=tuple((ns / 1e9, timeline.offered_at(ns)) for ns in range(0, timeline.duration_ns, step)),
+        curve=tuple((ns / 1e9, timeline.offered_at(ns)) for ns in sorted(moments)),
         slos=tuple(slo.text for slo in loaded.slos),
         clients=job.client.retries is not None or job.client.throttle is not None,
     )

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtool.drive import Drive, Silent
+from loadtool.drive import Drive, Silent, stage_of
 from loadtool.engine.fleet import Fleet
 from loadtool.measure.frame import CellDelta, Frame
 from loadtool.measure.outcome import OK, OUTCOMES
@@ -155,3 +155,16 @@ async def test_nothing_is_worked_out_for_a_view_that_does_not_want_it(
         assert made[:-1] == shown.told[: len(made) - 1]  # the load's end may have come before the last one
     else:
         assert made == []
+
+
+def test_a_phase_has_its_rate_from_its_first_moment_on(tmp_path: Path) -> None:
+    """Wherever it begins between the samples of a plan's curve."""
+    path = tmp_path / "steps.yaml"
+    lengths = ("a", 10, "10007ms"), ("b", 300, "9s"), ("c", 20, "20s")
+    phases = ", ".join(f"{{name: {name}, rate: {rate}/s, for: {long}}}" for name, rate, long in lengths)
+    path.write_text(PROFILE.replace("{name: baseline, rate: 10/s, for: 2s}", phases))
+    loaded = load_profile(path, environment={})
+    stage = stage_of(loaded, build_job(loaded, endpoint=endpoint_of(loaded.profile.target)))
+    for phase, rate, before in zip(stage.phases, (10, 300, 20), (0, 10, 300), strict=True):
+        assert stage.rate(phase.start_s) == rate
+        assert stage.rate(phase.start_s - 0.001) == before
