@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from benchmark.cores import LOOK_EVERY_S, PATIENCE_S, TRIES, WAIT_S, Cores, Look, look
@@ -59,7 +60,7 @@ def test_patience_has_an_end() -> None:
     cores.clock = lambda: float(next(now))
     ran: list[int] = []
     for number in range(20):
-        cores.settled(lambda number=number: ran.append(number))  # type: ignore[misc]
+        cores.settled(partial(ran.append, number))
     told = cores.told()
     assert set(ran) == set(range(20))
     assert told["unsettled"] == 20
