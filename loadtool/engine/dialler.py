@@ -171,23 +171,24 @@ class Dialler:
         except (OSError, ValueError, MemoryError) as e:
             return self.failure(e, HANDSHAKING, connection.address, now)
 
-    def said(self, connection: Connection, stream: TlsStream, data: bytes) -> bytes:
+    def said(self, connection: Connection, stream: TlsStream, data: bytes, early: bool) -> bytes:
         """What a peer says with what was read; b"" if it says no more.
 
-        Raises BlockingIOError if that is nothing yet, another OSError or MemoryError.
+        `early`: nothing was, but with the handshake. Raises BlockingIOError if that is nothing yet, another
+        OSError or MemoryError.
         """
         while True:
-            if not data:
+            if not data and not early:
                 stream.end_of_file()
             text = stream.said(data)
             answer = stream.unsaid()  # to what TLS itself wanted
             if answer:
                 self.write(connection, answer)
-            if text or stream.over or not data:
+            if text or stream.over or not (data or early):
                 return text
             if not connection.cut:
                 raise BlockingIOError(errno.EAGAIN, "no more than what TLS itself says")
-            data = connection.sock.recv(RECEIVE)  # its last words have come, or never will
+            data, early = connection.sock.recv(RECEIVE), False  # its last words have come, or never will
 
     def write(self, connection: Connection, data: bytes) -> None:
         """Write this, or what is left of it as soon as the kernel takes it. Raises OSError, MemoryError."""

@@ -35,6 +35,10 @@ class Opening(ABC):
     def _send(self, connection: Connection, arrival: Arrival, now: int) -> None:
         """Send the arrival over a connection that is ready and counted as busy."""
 
+    @abstractmethod
+    def _hear(self, connection: Connection) -> None:
+        """Take what its peer said early: in one segment with the last words of its handshake."""
+
     # From due to sent
 
     def _expire_pending(self, now: int) -> None:
@@ -145,6 +149,8 @@ class Opening(ABC):
             now = clock()
             self._record_stage(connection, H_TLS, now - connection.begun)
             self._opened(connection, now, now)
+            if connection.tls is not None and connection.tls.unheard():
+                self._hear(connection)
 
     def _record_stage(self, connection: Connection, code: int, length: int) -> None:
         arrival = connection.arrival

@@ -42,6 +42,10 @@ class TlsStream:
         """This was read."""
         self._coming.write(data)
 
+    def unheard(self) -> bool:
+        """Whether more was received than the handshake took: no poller tells of that."""
+        return self._coming.pending > 0
+
     def end_of_file(self) -> None:
         """The peer's side of the connection is closed."""
         self._coming.write_eof()

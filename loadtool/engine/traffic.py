@@ -225,12 +225,21 @@ class Traffic(Opening, Exchanges):
 
     # From sent to done
 
-    def _read(self, connection: Connection) -> None:
+    def _hear(self, connection: Connection) -> None:
+        if connection.state == BUSY:
+            self._read(connection, early=True)
+        elif connection.state == IDLE:
+            self._read_idle(connection, early=True)
+
+    def _read(self, connection: Connection, early: bool = False) -> None:
+        """`early`: what was read with the handshake, rather than what there is to read."""
         answer = connection.answer
         ancillary, wall, room = stamps.NONE, 0, connection.room
         over = False  # nothing will follow `data`
         try:
-            if self._at_ease and connection.stamped:
+            if early:
+                data = b""
+            elif self._at_ease and connection.stamped:
                 data, ancillary, _, _ = connection.sock.recvmsg(room, stamps.SPACE)
                 wall = time_ns()  # before the clock: should we lose the processor here, it is late, not early
             elif connection.plain:
@@ -240,7 +249,7 @@ class Traffic(Opening, Exchanges):
                 data = connection.sock.recv(room)
             full = len(data) >= room and room < RECEIVE
             if connection.tls is not None:
-                data = self._dialler.said(connection, connection.tls, data)
+                data = self._dialler.said(connection, connection.tls, data, early)
                 over = connection.tls.over
         except BlockingIOError:
             if connection.cut:
@@ -320,12 +329,12 @@ class Traffic(Opening, Exchanges):
             return
         self.pool.close(connection)
 
-    def _read_idle(self, connection: Connection) -> None:
+    def _read_idle(self, connection: Connection, early: bool = False) -> None:
         """The server closed an idle connection or sends what nobody asked for: either way it is no use."""
         try:
-            data = connection.sock.recv(RECEIVE)
+            data = b"" if early else connection.sock.recv(RECEIVE)
             if connection.tls is not None:
-                self._dialler.said(connection, connection.tls, data)
+                self._dialler.said(connection, connection.tls, data, early)
         except BlockingIOError:  # TLS 1.3 session tickets, for one, are no data
             if not connection.rest:
                 return
