@@ -13,7 +13,7 @@ from loadtool.judge.case import Case
 from loadtool.judge.cut_load import judge_cut_load
 from loadtool.judge.overload_words import sentence_of
 from loadtool.judge.spike_view import SpikeView
-from loadtool.judge.words import counted
+from loadtool.judge.words import counted, under_way
 from loadtool.measure.outcome import H_SHED, M_KEPT, M_PROMISED, M_THROTTLED
 from loadtool.measure.result import Result
 from loadtool.measure.spike import Overload, SpikeFigures
@@ -38,9 +38,10 @@ def judge_overload(case: Case) -> tuple[Overload | None, str]:
     views = [SpikeView.of(case, frame) for frame in result.spikes if frame.start_s < result.elapsed_s]
     if not views:
         return None, f"the run ended before {result.spikes[0].name}"
-    judged = [_figures(view, case) for view in views if view.spike.finished]
+    judged = [_figures(view, case) for view in views if view.decided.finished]
     if not judged:
-        return None, f"no arrival was due in {' and '.join(view.frame.name for view in views)}"
+        what = "every arrival was aborted" if any(v.spike.aborted for v in views) else "no arrival was due"
+        return None, f"{what} in {' and '.join(view.frame.name for view in views)}"
     return Overload(
         judged, formulas.worst([figures.verdict for figures in judged]), judge_cut_load(result, judged[-1])
     ), ""
@@ -58,7 +59,7 @@ def capacity_of(result: Result) -> float | None:
 
 
 def _figures(view: SpikeView, case: Case) -> SpikeFigures:
-    spike, good_within_ms = view.spike, case.result.good_within_ms
+    spike, decided, good_within_ms = view.spike, view.decided, case.result.good_within_ms
     figures = SpikeFigures(
         name=view.frame.name,
         phases=view.frame.phases,
@@ -68,20 +69,20 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
         sentence="",
         offered_per_s=spike.per_second(spike.finished),
         goodput_per_s=spike.per_second(spike.good),
-        ratio=formulas.ratio(spike.good, spike.finished),
-        shed_ratio=formulas.ratio(spike.shed, spike.finished),
+        ratio=formulas.ratio(decided.good, decided.finished),
+        shed_ratio=formulas.ratio(decided.shed, decided.finished),
         shed_ratio_attempts=formulas.ratio(formulas.shed_attempts(spike), spike.attempts),
         shed_p99_ms=spike.quantile_ms(H_SHED, 0.99),
-        honest_rejection=formulas.honest_rejection(spike, good_within_ms),
-        strict_rejection=formulas.strict_rejection(spike),
+        honest_rejection=formulas.honest_rejection(decided, good_within_ms),
+        strict_rejection=formulas.strict_rejection(decided),
         retry_after_truth=formulas.ratio(spike.marks[M_KEPT], spike.marks[M_PROMISED]),
         promised=spike.marks[M_PROMISED],
         retry_amplification=formulas.ratio(spike.attempts, spike.finished),
-        arrivals=spike.finished,
+        arrivals=decided.finished,
         shed=spike.shed,
-        errors=spike.failed,
-        late=formulas.late(spike),
-        hard=formulas.hard(spike),
+        errors=decided.failed,
+        late=formulas.late(decided),
+        hard=formulas.hard(decided),
         throttled=spike.marks[M_THROTTLED],
         notes=list(_notes(view)),
     )
@@ -197,6 +198,8 @@ def _first_shed(figures: SpikeFigures, view: SpikeView) -> None:
 def _notes(view: SpikeView) -> Iterator[str]:
     if view.cut:
         yield "the run ended before the spike did"
+    if view.spike.aborted:
+        yield f"{under_way(view.spike.aborted)}: not the service's errors, and left out of its verdict"
     if view.recovery is not None and view.recovery.faults:
         faults = " and ".join(view.recovery.faults)
         yield f"{faults} began while recovery was watched, and what came of that counts"

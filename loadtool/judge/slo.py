@@ -25,7 +25,7 @@ from loadtool.judge.windows import (
     judge_windows,
     slices_in,
 )
-from loadtool.judge.words import counted, metric_name
+from loadtool.judge.words import counted, metric_name, under_way
 from loadtool.measure.books import in_ms
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_OK, H_SERVICE, H_SHED
@@ -179,8 +179,14 @@ def _during(slo: Slo, cells: Cells, warmups: Container[str]) -> Iterable[tuple[C
 def _judge(slo: Slo, cells: list[tuple[CellKey, Population]]) -> SloFigure:
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
-    evidence = metric.measure(pool(cells), slo) if cells else Evidence(None, 0)
+    population = pool(cells)
+    evidence = metric.measure(population, slo) if cells else Evidence(None, 0)
     status, note = _status(slo, metric, evidence, reached=bool(cells))
+    if status == "fail" and (aborted := population.take_out_aborted()):
+        # They count as failed; if nothing else fails the objective, nobody knows what would have been.
+        decided, _ = _status(slo, metric, metric.measure(population, slo), reached=True)
+        if decided != "fail":
+            status, note = "inconclusive", under_way(aborted)
     return _figure(slo, evidence, status, note)
 
 
@@ -188,8 +194,14 @@ def _in_windows(slo: Slo, case: Case) -> SloFigure:
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)
     where = slices_in(intervals_of(slo, case.result), case.result.slice_s)
-    found = judge_windows(slo, metric.measure, books_of(case.result), where, case.result.slice_s)
-    return replace(_figure(slo, found.evidence, found.status, found.note), window=found.window)
+    slices, slice_s = books_of(case.result), case.result.slice_s
+    found = judge_windows(slo, metric.measure, slices, where, slice_s)
+    status, note = found.status, found.note
+    if status == "fail" and (aborted := sum(books.take_out_aborted() for books in slices.values())):
+        decided = judge_windows(slo, metric.measure, slices, where, slice_s)
+        if decided.status != "fail":
+            status, note = "inconclusive", f"{note}; {under_way(aborted)}"
+    return replace(_figure(slo, found.evidence, status, note), window=found.window)
 
 
 def _figure(slo: Slo, evidence: Evidence, status: str, note: str) -> SloFigure:

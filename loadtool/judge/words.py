@@ -34,6 +34,11 @@ def percentile(q: float) -> str:
     return f"p{format_share(q).removesuffix('%')}"
 
 
+def under_way(arrivals: int) -> str:
+    """Of arrivals that the end of the run has aborted."""
+    return f"{counted(arrivals, 'arrival')} {'was' if arrivals == 1 else 'were'} under way when the run ended"
+
+
 def metric_name(slo: Slo) -> str:
     """The metric as the SLO writes it: p99.9, shed p99, error rate."""
     row = METRICS[slo.metric]

@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtool.measure.frame import CellDelta
 from loadtool.measure.histogram import Histogram, Packed, merged
-from loadtool.measure.outcome import CLASSES, H_FAILED, H_OK, MARKS, OK, OUTCOMES, SHED
+from loadtool.measure.outcome import ABORTED, CLASSES, H_FAILED, H_OK, MARKS, OK, OUTCOMES, SHED
 
 EVERY_CLASS: Final = range(len(CLASSES))
 
@@ -75,6 +75,18 @@ class Books:
     def failed(self) -> int:
         """Errors of every kind."""
         return sum(self.counts[SHED + 1 :])
+
+    @property
+    def aborted(self) -> int:
+        """Errors that are neither the target's nor the generator's: the run was ended."""
+        return self.counts[ABORTED]
+
+    def take_out_aborted(self) -> int:
+        """Leave those out of the arrivals; how many they were. The attempts stay."""
+        aborted = self.aborted
+        self.scheduled -= aborted
+        self.counts[ABORTED] = 0
+        return aborted
 
     @property
     def finished(self) -> int:

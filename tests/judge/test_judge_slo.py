@@ -133,6 +133,33 @@ def fast(n: int, slow: int = 0, failed: int = 0) -> Part:
     return Part(ok=[10_000] * n + [900_000] * slow, errors={"timeout": failed})
 
 
+ONE, FORTY = (f"{n} under way when the run ended" for n in ("1 arrival was", "40 arrivals were"))
+
+
+@pytest.mark.parametrize(
+    ("errors", "slo", "status", "value", "note"),
+    [
+        # 960 ok in 10 ms, and up to 40 more.
+        ({"aborted": 40}, "error rate < 1%", "inconclusive", 0.04, FORTY),
+        ({"timeout": 40}, "error rate < 1%", "fail", 0.04, ""),
+        ({"aborted": 30, "timeout": 10}, "error rate < 1%", "fail", 0.04, ""),  # as 10 of 970 do
+        ({"aborted": 31, "timeout": 9}, "error rate < 1%", "inconclusive", 0.04, FORTY.replace("40", "31")),
+        ({"aborted": 39, "timeout": 1}, "error rate < 5%", "pass", 0.04, ""),
+        ({"aborted": 40}, "p99 < 1s", "inconclusive", None, FORTY),
+        ({"aborted": 40}, "p95 < 1s", "pass", 10.0, ""),
+        ({"aborted": 40}, "p95 < 5ms", "fail", 10.0, ""),
+        ({"aborted": 1}, "error rate <= 0%", "inconclusive", 1 / 961, ONE),
+        ({"aborted": 40}, "goodput > 97/s", "fail", 96.0, ""),  # that they were good was not seen
+    ],
+)
+def test_what_was_under_way_fails_no_objective(
+    errors: dict[str, int], slo: str, status: str, value: float | None, note: str
+) -> None:
+    figure = judged(slo, Part(ok=[10_000] * 960, good=960, errors=errors))
+    assert (figure.status, figure.note) == (status, note)
+    assert figure.value == (value if value is None else pytest.approx(value, rel=0.001))
+
+
 @pytest.mark.parametrize(
     ("part", "slo", "status", "note"),
     [

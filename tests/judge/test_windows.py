@@ -39,6 +39,18 @@ def test_an_average_hides_what_a_window_shows() -> None:
     assert figure.note == "worst from 0 s to 10 s; 8 of 11 windows fail"
 
 
+def test_what_was_under_way_at_the_end_fails_no_window() -> None:
+    """8 failures in each of the last three seconds, of which those of the last second were aborted."""
+    result = run(baseline=seconds([0] * 17 + [8] * 3))
+    result.series[-1].errors = {"aborted": 8}
+    figure = judged("error rate < 2% in any 10s", result)
+    assert (figure.status, figure.value, figure.samples) == ("inconclusive", 24 / 1000, 1000)
+    assert figure.note == (
+        "worst from 10 s to 20 s; 1 of 11 windows fail; 8 arrivals were under way when the run ended"
+    )
+    assert judged("error rate < 1.6% in any 10s", result).status == "fail"  # as 16 of 992 do
+
+
 @pytest.mark.parametrize(
     ("text", "status", "value", "start"),
     [
