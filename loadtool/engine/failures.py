@@ -43,6 +43,9 @@ LOCAL_ERRNOS: Final = frozenset(
 # ... and what OpenSSL calls that
 LOCAL_REASONS: Final[Mapping[str, str]] = {"MALLOC_FAILURE": "ENOMEM"}
 
+# What OpenSSL calls an end without close_notify. Python has a class of its own for that, but not every 3.11.
+_NO_GOODBYE: Final = "UNEXPECTED_EOF_WHILE_READING"
+
 
 def _always(outcome: int) -> Mapping[int, int]:
     return dict.fromkeys(STAGES, outcome)
@@ -90,7 +93,7 @@ def describe(error: BaseException) -> str:
     """The error in words for an example."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {getattr(error, 'verify_message', '') or error}"
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError) or _reason(error) == _NO_GOODBYE:
         return "TLS: the connection was closed without a close_notify"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {_reason(error) or (error.args[-1] if error.args else type(error).__name__)}"
@@ -103,6 +106,6 @@ def describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _reason(error: ssl.SSLError) -> str:
+def _reason(error: BaseException) -> str:
     """OpenSSL's name of what went wrong; empty for an error that Python's ssl module made up itself."""
     return getattr(error, "reason", None) or ""

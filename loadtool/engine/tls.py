@@ -13,6 +13,7 @@ from typing import Final
 from loadtool.errors import UsageError
 from loadtool.plan.job import TlsSpec
 
+_AN_END_IS_AN_END: Final = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # OpenSSL has it from 3.0 on
 _DESCRIPTORS: Final = "/proc/self/fd"
 
 
@@ -20,6 +21,9 @@ def client_context(spec: TlsSpec) -> ssl.SSLContext:
     """The context of one worker. Raises UsageError for certificates or keys that can't be used."""
     try:
         context = ssl.create_default_context(cadata=spec.ca)
+        # Without close_notify what was said may have been cut by anyone. Some Pythons, such as the 3.11.2 of
+        # Debian, have OpenSSL take that for its end.
+        context.options &= ~_AN_END_IS_AN_END
     except (ssl.SSLError, ValueError) as e:
         raise UsageError(f"client.tls.ca: want certificates in PEM form: {_reason(e)}") from e
     if not spec.verify:

@@ -44,6 +44,6 @@ def timing_flaws(fault: Fault, phases: Sequence[Phase]) -> Iterator[tuple[str, s
 def _overlaps(fault: Fault, phases: Sequence[Phase]) -> Iterator[tuple[str, str]]:
     for (start, end), (again, _) in pairwise(windows(fault, phases)):
         if again <= end:
-            message = f"it begins again at {show(again)}, when it has not ended: from {show(start)}"
+            message = f"it begins again at {show(again)} and has to end before: from {show(start)} on"
             yield "at", f"{message} it lasts {show(end - start)}"
             return

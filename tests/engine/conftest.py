@@ -8,7 +8,9 @@ import engine_harness
 import pytest
 import trustme
 
+from loadtool.engine.tls import client_context
 from loadtool.engine.transports import TRANSPORTS
+from loadtool.plan.job import TlsSpec
 
 
 @pytest.fixture(params=list(TRANSPORTS))
@@ -25,6 +27,6 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
+    client = client_context(TlsSpec())
     authority.configure_trust(client)
     return server, client

@@ -296,6 +296,22 @@ def test_certificates_that_are_none(spec: TlsSpec, words: str) -> None:
         client_context(spec)
 
 
+@pytest.mark.skipif(
+    not hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"), reason="this machine's OpenSSL knows no other"
+)
+def test_an_end_without_close_notify_is_told_with_any_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = ssl.create_default_context
+
+    def lenient(**options: Any) -> ssl.SSLContext:
+        """As of Python 3.11.2."""
+        context = make(**options)
+        context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", lenient)
+    assert not client_context(TlsSpec()).options & ssl.OP_IGNORE_UNEXPECTED_EOF
+
+
 @pytest.mark.parametrize("descriptors", ["/proc/self/fd", "/nowhere"])
 def test_a_key_is_gone_from_where_openssl_read_it(
     authority: trustme.CA, descriptors: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,9 +15,10 @@ import trio
 import trustme
 
 from loadtool.engine.exchange import Exchange, exchange
+from loadtool.engine.tls import client_context
 from loadtool.engine.transports import ONCE
 from loadtool.plan.expect import Expectation
-from loadtool.plan.job import ClientSpec, Endpoint, ExpectSpec
+from loadtool.plan.job import ClientSpec, Endpoint, ExpectSpec, TlsSpec
 from loadtool.plan.message import Message
 
 GET = Message("GET", "/thing?x=1", (("X-One", "1"),), b"")
@@ -217,7 +218,7 @@ def contexts(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     authority = trustme.CA()
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(theirs)
-    ours = ssl.create_default_context()
+    ours = client_context(TlsSpec())
     authority.configure_trust(ours)
     return theirs, ours
 

@@ -131,6 +131,8 @@ def tls_error(class_: type[ssl.SSLError], reason: str, **more: str) -> ssl.SSLEr
         (tls_error(ssl.SSLError, "MALLOC_FAILURE"), HANDSHAKING, LOCAL, "TLS: MALLOC_FAILURE"),
         (ssl.SSLEOFError(8, "EOF"), EXCHANGING, RESET,
          "TLS: the connection was closed without a close_notify"),
+        (tls_error(ssl.SSLError, "UNEXPECTED_EOF_WHILE_READING"), EXCHANGING, RESET,
+         "TLS: the connection was closed without a close_notify"),
         (UnicodeError("label too long"), HANDSHAKING, TLS, "label too long"),
         (ProtocolError("not HTTP/1.x"), EXCHANGING, PROTOCOL, "not HTTP/1.x"),
     ],

@@ -74,7 +74,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def phases(draw: st.DrawFn, name: str) -> dict[str, Any]:
-    length = draw(st.integers(1, 1000 * units.SECOND))
+    length = draw(st.integers(2, 1000 * units.SECOND))  # a fault of 1 ns in each has to end before the next
     phase: dict[str, Any] = {"name": name, "rate": draw(rates), "for": units.format_duration(length)}
     if draw(st.booleans()):
         phase["role"] = draw(st.sampled_from(ROLES))
