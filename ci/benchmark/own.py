@@ -14,6 +14,7 @@ from benchmark.process import Ran, run
 from benchmark.server import SLOW_S, Server
 
 WARMUP_S = 1
+TRIES = 2  # of a rate
 
 
 class NoResult(Exception):
@@ -110,12 +111,12 @@ def spike(
 def highest(holds: Callable[[int], bool], low: float, high: float, steps: int) -> int:
     """The highest rate that `holds`, by halving between `low` and `high`, or below; 0 if it held none.
 
-    A rate has two tries, as a busy moment of the machine shall not decide.
+    A rate has TRIES, as a busy moment of the machine shall not decide.
     """
     best = 0
     for _ in range(steps):
         rate = round((low + high) / 2)
-        if any(holds(rate) for _ in range(2)):
+        if any(holds(rate) for _ in range(TRIES)):
             best, low = rate, rate
         else:
             high, low = rate, low if best else low / 2

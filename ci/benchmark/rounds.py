@@ -22,7 +22,7 @@ T = TypeVar("T")
 # What follows a rate that did not hold, and one that did: the next round starts well above it, as a busy
 # moment may have ended the search too low.
 SLOWER, FASTER = 0.95, 1.1
-TRIES = 8
+STEPS_DOWN = 8
 SEARCH_STEPS = 5
 STEP_S = 1.5
 QUICK_RATE = 1_000.0  # of runs too short to search with
@@ -170,10 +170,13 @@ def hold(
     rate: float,
     workers: int = 1,
 ) -> float:
-    """One round at about this rate, slower until a run holds; the rate for the next. Raises NoResult."""
-    tries = TRIES if rate > QUICK_RATE else 1
+    """One round at about this rate, slower until a run holds; the rate for the next. Raises NoResult.
+
+    A rate has as many tries as in the search, and for the same reason.
+    """
+    steps = STEPS_DOWN if rate > QUICK_RATE else 1
     why = "the search found none"
-    for _ in range(tries if rate else 0):
+    for number in range(steps * own.TRIES if rate else 0):
         asked = own.at_rate(load, round(rate))
         outcome = plan.settled(partial(own.spike, build, asked, plan.server, cores, workers=workers))
         window = outcome.ran.steady()
@@ -183,7 +186,8 @@ def hold(
             figures.peak_mb.append(outcome.ran.peak_mb)
             figures.server_busy.append(window.server_busy)
             return rate * FASTER
-        rate *= SLOWER
+        if (number + 1) % own.TRIES == 0:
+            rate *= SLOWER
         why = f"{outcome.verdict}: {'; '.join(outcome.reasons) or 'too few requests to tell'}"[:200]
     figures.note = f"held no rate in at least one round: {why}"
     return rate
