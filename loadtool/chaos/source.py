@@ -118,10 +118,13 @@ async def _is_ours(control: Control, child: Child, mark: str) -> bool:
     """Wait until our server answers; False if another has its port. Raises SetupError if none comes."""
     with trio.move_on_after(_READY_S):
         while True:
-            if not child.running:
-                raise SetupError(f"{PROGRAM} ended before it was ready ({child.last_words()})")
+            ended = not child.running
+            if ended:
+                await child.rest_of_output()  # why
             if "address already in use" in child.stderr_tail():
                 return False
+            if ended:
+                raise SetupError(f"{PROGRAM} ended before it was ready ({child.last_words()})")
             try:
                 await control.delete_proxy(mark)
             except MissingError:

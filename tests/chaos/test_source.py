@@ -9,12 +9,14 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import trio
 from chaos_servers import Toxiproxy
 
+from loadtool import processes
 from loadtool.chaos import source
 from loadtool.chaos.control import Control
 from loadtool.chaos.source import Source, describe_source, open_toxiproxy
@@ -118,6 +120,41 @@ async def test_a_program_that_ends_at_once(tmp_path: Path) -> None:
         async with open_toxiproxy(None, which=program(tmp_path, "echo it is broken; exit 3")):
             pass
     assert str(caught.value) == "toxiproxy-server ended before it was ready (exit code 3: it is broken)"
+
+
+class Unhurried(processes._Tail):
+    """Is read only once somebody waits for all of it, as where a processor has other things to do."""
+
+    def __init__(self, fd: int) -> None:
+        self._asked = threading.Event()
+        super().__init__(fd)
+
+    def _drain(self) -> None:
+        self._asked.wait(10)
+        super()._drain()
+
+    def join(self, patience_s: float) -> None:
+        self._asked.set()
+        super().join(10)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo it is broken; exit 3",
+         "toxiproxy-server ended before it was ready (exit code 3: it is broken)"),
+        ("echo listen tcp: address already in use; exit 1",
+         "toxiproxy-server found 5 free ports taken one after another; try again"),
+    ],
+)  # fmt: skip
+async def test_last_words_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    monkeypatch.setattr(processes, "_Tail", Unhurried)
+    with pytest.raises(SetupError) as caught:
+        async with open_toxiproxy(None, which=program(tmp_path, script)):
+            pass
+    assert str(caught.value) == words
 
 
 async def test_a_program_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
