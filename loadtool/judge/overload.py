@@ -38,10 +38,9 @@ def judge_overload(case: Case) -> tuple[Overload | None, str]:
     views = [SpikeView.of(case, frame) for frame in result.spikes if frame.start_s < result.elapsed_s]
     if not views:
         return None, f"the run ended before {result.spikes[0].name}"
-    judged = [_figures(view, case) for view in views if view.decided.finished]
+    judged = [_figures(view, case) for view in views if view.spike.finished]
     if not judged:
-        what = "every arrival was aborted" if any(v.spike.aborted for v in views) else "no arrival was due"
-        return None, f"{what} in {' and '.join(view.frame.name for view in views)}"
+        return None, f"no arrival was due in {' and '.join(view.frame.name for view in views)}"
     return Overload(
         judged, formulas.worst([figures.verdict for figures in judged]), judge_cut_load(result, judged[-1])
     ), ""
@@ -59,7 +58,7 @@ def capacity_of(result: Result) -> float | None:
 
 
 def _figures(view: SpikeView, case: Case) -> SpikeFigures:
-    spike, decided, good_within_ms = view.spike, view.decided, case.result.good_within_ms
+    spike, good_within_ms = view.spike, case.result.good_within_ms
     figures = SpikeFigures(
         name=view.frame.name,
         phases=view.frame.phases,
@@ -69,20 +68,20 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
         sentence="",
         offered_per_s=spike.per_second(spike.finished),
         goodput_per_s=spike.per_second(spike.good),
-        ratio=formulas.ratio(decided.good, decided.finished),
-        shed_ratio=formulas.ratio(decided.shed, decided.finished),
+        ratio=formulas.ratio(spike.good, spike.finished),
+        shed_ratio=formulas.ratio(spike.shed, spike.finished),
         shed_ratio_attempts=formulas.ratio(formulas.shed_attempts(spike), spike.attempts),
         shed_p99_ms=spike.quantile_ms(H_SHED, 0.99),
-        honest_rejection=formulas.honest_rejection(decided, good_within_ms),
-        strict_rejection=formulas.strict_rejection(decided),
+        honest_rejection=formulas.honest_rejection(spike, good_within_ms),
+        strict_rejection=formulas.strict_rejection(spike),
         retry_after_truth=formulas.ratio(spike.marks[M_KEPT], spike.marks[M_PROMISED]),
         promised=spike.marks[M_PROMISED],
         retry_amplification=formulas.ratio(spike.attempts, spike.finished),
-        arrivals=decided.finished,
+        arrivals=spike.finished,
         shed=spike.shed,
-        errors=decided.failed,
-        late=formulas.late(decided),
-        hard=formulas.hard(decided),
+        errors=spike.failed,
+        late=formulas.late(spike),
+        hard=formulas.hard(spike),
         throttled=spike.marks[M_THROTTLED],
         notes=list(_notes(view)),
     )
@@ -199,7 +198,7 @@ def _notes(view: SpikeView) -> Iterator[str]:
     if view.cut:
         yield "the run ended before the spike did"
     if view.spike.aborted:
-        yield f"{under_way(view.spike.aborted)}: not the service's errors, and left out of its verdict"
+        yield f"{under_way(view.spike.aborted)}, and count as errors: how they would have ended nobody knows"
     if view.recovery is not None and view.recovery.faults:
         faults = " and ".join(view.recovery.faults)
         yield f"{faults} began while recovery was watched, and what came of that counts"

@@ -132,7 +132,7 @@ def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[
         elif slo.window_ns is not None:
             figure = _in_windows(slo, case)
         else:
-            figure = _judge(slo, covered(slo, case.cells, case.warmups))
+            figure = _judge(slo, covered(slo, case.cells, case.warmups), _ended_early(case.result))
         judged.append(_aborted(figure, case.result.aborted))
     return judged
 
@@ -176,13 +176,18 @@ def _during(slo: Slo, cells: Cells, warmups: Container[str]) -> Iterable[tuple[C
     return in_phase or [(k, p) for k, p in cells.items() if slo.during in k.faults]
 
 
-def _judge(slo: Slo, cells: list[tuple[CellKey, Population]]) -> SloFigure:
+def _ended_early(result: Result) -> bool:
+    """Whether somebody, or an SLO, has ended the run: what was aborted then is nobody's failure."""
+    return result.interrupted is not None or result.aborted is not None
+
+
+def _judge(slo: Slo, cells: list[tuple[CellKey, Population]], ended_early: bool = False) -> SloFigure:
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
     population = pool(cells)
     evidence = metric.measure(population, slo) if cells else Evidence(None, 0)
     status, note = _status(slo, metric, evidence, reached=bool(cells))
-    if status == "fail" and (aborted := population.take_out_aborted()):
+    if status == "fail" and ended_early and (aborted := population.take_out_aborted()):
         # They count as failed; if nothing else fails the objective, nobody knows what would have been.
         decided, _ = _status(slo, metric, metric.measure(population, slo), reached=True)
         if decided != "fail":
@@ -197,7 +202,8 @@ def _in_windows(slo: Slo, case: Case) -> SloFigure:
     slices, slice_s = books_of(case.result), case.result.slice_s
     found = judge_windows(slo, metric.measure, slices, where, slice_s)
     status, note = found.status, found.note
-    if status == "fail" and (aborted := sum(books.take_out_aborted() for books in slices.values())):
+    early = _ended_early(case.result)
+    if status == "fail" and early and (aborted := sum(books.take_out_aborted() for books in slices.values())):
         decided = judge_windows(slo, metric.measure, slices, where, slice_s)
         if decided.status != "fail":
             status, note = "inconclusive", f"{note}; {under_way(aborted)}"

@@ -66,7 +66,6 @@ class SpikeView:
 
     frame: SpikeFrame
     spike: Population
-    decided: Population  # the spike without what was under way when the run ended
     baseline: Population | None
     blocks: tuple[Counts, ...]
     cut: bool
@@ -86,12 +85,9 @@ class SpikeView:
         sheds = [step.first_shed_s for step in steps if step.first_shed_s is not None]
         blocks = (Counts.of(_within(steps, start, end)) for start, end in pairwise(frame.blocks_s))
         recovery = _recovery(result, frame)
-        decided = _pooled(case, frame.phases)
-        decided.take_out_aborted()
         return cls(
             frame=frame,
             spike=_pooled(case, frame.phases),
-            decided=decided,
             baseline=_pooled(case, [frame.baseline]) if frame.baseline is not None else None,
             blocks=tuple(block for block in blocks if block.seconds > 0),
             cut=result.elapsed_s < frame.end_s - SAME_S,

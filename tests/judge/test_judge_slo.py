@@ -155,9 +155,14 @@ ONE, FORTY = (f"{n} under way when the run ended" for n in ("1 arrival was", "40
 def test_what_was_under_way_fails_no_objective(
     errors: dict[str, int], slo: str, status: str, value: float | None, note: str
 ) -> None:
-    figure = judged(slo, Part(ok=[10_000] * 960, good=960, errors=errors))
+    result = result_of(Part(ok=[10_000] * 960, good=960, errors=errors), slos=[slo])
+    result.interrupted = "SIGINT"
+    (figure,) = judge_slos(result)
     assert (figure.status, figure.note) == (status, note)
     assert figure.value == (value if value is None else pytest.approx(value, rel=0.001))
+    result.interrupted = None  # then it is no end that anybody chose
+    (figure,) = judge_slos(result)
+    assert (figure.status, figure.note) == ("fail" if status == "inconclusive" else status, "")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ def test_what_was_under_way_at_the_end_fails_no_window() -> None:
     """8 failures in each of the last three seconds, of which those of the last second were aborted."""
     result = run(baseline=seconds([0] * 17 + [8] * 3))
     result.series[-1].errors = {"aborted": 8}
+    assert judged("error rate < 2% in any 10s", result).status == "fail"
+    result.interrupted = "SIGINT"
     figure = judged("error rate < 2% in any 10s", result)
     assert (figure.status, figure.value, figure.samples) == ("inconclusive", 24 / 1000, 1000)
     assert figure.note == (
