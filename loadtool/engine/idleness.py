@@ -19,7 +19,8 @@ class Idleness(trio.abc.Instrument):
 
     That is what the reactor calls idle. trio does not tell whether its poll found something at once; the
     kernel counts it when a thread gives up the processor by itself, which a poll that finds something does
-    not. Being robbed of the processor is counted elsewhere, and is not idleness.
+    not. Being robbed of the processor is counted elsewhere, and is not idleness. Waiting for the lock of the
+    interpreter is taken for it; in a worker nobody else holds that but while a name is looked up.
     """
 
     def __init__(self, ledger: Ledger) -> None:
