@@ -2,11 +2,12 @@
 #
 #   ensure_venv EXTRA              EXTRA is "" or "test"; the plain build
 #   ensure_compiled_venv EXTRA     the compiled one
+#   ensure_oldest_venv EXTRA       the plain one with the oldest libraries that pyproject.toml admits
 #
-# Both set venv and bin. The plain one is an editable install, so its sources are always those of the checkout; it
-# installs again only when pyproject.toml, the Python or the place changed since. The compiled one is built from a
-# copy, so that no compiled module gets into the checkout, and again whenever a source changed. LOADTOOL_VENV puts
-# them elsewhere than .venv (and .venv-compiled), PYTHON names the interpreter to make them with.
+# All set venv and bin. The plain ones are editable installs, so their sources are always those of the checkout; they
+# are installed again only when pyproject.toml, the Python or the place changed since. The compiled one is built from
+# a copy, so that no compiled module gets into the checkout, and again whenever a source changed. LOADTOOL_VENV puts
+# them elsewhere than .venv (.venv-compiled, .venv-oldest), PYTHON names the interpreter to make them with.
 
 die() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -88,6 +89,33 @@ ensure_venv() {
   is_installed "$extra" "$want" && return
   echo "Installing loadtool into $venv (about a minute; the next time takes none)" >&2
   pip_install --editable "$root${extra:+[$extra]}"
+  echo "$want $extra" >"$venv/loadtool-install"
+}
+
+# Prints each library that loadtool needs at its lowest version, as pip's constraints.
+lowest_versions() {
+  "$bin/python" - "$root/pyproject.toml" <<'PY'
+import re, sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    for line in tomllib.load(file)["project"]["dependencies"]:
+        found = re.fullmatch(r"([\w.-]+)(?:\[[^]]*\])?>=([\w.]+)(?:,<[\w.]+)?", line)
+        if not found:
+            sys.exit(f"pyproject.toml: {line!r} has no lowest version: write it as name>=version")
+        print(f"{found[1]}=={found[2]}")
+PY
+}
+
+ensure_oldest_venv() {
+  local extra=$1 want constraints
+  venv=${LOADTOOL_VENV:-$root/.venv}-oldest
+  make_venv
+  want=$(digest pyproject.toml)
+  is_installed "$extra" "$want" && return
+  echo "Installing loadtool with the oldest libraries that it admits into $venv (a minute; the next time none)" >&2
+  constraints=$(mktemp)
+  lowest_versions >"$constraints" || { rm -f "$constraints"; exit 3; }
+  (pip_install --editable "$root${extra:+[$extra]}" --constraint "$constraints") || { rm -f "$constraints"; exit 3; }
+  rm -f "$constraints"
   echo "$want $extra" >"$venv/loadtool-install"
 }
 

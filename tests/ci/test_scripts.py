@@ -16,7 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 # Answers for the interpreter of a virtual environment: pip is only written down, the rest is real.
 PYTHON = f"""\
 #!/bin/sh
-if [ "$1 $2" = "-m pip" ]; then shift 2; echo "pip $*" >>"$LOG"; exit "${{PIP_EXIT:-0}}"; fi
+if [ "$1 $2" = "-m pip" ]; then
+  shift 2; echo "pip $*" >>"$LOG"
+  for last; do :; done
+  case "$*" in *--constraint*) cp "$last" "$LOG.constraints" ;; esac
+  exit "${{PIP_EXIT:-0}}"
+fi
 if [ "$1 $2" = "-m pytest" ]; then
   shift 2; echo "pytest $*" >>"$LOG"; echo "== ${{SUMMARY:-1 passed}} in 0.50s =="; exit "${{PYTEST_EXIT:-0}}"
 fi
@@ -38,7 +43,7 @@ class Checkout:
         self.source = self.root / "loadtool" / "engine" / "source.py"
         self.source.parent.mkdir(parents=True)
         self.source.write_text("")
-        for venv in (self.venv, self.root / ".venv-compiled"):
+        for venv in (self.venv, self.root / ".venv-compiled", self.root / ".venv-oldest"):
             bin_ = venv / "bin"
             bin_.mkdir(parents=True)
             (venv / "pyvenv.cfg").write_text("")
@@ -58,6 +63,10 @@ class Checkout:
     def did(self) -> list[str]:
         text = self.log.read_text().replace(str(self.root), "ROOT")
         return re.sub(r"/\S*/tmp\.\w+", "COPY", text).splitlines()
+
+    @property
+    def constraints(self) -> list[str]:
+        return self.log.with_name("log.constraints").read_text().splitlines()
 
 
 @pytest.fixture
@@ -123,6 +132,27 @@ def test_the_compiled_build_is_made_again_when_a_source_changed(checkout: Checko
     checkout.source.write_text("1\n")
     checkout.run("test", "--compiled", "-x")
     assert checkout.did == [COMPILE, "pytest -x"]
+
+
+def test_the_oldest_libraries_are_those_that_pyproject_admits(checkout: Checkout) -> None:
+    project = checkout.root / "pyproject.toml"
+    project.write_text(
+        '[project]\ndependencies = ["trio>=0.27", "httpx[http2]>=0.27.1", "httpcore>=1.0.9,<2"]\n'
+    )
+    assert checkout.run("test", "--oldest", "-x").returncode == 0
+    assert checkout.did == [f"{INSTALL}[test] --constraint COPY", "pytest -x"]
+    assert checkout.constraints == ["trio==0.27", "httpx==0.27.1", "httpcore==1.0.9"]
+    assert checkout.run("test", "--oldest").returncode == 0
+    (ran,) = checkout.did
+    assert ran.startswith("pytest -n 3 --dist loadfile tests/chaos ")
+    assert all((ROOT / word).exists() for word in ran.split() if word.startswith("tests/"))
+
+
+def test_a_library_without_a_lowest_version_is_a_mistake(checkout: Checkout) -> None:
+    (checkout.root / "pyproject.toml").write_text('[project]\ndependencies = ["trio"]\n')
+    done = checkout.run("test", "--oldest")
+    assert (done.returncode, checkout.did) == (3, [])
+    assert "pyproject.toml: 'trio' has no lowest version: write it as name>=version\n" in done.stderr
 
 
 def test_a_build_that_is_not_compiled_after_all_is_not_tested(checkout: Checkout) -> None:
