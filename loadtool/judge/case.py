@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Final
 
 from loadtool.errors import UsageError
+from loadtool.measure.outcome import ABORTED, OUTCOMES
 from loadtool.measure.population import Cells, from_result
 from loadtool.measure.result import Result
 from loadtool.profile.slo import Slo, parse_slo
+
+_ABORTED: Final = OUTCOMES[ABORTED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,37 @@ class Case:
         """Raises UsageError if the result's cells or SLOs cannot be read."""
         warmups = frozenset(p.name for p in result.phases if p.role == "warmup")
         return cls(result, from_result(result), _slos(result), warmups)
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether somebody, or an SLO, has ended the run: what was aborted then is nobody's failure."""
+        return self.result.interrupted is not None or self.result.aborted is not None
+
+    @property
+    def aborted(self) -> int:
+        """Arrivals that were under way when the run ended."""
+        return sum(population.aborted for population in self.cells.values())
+
+    def at_best(self) -> Case:
+        """The same run, had all been good that its end has aborted and that still could.
+
+        What was due in a step that ended `good_within` before the run did could not. Times remain unknown.
+        """
+        result = self.result
+        since_s = result.elapsed_s - result.good_within_ms / 1000
+        hopeful: Counter[str] = Counter()
+        steps = []
+        for step in result.steps:
+            aborted = step.errors.get(_ABORTED, 0) if step.end_s > since_s else 0
+            hopeful[step.phase] += aborted
+            errors = {kind: n for kind, n in step.errors.items() if not aborted or kind != _ABORTED}
+            steps.append(replace(step, errors=errors, ok=step.ok + aborted, good=step.good + aborted))
+        cells = {}
+        for key, population in self.cells.items():
+            good = min(population.aborted, hopeful[key.phase])
+            hopeful[key.phase] -= good
+            cells[key] = population.had_been_good(good)
+        return replace(self, cells=cells, result=replace(result, steps=steps))
 
 
 def _slos(result: Result) -> tuple[Slo, ...]:

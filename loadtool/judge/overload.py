@@ -27,6 +27,13 @@ _AGAINST_BASELINE: Final = (
 
 def judge_overload(case: Case) -> tuple[Overload | None, str]:
     """What the spikes did, or None and why it can't be judged. Raises UsageError for an unreadable result."""
+    overload, why = _judge(case)
+    if overload is not None and case.aborted:
+        _say_what_was_aborted(overload, case)
+    return overload, why
+
+
+def _judge(case: Case) -> tuple[Overload | None, str]:
     result = case.result
     if not result.steps:
         return None, "the result holds no counts step by step, as those of older versions of loadtool"
@@ -44,6 +51,20 @@ def judge_overload(case: Case) -> tuple[Overload | None, str]:
     return Overload(
         judged, formulas.worst([figures.verdict for figures in judged]), judge_cut_load(result, judged[-1])
     ), ""
+
+
+def _say_what_was_aborted(overload: Overload, case: Case) -> None:
+    """It counts as errors, or a service that stands still would look well. Does the verdict hang on it?"""
+    best, _ = _judge(case.at_best())
+    assert best is not None  # it has the same spikes
+    for figures, at_best in zip(overload.spikes, best.spikes, strict=True):
+        aborted = sum(p.aborted for key, p in case.cells.items() if key.phase in figures.phases)
+        if not aborted:
+            continue
+        hangs = f"had all been good that still had time, it would be {at_best.verdict}"
+        if at_best.verdict == figures.verdict:
+            hangs = "the verdict does not hang on them"
+        figures.notes.append(f"{under_way(aborted)}, and count as errors: {hangs}")
 
 
 def capacity_of(result: Result) -> float | None:
@@ -197,8 +218,6 @@ def _first_shed(figures: SpikeFigures, view: SpikeView) -> None:
 def _notes(view: SpikeView) -> Iterator[str]:
     if view.cut:
         yield "the run ended before the spike did"
-    if view.spike.aborted:
-        yield f"{under_way(view.spike.aborted)}, and count as errors: how they would have ended nobody knows"
     if view.recovery is not None and view.recovery.faults:
         faults = " and ".join(view.recovery.faults)
         yield f"{faults} began while recovery was watched, and what came of that counts"

@@ -129,12 +129,23 @@ def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[
     for slo in case.slos:
         if slo.metric in SPIKE_METRICS:
             figure = judge_spikes(slo, overload, no_overload, OPERATORS[slo.op])
+            if figure.status == "fail" and case.ended_early and case.aborted:
+                figure = _unless_good(figure, slo, case)
         elif slo.window_ns is not None:
             figure = _in_windows(slo, case)
         else:
-            figure = _judge(slo, covered(slo, case.cells, case.warmups), _ended_early(case.result))
+            figure = _judge(slo, covered(slo, case.cells, case.warmups), case.ended_early)
         judged.append(_aborted(figure, case.result.aborted))
     return judged
+
+
+def _unless_good(figure: SloFigure, slo: Slo, case: Case) -> SloFigure:
+    """A missed objective on spikes, unless it would be met had all that was aborted been good."""
+    best = judge_spikes(slo, *judge_overload(case.at_best()), OPERATORS[slo.op])
+    if best.status == "fail":
+        return figure
+    note = "; ".join(filter(None, (figure.note, under_way(case.aborted))))
+    return replace(figure, status="inconclusive", note=note)
 
 
 def _aborted(figure: SloFigure, aborted: Aborted | None) -> SloFigure:
@@ -176,11 +187,6 @@ def _during(slo: Slo, cells: Cells, warmups: Container[str]) -> Iterable[tuple[C
     return in_phase or [(k, p) for k, p in cells.items() if slo.during in k.faults]
 
 
-def _ended_early(result: Result) -> bool:
-    """Whether somebody, or an SLO, has ended the run: what was aborted then is nobody's failure."""
-    return result.interrupted is not None or result.aborted is not None
-
-
 def _judge(slo: Slo, cells: list[tuple[CellKey, Population]], ended_early: bool = False) -> SloFigure:
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
@@ -202,7 +208,7 @@ def _in_windows(slo: Slo, case: Case) -> SloFigure:
     slices, slice_s = books_of(case.result), case.result.slice_s
     found = judge_windows(slo, metric.measure, slices, where, slice_s)
     status, note = found.status, found.note
-    early = _ended_early(case.result)
+    early = case.ended_early
     if status == "fail" and early and (aborted := sum(books.take_out_aborted() for books in slices.values())):
         decided = judge_windows(slo, metric.measure, slices, where, slice_s)
         if decided.status != "fail":

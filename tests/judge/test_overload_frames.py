@@ -12,6 +12,7 @@ from overload_runs import SPIKE, Answer, Phase, Run, every, failed, figures, ok,
 from loadtool.errors import UsageError
 from loadtool.judge.case import Case
 from loadtool.judge.overload import judge_overload
+from loadtool.judge.slo import judge_slos
 from loadtool.judge.verdict import judge
 from loadtool.measure.conservation import violations
 from loadtool.measure.outcome import ABORTED, RESET, TIMEOUT
@@ -214,14 +215,50 @@ def test_what_was_under_way_when_it_was_cut_short_is_said() -> None:
     assert f.notes == [
         "the run ended before the spike did",
         "250 arrivals were under way when the run ended, and count as errors: "
-        "how they would have ended nobody knows",
+        "had all been good that still had time, it would be absorbed",
     ]
     assert f.verdict == "degraded"
 
 
 def test_a_service_that_stood_still_until_the_run_was_cut_short_is_not_absorbed() -> None:
+    """Of 3,000 aborted arrivals only those of the last half a second had time left."""
     run = Run(schedule()).serve(lambda t: failed(ABORTED) if t >= 24.5 else ok(), until_s=30.5)
-    assert figures(run.result(until_s=30.5)).verdict == "melted"
+    f = figures(run.result(until_s=30.5))
+    assert f.verdict == "melted"
+    assert f.notes[1] == (
+        "3,000 arrivals were under way when the run ended, and count as errors: "
+        "the verdict does not hang on them"
+    )
+
+
+def test_at_best_is_what_still_could_be_good() -> None:
+    run = Run(schedule()).serve(lambda t: failed(ABORTED) if t >= 24.5 else ok(), until_s=30.3)
+    case = Case.of(run.result(until_s=30.3))
+    best = case.at_best()
+    steps = [(s.start_s, s.end_s, s.good) for s in best.result.steps if s.start_s >= 28]
+    assert steps == [(28, 29, 0), (29, 30, 500), (30, 30.3, 150)]  # what was due from 29.8 s on had time
+    assert (case.aborted, best.aborted) == (2900, 2250)
+    spike = sum(p.good for key, p in best.cells.items() if key.phase == "spike")
+    assert spike == 250 + 650
+    assert sum(p.finished for p in best.cells.values()) == sum(p.finished for p in case.cells.values())
+    assert sum(p.good for p in case.cells.values()) == sum(s.good for s in case.result.steps)  # as it was
+
+
+@pytest.mark.parametrize(
+    ("since_s", "status", "note"),
+    [
+        (30.0, "inconclusive", "150 arrivals were under way when the run ended"),
+        (24.5, "fail", ""),  # most of them had no time left
+    ],
+)
+def test_what_was_under_way_fails_no_objective_on_spikes(since_s: float, status: str, note: str) -> None:
+    run = Run(schedule()).serve(lambda t: failed(ABORTED) if t >= since_s else ok(), until_s=30.3)
+    result = run.result(slos=["honest rejection >= 95%"], until_s=30.3)
+    (figure,) = judge_slos(result)
+    assert (figure.status, figure.value, figure.note) == (status, 0.0, note)
+    result.interrupted = None  # then it is no end that anybody chose
+    (figure,) = judge_slos(result)
+    assert (figure.status, figure.note) == ("fail", "")
 
 
 def test_cut_short_before_the_spike() -> None:
