@@ -58,7 +58,8 @@ def _say_what_was_aborted(overload: Overload, case: Case) -> None:
     best, _ = _judge(case.at_best())
     assert best is not None  # it has the same spikes
     for figures, at_best in zip(overload.spikes, best.spikes, strict=True):
-        aborted = sum(p.aborted for key, p in case.cells.items() if key.phase in figures.phases)
+        phases = (*figures.phases, *figures.recovery)
+        aborted = sum(p.aborted for key, p in case.cells.items() if key.phase in phases)
         if not aborted:
             continue
         hangs = f"had all been good that still had time, it would be {at_best.verdict}"

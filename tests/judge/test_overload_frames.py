@@ -231,6 +231,17 @@ def test_a_service_that_stood_still_until_the_run_was_cut_short_is_not_absorbed(
     )
 
 
+def test_what_was_under_way_when_it_was_cut_short_in_its_recovery_is_said() -> None:
+    """Of the 150 arrivals of the last 3 s, 20 were aborted: less than 0.95 − 0.0415 were good."""
+    run = Run(schedule()).serve(lambda t: failed(ABORTED) if t >= 44.6 else ok(), until_s=45)
+    f = figures(run.result(until_s=45))
+    assert f.verdict == "stayed-down"
+    assert f.notes == [
+        "20 arrivals were under way when the run ended, and count as errors: "
+        "had all been good that still had time, it would be absorbed",
+    ]
+
+
 def test_at_best_is_what_still_could_be_good() -> None:
     run = Run(schedule()).serve(lambda t: failed(ABORTED) if t >= 24.5 else ok(), until_s=30.3)
     case = Case.of(run.result(until_s=30.3))
