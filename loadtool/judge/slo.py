@@ -140,7 +140,7 @@ def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[
 
 
 def _unless_good(figure: SloFigure, slo: Slo, case: Case) -> SloFigure:
-    """A missed objective on spikes, unless it would be met had all that was aborted been good."""
+    """A missed objective on spikes, unless it is met had all been good that was aborted and had time."""
     best = judge_spikes(slo, *judge_overload(case.at_best()), OPERATORS[slo.op])
     if best.status == "fail":
         return figure

@@ -104,7 +104,10 @@ async def test_without_keepalive_each_request_has_a_connection_of_its_own() -> N
 
 
 async def test_expiry_resets_the_stream_and_leaves_the_connection_to_the_next() -> None:
-    """The first answer of each pair never comes; the server has said something since, so it is alive."""
+    """The first answer of each pair never comes; the server has said something since, so it is alive.
+
+    Each request has a quarter of a second or more for that, also where it had to wait for the one before.
+    """
 
     unanswered = set()
 
@@ -115,7 +118,7 @@ async def test_expiry_resets_the_stream_and_leaves_the_connection_to_the_next() 
         else:
             unanswered.add(asked.stream)
 
-    done, seen = await run_against(reply, count=20, rate=50, connections=1, timeout_ns=SECOND // 2)
+    done, seen = await run_against(reply, count=10, rate=4, connections=1, timeout_ns=SECOND // 2)
     assert done.outcomes.keys() <= {"ok", "timeout", "unsent"}
     # A stream that was answered too late is closed to its server, which takes no reset for it any more. The
     # end may cut off the last one.
@@ -123,8 +126,7 @@ async def test_expiry_resets_the_stream_and_leaves_the_connection_to_the_next() 
     assert done.outcomes["ok"] >= 1
     assert set(seen.resets) == {CANCEL}
     assert done.examples["timeout"].detail == "no answer when the timeout expired"
-    # On a busy machine a ping may come after the 20 ms that are left, and the connection seem silent.
-    assert seen.connections < len(unanswered)
+    assert seen.connections == 1
 
 
 async def test_an_answer_that_stays_incomplete_is_a_timeout() -> None:
