@@ -9,7 +9,6 @@ every arrival of its slices has ended and it fails.
 from __future__ import annotations
 
 import math
-import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ from loadtool.measure.tally import Tally
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.slo import Slo
 
-_OPERATORS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _SECOND: Final = 1_000_000_000
 Planned = Mapping[tuple[int, int, int], int]  # arrivals by slice, segment and request: `Schedule` counts them
 
@@ -50,12 +48,12 @@ def _share(word: str, part: Callable[[Population], int]) -> Callable[[Population
     def lost(now: Population, planned: Population, slo: Slo) -> str:
         whole, count = planned.scheduled, part(now)
         if slo.op in ("<", "<="):
-            if whole and not _OPERATORS[slo.op](count / whole, slo.threshold):
+            if whole and not slo.meets(count / whole):
                 share = f"{number(100 * count / whole)}%"
                 return f"{count:,} {word} so far, which are {share} of all {whole:,} arrivals there will be"
             return ""
         best = count + whole - now.finished
-        if whole and not _OPERATORS[slo.op](best / whole, slo.threshold):
+        if whole and not slo.meets(best / whole):
             return f"at most {best:,} of all {whole:,} arrivals can still be {word}"
         return ""
 
@@ -68,7 +66,7 @@ def _rate(word: str, part: Callable[[Population], int]) -> Callable[[Population,
             return ""
         upwards = slo.op in (">", ">=")
         reached = part(now) + (planned.scheduled - now.finished if upwards else 0)
-        if _OPERATORS[slo.op](reached / planned.seconds, slo.threshold):
+        if slo.meets(reached / planned.seconds):
             return ""
         bound = "at most" if upwards else "at least"
         return f"{bound} {number(reached / planned.seconds)}/s {word} are left in {planned.seconds:g} s"
@@ -78,7 +76,7 @@ def _rate(word: str, part: Callable[[Population], int]) -> Callable[[Population,
 
 def _max(now: Population, planned: Population, slo: Slo) -> str:
     longest = now.answered.max_ms
-    if longest is None or slo.op not in ("<", "<=") or _OPERATORS[slo.op](longest, slo.threshold):
+    if longest is None or slo.op not in ("<", "<=") or slo.meets(longest):
         return ""
     return f"an answer took {written('time', longest)}"
 

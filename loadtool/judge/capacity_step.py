@@ -9,7 +9,7 @@ from typing import Final
 
 from loadtool.judge.capacity import Hunt, Purpose
 from loadtool.judge.case import Case
-from loadtool.judge.slo import OPERATORS, judge_case
+from loadtool.judge.slo import judge_case
 from loadtool.judge.validity import generator_limits, no_answer
 from loadtool.measure.result import PhaseFigures, Result, SloFigure
 from loadtool.profile.slo import Slo
@@ -82,7 +82,7 @@ def _leans_to_pass(figure: SloFigure, slo: Slo) -> bool:
         return figure.status == "pass"
     if figure.value is None:
         return not figure.samples  # an infinite one, or none at all
-    return bool(OPERATORS[slo.op](figure.value, slo.threshold))
+    return slo.meets(figure.value)
 
 
 def hold_s(rate: float, seconds: float, slos: Sequence[Slo], *, long: bool) -> float:

@@ -19,8 +19,6 @@ from loadtool.profile.slo import METRICS, Slo
 NOT_YET: Final = "known when the run has ended"
 _WORST_FIRST: Final = ("fail", "inconclusive", "pass")
 
-Meets = Callable[[float, float], bool]
-
 
 @dataclass(frozen=True, slots=True)
 class SpikeMetric:
@@ -68,7 +66,7 @@ SPIKE_METRICS: Final[dict[str, SpikeMetric]] = {
 }
 
 
-def judge_spikes(slo: Slo, overload: Overload | None, why_none: str, meets: Meets) -> SloFigure:
+def judge_spikes(slo: Slo, overload: Overload | None, why_none: str) -> SloFigure:
     """The objective on what the spikes did; `why_none`: why that is not known."""
     about = [f for f in overload.spikes if _is_about(slo, f)] if overload is not None else []
     if overload is None:
@@ -76,7 +74,7 @@ def judge_spikes(slo: Slo, overload: Overload | None, why_none: str, meets: Meet
     elif not about:
         worst = _Finding("inconclusive", None, 0, f"{slo.during or 'what it is about'} was not reached")
     else:
-        worst = _worst(slo, [_finding(slo, f, meets, len(about) > 1) for f in about])
+        worst = _worst(slo, [_finding(slo, f, len(about) > 1) for f in about])
     return SloFigure(
         text=slo.text,
         line=slo.line,
@@ -98,7 +96,7 @@ def _is_about(slo: Slo, f: SpikeFigures) -> bool:
     return METRICS[slo.metric].part != "recovery" or bool(f.recovery)
 
 
-def _finding(slo: Slo, f: SpikeFigures, meets: Meets, several: bool) -> _Finding:
+def _finding(slo: Slo, f: SpikeFigures, several: bool) -> _Finding:
     metric = SPIKE_METRICS[slo.metric]
     prefix = f"{f.name}: " if several else ""
     value, samples = metric.value(f, slo), metric.samples(f)
@@ -108,11 +106,11 @@ def _finding(slo: Slo, f: SpikeFigures, meets: Meets, several: bool) -> _Finding
         return _Finding("inconclusive", None, 0, prefix + f.unknown.get(metric.figure, "not measured"))
     note = prefix.removesuffix(": ")
     if not math.isinf(value):
-        return _Finding("pass" if meets(value, slo.threshold) else "fail", value, samples, note)
+        return _Finding("pass" if slo.meets(value) else "fail", value, samples, note)
     # Longer than what was watched, by an unknown time.
     watched_ms = (f.watched_s or 0.0) * 1000
     decided = watched_ms >= slo.threshold
-    status = ("pass" if meets(math.inf, slo.threshold) else "fail") if decided else "inconclusive"
+    status = ("pass" if slo.meets(math.inf) else "fail") if decided else "inconclusive"
     return _Finding(status, value, samples, prefix + f.unknown[metric.figure])
 
 

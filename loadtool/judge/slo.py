@@ -7,7 +7,6 @@ straddles the threshold is it inconclusive: the run was too short to tell.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -33,8 +32,6 @@ from loadtool.measure.population import CellKey, Cells, Population, pool
 from loadtool.measure.result import Aborted, Result, SloFigure
 from loadtool.measure.spike import Overload
 from loadtool.profile.slo import Slo
-
-OPERATORS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +125,7 @@ def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[
     judged = []
     for slo in case.slos:
         if slo.metric in SPIKE_METRICS:
-            figure = judge_spikes(slo, overload, no_overload, OPERATORS[slo.op])
+            figure = judge_spikes(slo, overload, no_overload)
             if figure.status == "fail" and case.ended_early and case.aborted:
                 figure = _unless_good(figure, slo, case)
         elif slo.window_ns is not None:
@@ -141,7 +138,7 @@ def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[
 
 def _unless_good(figure: SloFigure, slo: Slo, case: Case) -> SloFigure:
     """A missed objective on spikes, unless it is met had all been good that was aborted and had time."""
-    best = judge_spikes(slo, *judge_overload(case.at_best()), OPERATORS[slo.op])
+    best = judge_spikes(slo, *judge_overload(case.at_best()))
     if best.status == "fail":
         return figure
     note = "; ".join(filter(None, (figure.note, under_way(case.aborted))))
@@ -162,7 +159,7 @@ def judge_cells(slos: Sequence[Slo], cells: Cells, warmups: Container[str]) -> l
     Of spikes and windows nothing is known.
     """
     return [
-        judge_spikes(slo, None, NOT_YET, OPERATORS[slo.op])
+        judge_spikes(slo, None, NOT_YET)
         if slo.metric in SPIKE_METRICS
         else _figure(slo, Evidence(None, 0), "inconclusive", NOT_YET)
         if slo.window_ns is not None
@@ -241,15 +238,14 @@ def _status(slo: Slo, metric: Metric, evidence: Evidence, *, reached: bool) -> t
             if metric.passes_without
             else ("inconclusive", f"no {metric.samples}s")
         )
-    meets = OPERATORS[slo.op]
     if evidence.beyond is not None and evidence.beyond < FEW_BEYOND and evidence.interval is not None:
         low, high = evidence.interval
-        if meets(low, slo.threshold) != meets(high, slo.threshold):
+        if slo.meets(low) != slo.meets(high):
             return (
                 "inconclusive",
                 f"only {counted(evidence.samples, metric.samples)}, {evidence.beyond} beyond it",
             )
-    return ("pass" if meets(evidence.value, slo.threshold) else "fail"), ""
+    return ("pass" if slo.meets(evidence.value) else "fail"), ""
 
 
 def _finite(value: float | None) -> float | None:

@@ -10,7 +10,6 @@ interval reaches to the other side of the threshold. Such a window leaves the SL
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -27,9 +26,6 @@ LEAST_ARRIVALS: Final = 30
 FEW_BEYOND: Final = 10
 _SAME_S: Final = 1e-6
 _SECOND: Final = 1_000_000_000
-_OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 _STATUS: Final = {"fail": "fail", "open": "inconclusive", "pass": "pass"}
 
 Finding = Literal["fail", "open", "pass", "empty"]
@@ -138,13 +134,12 @@ def finding(slo: Slo, evidence: Evidence) -> Finding:
     """What one window says of the objective."""
     if evidence.value is None:
         return "empty"
-    meets = _OPERATORS[slo.op]
-    if meets(evidence.value, slo.threshold):
+    if slo.meets(evidence.value):
         return "pass"
     few = evidence.samples < LEAST_ARRIVALS if evidence.beyond is None else evidence.beyond < FEW_BEYOND
     if few and evidence.interval is not None:
         low, high = evidence.interval
-        if meets(low, slo.threshold) != meets(high, slo.threshold):
+        if slo.meets(low) != slo.meets(high):
             return "open"
     return "fail"
 

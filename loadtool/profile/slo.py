@@ -7,6 +7,7 @@ text with `abort after TIME`.
 from __future__ import annotations
 
 import difflib
+import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["time", "share", "per_second", "ratio"]
 Part = Literal["", "spike", "recovery"]
-OPERATORS: Final = ("<=", ">=", "<", ">")
+_MEETS: Final = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+OPERATORS: Final = tuple(_MEETS)
 MS: Final = units.MILLISECOND
 LONGEST_MS: Final = 3_600_000.0  # histograms end at an hour
 
@@ -100,6 +102,10 @@ class Slo:
     window_ns: int | None = None  # it has to hold in any stretch of this length
     abort: bool = False  # the run ends as soon as it can no longer pass …
     after_ns: int = 0  # … but not before this
+
+    def meets(self, value: float) -> bool:
+        """Whether a value, in the threshold's unit, is what the objective wants."""
+        return bool(_MEETS[self.op](value, self.threshold))
 
     def __str__(self) -> str:
         """The plainest text that parses to the same objective."""

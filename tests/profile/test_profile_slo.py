@@ -215,3 +215,19 @@ def test_good_is_what_the_loosest_high_quantile_allows(texts: list[str], ms: int
 
 def test_good_within_of_the_profile_wins() -> None:
     assert good_within(_profile(good_within="70ms"), [parse_slo("p99 < 1s")]) == 70 * units.MILLISECOND
+
+
+@pytest.mark.parametrize(
+    ("op", "below", "equal", "above"),
+    [
+        ("<", True, False, False),
+        ("<=", True, True, False),
+        (">", False, False, True),
+        (">=", False, True, True),
+    ],
+)
+def test_the_operator_says_which_values_meet_the_objective(
+    op: str, below: bool, equal: bool, above: bool
+) -> None:
+    slo = parse_slo(f"p99 {op} 250ms")
+    assert [slo.meets(ms) for ms in (249.999, 250.0, 250.001)] == [below, equal, above]
