@@ -3,7 +3,9 @@
 Each child leads a process group of its own, so that Ctrl-C in the terminal reaches the coordinator alone,
 which then decides. Our own children hold the read end of their stdin as a lifeline: end of file means that
 the coordinator is gone. Programs that are not ours start through a shim that asks the kernel to kill them
-with their parent (prctl PR_SET_PDEATHSIG, Linux only).
+with their parent (prctl PR_SET_PDEATHSIG, Linux only). That signal reaches the program alone, so one that
+starts others, such as a shell, has a keeper: the shim stays, waits for it and, told of the parent's death,
+kills the whole group.
 
 `subprocess.Popen` is called directly, from the main thread: the parent-death signal is tied to the *thread*
 that forked, and trio's own process API forks in a worker thread that goes away after ten idle seconds.
@@ -27,19 +29,46 @@ from loadtool.errors import SetupError
 _TAIL_BYTES = 16 * 1024
 _LINE_LIMIT = 1024 * 1024
 
-# Runs in the child before the real program: argv is [-c, parent's pid, program, arguments...].
+# Runs in the child before the real program: argv is [-c, parent's pid, program, arguments...]. Python ignores
+# two signals, which a program would inherit.
 _SHIM = """
 import ctypes, os, signal, sys
-try:
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
-except (AttributeError, OSError):
-    pass
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent is gone")
-try:
-    os.execvp(sys.argv[2], sys.argv[2:])
-except OSError as e:
-    sys.exit(f"cannot start {sys.argv[2]}: {e.strerror}")
+def dies_with_parent(signal_number):
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal_number, 0, 0, 0)
+    except (AttributeError, OSError):
+        pass
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the parent is gone")
+def become_program():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])
+    except OSError as e:
+        sys.exit(f"cannot start {sys.argv[2]}: {e.strerror}")
+"""
+_ALONE = f"{_SHIM}dies_with_parent(signal.SIGKILL)\nbecome_program()\n"
+# Ends as the program did. What ends the group is for the program to heed or not; the keeper waits for it.
+_KEEPER = f"""{_SHIM}
+told = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
+heeded = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+signal.signal(told, lambda *_: os.killpg(0, signal.SIGKILL))
+dies_with_parent(told)
+signal.pthread_sigmask(signal.SIG_BLOCK, heeded)
+pid = os.fork()
+if pid == 0:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
+    become_program()
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+if code < 0:
+    import resource
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if code != -signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [-code])
+    os.kill(os.getpid(), -code)
+os._exit(code)
 """
 
 
@@ -57,20 +86,21 @@ class Child:
         argv: Sequence[str],
         *,
         foreign: bool = False,
+        kept: bool = False,
         output: bool | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
         """Start `argv`. Raises SetupError if it cannot be started.
 
-        `foreign`: a program that does not watch its stdin. `output`: whether its stdout can be read; if not
-        (the default for a foreign one), it goes where its stderr goes.
+        `foreign`: a program that does not watch its stdin. `kept`: one that starts others, which while it
+        runs do not outlive this process either. `output`: whether its stdout can be read; if not (the default
+        for a foreign one), it goes where its stderr goes.
         """
         output = not foreign if output is None else output
         self.name = name
-        command = (
-            [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *argv] if foreign else list(argv)
-        )
+        shim = [sys.executable, "-I", "-S", "-c", _KEEPER if kept else _ALONE, str(os.getpid())]
+        command = [*shim, *argv] if foreign else list(argv)
         try:
             self._popen = subprocess.Popen(
                 command,
@@ -103,12 +133,16 @@ class Child:
 
     @property
     def running(self) -> bool:
-        return self._popen.poll() is None
+        return self.returncode is None
 
     @property
     def returncode(self) -> int | None:
-        """Exit status, negative for a signal; None while it runs."""
-        return self._popen.poll()
+        """Exit status, negative for a signal; None while it runs.
+
+        It is not reaped before `stop` or `release`: as long as that, its number and its group's are not
+        given to others, whom a signal to the group would hit.
+        """
+        return _exit_status(self._popen)
 
     def stderr_tail(self) -> str:
         """The last text that the child wrote to stderr (a foreign one: or stdout)."""
@@ -162,7 +196,7 @@ class Child:
 
     async def wait(self) -> int:
         """Its exit status, once it has ended."""
-        while (code := self._popen.poll()) is None:
+        while (code := self.returncode) is None:
             if self._pidfd is None:
                 await trio.sleep(0.02)
             else:
@@ -195,14 +229,16 @@ class Child:
         """Let go of its pipes once it has ended, without harm to what it started and left behind."""
         for stream in self._streams:
             await stream.aclose()
+        self._popen.poll()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
 
     def _signal(self, number: int) -> None:
-        # The group exists until its last member is reaped, so this also ends what the child left behind.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        # This also ends what the child left behind. Once it is reaped, the number may be another's.
+        if self._popen.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
 
 
 class _Tail:
@@ -236,6 +272,16 @@ def _open_pidfd(pid: int) -> int | None:
         except OSError:  # an old kernel, or no descriptor left: wait() polls instead
             return None
     return None
+
+
+def _exit_status(popen: subprocess.Popen[bytes]) -> int | None:
+    """How it ended, without reaping it where that can be (not on macOS before Python 3.13)."""
+    if popen.returncode is not None or not hasattr(os, "waitid"):
+        return popen.poll()
+    ended = os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is None:
+        return None
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def _signal_name(number: int) -> str:

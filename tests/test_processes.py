@@ -120,6 +120,72 @@ async def test_a_chatty_child_is_not_blocked_and_only_its_end_is_kept() -> None:
     assert len(child.stderr_tail()) < 40_000
 
 
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("script", "code", "words"),
+    [
+        ("exit 7", 7, ""),
+        ("kill -9 $$", -signal.SIGKILL, ""),
+        ("kill -TERM $$", -signal.SIGTERM, ""),
+        ("kill -USR1 $$", -signal.SIGUSR1, ""),
+        ("yes | head -1", 0, "y"),  # nobody complains of a broken pipe
+    ],
+)
+async def test_a_foreign_one_ends_as_the_program_did(script: str, code: int, words: str, kept: bool) -> None:
+    child = Child("it", ["/bin/sh", "-c", script], foreign=True, kept=kept)
+    assert await child.wait() == code
+    await child.rest_of_output()
+    assert child.stderr_tail().strip() == words
+    assert await child.stop() == code
+
+
+async def test_what_is_kept_hears_of_its_end_first() -> None:
+    script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
+    child = Child("it", ["/bin/sh", "-c", script], foreign=True, kept=True, output=True)
+    assert await child.read_line() == "ready"
+    assert await child.stop(patience_s=30) == 3
+
+
+async def test_one_that_has_ended_keeps_its_number_until_it_is_let_go() -> None:
+    """So a signal to its group cannot hit a process that was given the same number meanwhile."""
+    if not hasattr(os, "waitid"):
+        pytest.skip("this machine's Python cannot look without reaping")
+    child = Child("it", ["/bin/sh", "-c", "exit 3"], foreign=True)
+    assert await child.wait() == 3
+    assert (child.running, child.returncode) == (False, 3)
+    os.killpg(child.pid, 0)  # still its own
+    await child.release()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.pid, 0)
+    child.kill()
+    assert await child.stop() == 3
+
+
+def test_what_is_kept_dies_with_a_killed_parent_and_all_that_it_started() -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("this machine has no parent-death signal, which is Linux's")
+    script = (
+        "import time, trio\nfrom loadtool.processes import Child\n"
+        "async def main():\n"
+        "    shell = 'sleep 60 & echo $!; wait; echo'\n"
+        "    it = Child('it', ['/bin/sh', '-c', shell], foreign=True, kept=True, output=True)\n"
+        "    print(it.pid, await it.read_line(), flush=True)\n"
+        "    await trio.sleep(60)\n"
+        "trio.run(main)"
+    )
+    parent = subprocess.Popen([PYTHON, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    give_up = time.monotonic() + 20
+    while any(running(pid) for pid in pids):
+        assert time.monotonic() < give_up, "they live on"
+        time.sleep(0.01)
+
+
 def test_a_foreign_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("this machine has no parent-death signal, which is Linux's")

@@ -25,7 +25,10 @@ def shown(script: Script, directory: str = "") -> str:
 
 
 class Command:
-    """A command that has been started, in a process group of its own; it does not outlive the run."""
+    """A command that has been started, in a process group of its own.
+
+    While it runs, neither it nor what it has started outlives the run, even if that is killed.
+    """
 
     def __init__(self, script: Script, directory: str, environment: Mapping[str, str] | None) -> None:
         """Raises FaultError if it cannot be started."""
@@ -33,7 +36,12 @@ class Command:
         argv = ("/bin/sh", "-c", script) if isinstance(script, str) else script
         try:
             self._child = Child(
-                argv[0], argv, foreign=True, env=environment, cwd=Path(directory) if directory else None
+                argv[0],
+                argv,
+                foreign=True,
+                kept=True,
+                env=environment,
+                cwd=Path(directory) if directory else None,
             )
         except SetupError as e:
             raise FaultError(str(e)) from None
