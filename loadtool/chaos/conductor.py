@@ -22,6 +22,7 @@ from loadtool.measure.result import FaultFigure
 
 SECOND: Final = 1_000_000_000
 TEARDOWN_S: Final = 20.0
+GONE_BEFORE: Final = "was gone before its end: somebody has taken it out, or Toxiproxy was restarted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Conductor:
         self._made: list[Change] = []  # what may have to be taken back, in the order in which it was begun
         self._left: list[str] = []  # what the teardown could not take back
         self._problems: list[str] = []
+        self._opened: list[Change] = []  # the proxies that were made
+        self._tried: set[Change] = set()  # what may be gone as a try to take it back was heeded
         # What acts on the same thing takes turns: a proxy that two faults put down, a command and its undo.
         self._turns = defaultdict[str, trio.Lock](trio.Lock)
         times = Counter[str]()
@@ -137,17 +140,20 @@ class Conductor:
     async def _make(self, control: Control, spec: ProxySpec) -> str:
         if spec.upstream is None:
             raise FaultError(f"proxies.{spec.name}: has neither upstream nor existing")
-        name = self._names[spec.name]
-        self._begin(Change("proxy", name))
+        change = Change("proxy", self._names[spec.name])
+        self._begin(change)
         try:
-            return await control.create_proxy(name, spec.upstream, spec.listen or "127.0.0.1:0")
+            listen = await control.create_proxy(change.proxy, spec.upstream, spec.listen or "127.0.0.1:0")
         except FaultError as e:
             raise FaultError(f"proxies.{spec.name}: {e}") from e
+        self._opened.append(change)
+        return listen
 
     def _begin(self, change: Change) -> None:
         """Note, here and in the journal, what is about to be done."""
         if self._journal is not None and self._outlives(change):
             self._journal.record(change)
+        self._tried.discard(change)
         if change not in self._made:
             self._made.append(change)
 
@@ -186,11 +192,8 @@ class Conductor:
             except FaultError as e:
                 self._fail(state, f"could not be placed: {e}")
         if state.started_s is not None:
-            late = state.started_s - state.plan.start_ns / SECOND
-            if trio.current_time() < end:
-                state.remark_if_late("placed", late)
-            else:
-                self._fail(state, f"was placed {late:.1f} s late, after its end")
+            if problem := state.late_placement():
+                self._fail(state, problem)
             self._tell(state, "placed", state.plan.text)
             await self._hold(state, start, end)
         async with self._turn(state):
@@ -220,29 +223,27 @@ class Conductor:
     async def _remove(self, state: FaultState) -> None:
         """The planned end: the toxic goes and nothing else, so that no connection drops."""
         placed = state.started_s is not None
-        if any(self._holds_down(s, state.change) for s in self._states if s is not state):
+        if any(s.holds_down(state.change) for s in self._states if s is not state):
             self._out(state)  # the other one brings the proxy up again
             return
+        self._tried.add(state.change)
         try:
-            await state.placement.take_out()
+            was_there = await state.placement.take_out()
         except FaultError as e:
             state.stuck = str(e)
             self._tell(state, "failed", self._stuck(state))
             return
         self._out(state)
         self._settle(state.change)
+        for other in self._states:
+            if other.stuck and not other.gone and other.change == state.change:
+                other.freed = f"with {state.plan.name}"
+                self._gone_at_last(other)
+        if placed and not was_there:
+            self._fail(state, GONE_BEFORE)
         if placed:
             state.remark_if_late("removed", self._now() - state.plan.end_ns / SECOND)
             self._tell(state, "removed", state.plan.text)
-
-    def _holds_down(self, state: FaultState, change: Change) -> bool:
-        """Whether another `down` of the same proxy still lasts."""
-        return (
-            change.kind == "down"
-            and state.change == change
-            and state.started_s is not None
-            and not state.gone
-        )
 
     def _out(self, state: FaultState) -> None:
         state.gone = True
@@ -273,7 +274,7 @@ class Conductor:
 
     def _stuck(self, state: FaultState) -> str:
         if state.gone:
-            return f"was {_gone(state.change)} only at the end of the run: {state.stuck}"
+            return f"was {_gone(state.change)} only {state.freed}: {state.stuck}"
         return f"could not be {_gone(state.change)}: {state.stuck}; {self._remedy(state.change)}"
 
     def _remedy(self, change: Change) -> str:
@@ -335,19 +336,30 @@ class Conductor:
                         nursery.start_soon(self._take_back, change, failed)
 
     async def _take_back(self, change: Change, failed: dict[Change, str]) -> None:
-        placement = next((s.placement for s in self._states if s.change == change), None)
+        state = next((s for s in self._states if s.change == change), None)
+        first, there = change not in self._tried, False
+        self._tried.add(change)
         try:
-            if placement is not None:
-                await placement.take_out()
+            if state is not None:
+                there = await state.placement.take_out()
             else:
-                await undo_surely(self._control, change)
+                there = await undo_surely(self._control, change)
         except FaultError as e:
             failed[change] = str(e)
             return
+        if first and not there:
+            self._missed(change, state)
         self._settle(change)
         if change.kind == "proxy":  # its toxics went with it
             for inner in [c for c in self._made if c.proxy == change.proxy]:
                 self._settle(inner)
+
+    def _missed(self, change: Change, state: FaultState | None) -> None:
+        """What was in place, and was to be until now, was not there any more."""
+        if state is not None and state.started_s is not None and not state.stuck:
+            self._fail(state, GONE_BEFORE)
+        elif change in self._opened:
+            self._problems.append(f"{change} {GONE_BEFORE}")
 
     def _gone_at_last(self, state: FaultState) -> None:
         state.gone = True

@@ -12,6 +12,7 @@ from loadtool.chaos.placement import Placement
 from loadtool.measure.result import FaultFigure
 from loadtool.units import SECOND
 
+_LEAST_IN_PLACE: Final = 0.5  # the share of its planned time in which it has to be there
 _LATE_S: Final = 0.1  # a fault that is placed or removed this much after its time says so
 
 
@@ -29,12 +30,31 @@ class FaultState:
     ended_s: float | None = None
     gone: bool = False  # read back
     stuck: str = ""
+    freed: str = "at the end of the run"  # when it was taken out after all, if it was stuck
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def remark_if_late(self, what: str, late_s: float) -> None:
         if late_s > _LATE_S:
             self.remarks.append(f"{what} {late_s:.1f} s late")
+
+    def late_placement(self) -> str:
+        """What is wrong with when it was placed: it missed half of its time, or all of it. Else a remark."""
+        assert self.started_s is not None
+        start, end = self.plan.start_ns / SECOND, self.plan.end_ns / SECOND
+        late, left = self.started_s - start, end - self.started_s
+        if left <= 0:
+            return f"was placed {late:.1f} s late, after its end"
+        if left < _LEAST_IN_PLACE * (end - start):
+            # What an objective says of its time would be mostly about a time without it.
+            return f"was placed {late:.1f} s late, {left:.1f} s before its end"
+        self.remark_if_late("placed", late)
+        return ""
+
+    def holds_down(self, change: Change) -> bool:
+        """Whether it is in place, is this same `down` of a proxy and will bring it up again."""
+        in_place = self.started_s is not None and not self.gone and not self.stuck
+        return in_place and self.change.kind == "down" and self.change == change
 
     def figure(self, problems: Sequence[str]) -> FaultFigure:
         """As it stands in the result, with all of its problems."""

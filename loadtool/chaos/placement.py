@@ -43,8 +43,8 @@ class Placement(ABC):
         await trio.lowlevel.checkpoint()
 
     @abstractmethod
-    async def take_out(self) -> None:
-        """Take it out and see that it is gone."""
+    async def take_out(self) -> bool:
+        """Take it out and see that it is gone. Returns False if it was gone before."""
 
 
 class ToxicPlacement(Placement):
@@ -99,8 +99,8 @@ class ToxicPlacement(Placement):
         held_s = (attributes.get("latency", 0) + attributes.get("jitter", 0)) / 1000
         return max(RAMP_STEP_S, min(10 * held_s, self.plan.ramp_ns / 1e9 / RAMP_STEPS))
 
-    async def take_out(self) -> None:
-        await undo_surely(self._control, self.change)
+    async def take_out(self) -> bool:
+        return await undo_surely(self._control, self.change)
 
 
 class DownPlacement(Placement):
@@ -113,8 +113,8 @@ class DownPlacement(Placement):
     async def place(self) -> None:
         await self._control.set_enabled(self.change.proxy, False)
 
-    async def take_out(self) -> None:
-        await undo_surely(self._control, self.change)
+    async def take_out(self) -> bool:
+        return await undo_surely(self._control, self.change)
 
 
 class CommandPlacement(Placement):
@@ -142,10 +142,11 @@ class CommandPlacement(Placement):
         assert self._command is not None
         await self._command.wait()
 
-    async def take_out(self) -> None:
+    async def take_out(self) -> bool:
         if self._command is not None:
             await self._command.stop()
         if self.change.undo:
             # Not to be cancelled: what was half undone could not be undone again for sure.
             with trio.CancelScope(shield=True):
                 self._undone = await run_to_end(self.change.undo, self.change.directory, self._environment)
+        return True

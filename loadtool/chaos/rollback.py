@@ -20,12 +20,14 @@ _TRIES = 3
 _PAUSE_S = 0.2
 
 
-async def undo(control: Control, change: Change) -> None:
-    """Take one change of a server back. One that is gone already is fine. Raises FaultError."""
+async def undo(control: Control, change: Change) -> bool:
+    """Take one change of a server back. Returns whether it was still there. Raises FaultError."""
     try:
         if change.kind == "toxic":
             await control.remove_toxic(change.proxy, change.toxic)
         elif change.kind == "down":
+            if (await control.get_proxy(change.proxy)).enabled:
+                return False
             await control.set_enabled(change.proxy, True)
         else:
             # Disabled first: its connections go, and with them whatever could hold up the rest.
@@ -34,7 +36,8 @@ async def undo(control: Control, change: Change) -> None:
                 await control.remove_toxic(change.proxy, toxic.name)
             await control.delete_proxy(change.proxy)
     except MissingError:
-        pass
+        return False
+    return True
 
 
 async def is_undone(control: Control, change: Change) -> bool:
@@ -48,27 +51,29 @@ async def is_undone(control: Control, change: Change) -> bool:
     return state.enabled if change.kind == "down" else False
 
 
-async def undo_surely(control: Control | None, change: Change) -> None:
+async def undo_surely(control: Control | None, change: Change) -> bool:
     """Take one change back and see that it is gone. Raises FaultError.
 
-    A server is asked more than once. A command is undone by its own `undo`, once; success is its exit code 0.
+    Returns False if it was gone before, by whomever. A server is asked more than once. A command is undone by
+    its own `undo`, once; success is its exit code 0.
     """
     if change.kind == "run":
         if change.undo:
             await run_to_end(change.undo, change.directory)
-        return
+        return True
     assert control is not None
     for attempt in range(1, _TRIES + 1):
         try:
             await control.settled()
-            await undo(control, change)
+            was_there = await undo(control, change)
             if await is_undone(control, change):
-                return
+                return was_there or attempt > 1  # an earlier try may have been heeded all the same
             raise FaultError(f"{change}: Toxiproxy {control.url} still shows it")
         except FaultError:
             if attempt == _TRIES:
                 raise
         await trio.sleep(_PAUSE_S * attempt)
+    raise AssertionError("the last try has returned or raised")
 
 
 def by_hand(url: str, change: Change) -> str:

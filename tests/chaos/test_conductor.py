@@ -216,6 +216,20 @@ async def test_a_late_placement_is_remarked(autojump_clock: MockClock, delay: fl
     assert world.conductor.problems() == []
 
 
+@pytest.mark.parametrize(
+    ("delay", "problems"),
+    [(0.9, []), (1.1, ["fault slow was placed 1.1 s late, 0.9 s before its end"])],
+)
+async def test_one_that_missed_half_of_its_time_is_a_problem(
+    autojump_clock: MockClock, delay: float, problems: list[str]
+) -> None:
+    world = World(latency("slow", 1, 3))
+    world.server.delay_s["add"] = delay
+    await world.run()
+    assert world.conductor.problems() == problems
+    assert [f.removed for f in world.conductor.figures()] == [True]
+
+
 async def test_one_placed_after_its_end_is_a_problem_and_is_taken_out(
     autojump_clock: MockClock,
 ) -> None:
