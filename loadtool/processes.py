@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from loadtool.errors import SetupError
 
 _TAIL_BYTES = 16 * 1024
 _LINE_LIMIT = 1024 * 1024
+_LAST_RESORT_LIMIT = 10_240  # of open files, where the hard limit itself is refused (macOS)
 
 # Runs in the child before the real program: argv is [-c, parent's pid, program, arguments...]. Python ignores
 # two signals, which a program would inherit.
@@ -75,6 +77,19 @@ os._exit(code)
 def python(module: str, *arguments: str) -> list[str]:
     """The command line of one of our own modules; nothing that lies in the working directory is imported."""
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def raise_file_limit() -> None:
+    """Raise this process's soft limit of open files to its hard limit, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (hard, _LAST_RESORT_LIMIT):
+        if soft == resource.RLIM_INFINITY or (limit != resource.RLIM_INFINITY and limit <= soft):
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return
+        except (ValueError, OSError):
+            continue
 
 
 class Child:

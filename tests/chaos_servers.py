@@ -110,8 +110,10 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def embedded_server(*options: str) -> Iterator[str]:
+def embedded_server(*options: str, limits: str = "") -> Iterator[str]:
+    """Its URL. `limits`: shell commands that come before it."""
     argv = [sys.executable, "-m", "loadtool.chaos.server", "--port", "0", "--proxy-metrics", "--lifeline"]
+    argv = ["/bin/sh", "-c", f'{limits}; exec "$0" "$@"', *argv] if limits else argv
     process = subprocess.Popen([*argv, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None

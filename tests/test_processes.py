@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import pytest
 import trio
 
 from loadtool.errors import SetupError
-from loadtool.processes import Child, python
+from loadtool.processes import Child, python, raise_file_limit
 
 PYTHON = sys.executable
+INF = resource.RLIM_INFINITY
 
 
 def running(pid: int) -> bool:
@@ -206,3 +208,31 @@ def test_a_foreign_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
     while running(pid):
         assert time.monotonic() < give_up, "it lives on"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "too_much", "tried"),
+    [
+        (1024, 4096, None, [4096]),
+        (4096, 4096, None, []),
+        (1024, INF, None, [INF]),
+        (INF, INF, None, []),
+        (256, INF, 20_000, [INF, 10_240]),  # macOS refuses its own hard limit
+        (1024, 8192, 1, [8192, 10_240]),  # nothing goes: it stays as it is
+    ],
+)
+def test_the_file_limit_is_raised_as_far_as_it_goes(
+    soft: int, hard: int, too_much: int | None, tried: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def setrlimit(_: int, limits: tuple[int, int]) -> None:
+        asked.append(limits[0])
+        assert limits[1] == hard
+        if too_much is not None and (limits[0] == INF or limits[0] > too_much):
+            raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    raise_file_limit()
+    assert asked == tried

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import ssl
 import sys
 import time
@@ -37,6 +36,7 @@ from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 from loadtool.plan.trace import tracer_of
 from loadtool.plan.wire import job_from_json
+from loadtool.processes import raise_file_limit
 
 SHED_ROLES: Final = frozenset(("spike", "recovery"))
 
@@ -162,13 +162,6 @@ async def _serve(commands: Commands, out: int) -> None:
     start = commands.receive()
     if "start_ns" in start:
         await worker.run(addresses, int(start["start_ns"]), lookup_ns)
-
-
-def raise_file_limit() -> None:
-    """Allow as many open files as this process may have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def main() -> None:

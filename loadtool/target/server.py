@@ -7,13 +7,14 @@ from functools import partial
 
 import trio
 
+from loadtool.processes import raise_file_limit
 from loadtool.target.breaker import make_pool
 from loadtool.target.connection import Limits, serve_connection
 from loadtool.target.pace import Pacer
 from loadtool.target.pool import StorePool
 from loadtool.target.service import Service
 from loadtool.target.settings import Settings, format_address, parse_address
-from loadtool.target.sockets import Door, listen, port_of, raise_file_limit
+from loadtool.target.sockets import Door, listen, port_of
 from loadtool.target.store import serve_store
 from loadtool.units import SECOND
 

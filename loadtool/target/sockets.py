@@ -1,10 +1,9 @@
-"""Listening: sockets, the accept loop, and as many open files as the system allows."""
+"""Listening: sockets and the accept loop."""
 
 from __future__ import annotations
 
 import errno
 import logging
-import resource
 import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -21,20 +20,6 @@ Connection = TypeVar("Connection", bound=trio.abc.AsyncResource)
 # Out of a local resource. It may come back as connections close; meanwhile clients wait in the backlog.
 _SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _SHORTAGE_PAUSE_S = 0.1
-_LAST_RESORT_LIMIT = 10_240  # of open files, where the hard limit itself is refused (macOS)
-
-
-def raise_file_limit() -> None:
-    """Raise this process's soft limit of open files to its hard limit, as far as the system lets it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for limit in (hard, _LAST_RESORT_LIMIT):
-        if soft == resource.RLIM_INFINITY or (limit != resource.RLIM_INFINITY and limit <= soft):
-            return
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-            return
-        except (ValueError, OSError):
-            continue
 
 
 async def listen(host: str, port: int, option: str) -> list[trio.SocketListener]:

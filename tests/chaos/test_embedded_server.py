@@ -239,6 +239,17 @@ async def test_connections_that_come_and_go_leak_nothing(echoing: Proxy) -> None
     raise AssertionError(f"{_open_files(pid)} files are open, there were {files}")
 
 
+async def test_it_takes_as_many_files_as_it_may(upstream: Upstream) -> None:
+    """And not just the few that a program has until it asks for more."""
+    where = await upstream(echo)
+    with embedded_server(limits="ulimit -S -n 40") as url:
+        proxy = await Toxiproxy("embedded", url).proxy(where)
+        async with contextlib.AsyncExitStack() as stack:
+            streams = [await stack.enter_async_context(await proxy.connect()) for _ in range(40)]
+            for stream in streams:
+                assert await ask(stream, b"x") == b"x"
+
+
 @linux
 async def test_running_out_of_files_is_survived(upstream: Upstream) -> None:
     where = await upstream(echo)

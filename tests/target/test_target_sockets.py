@@ -1,44 +1,13 @@
 from __future__ import annotations
 
 import errno
-import resource
 
 import pytest
 import trio
 import trio.testing
 
 from loadtool.errors import SetupError
-from loadtool.target.sockets import Door, listen, port_of, raise_file_limit
-
-INF = resource.RLIM_INFINITY
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "too_much", "tried"),
-    [
-        (1024, 4096, None, [4096]),
-        (4096, 4096, None, []),
-        (1024, INF, None, [INF]),
-        (INF, INF, None, []),
-        (256, INF, 20_000, [INF, 10_240]),  # macOS refuses its own hard limit
-        (1024, 8192, 1, [8192, 10_240]),  # nothing goes: it stays as it is
-    ],
-)
-def test_the_file_limit_is_raised_as_far_as_it_goes(
-    soft: int, hard: int, too_much: int | None, tried: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-
-    def setrlimit(_: int, limits: tuple[int, int]) -> None:
-        asked.append(limits[0])
-        assert limits[1] == hard
-        if too_much is not None and (limits[0] == INF or limits[0] > too_much):
-            raise ValueError("not allowed to raise maximum limit")
-
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr(resource, "setrlimit", setrlimit)
-    raise_file_limit()
-    assert asked == tried
+from loadtool.target.sockets import Door, listen, port_of
 
 
 async def test_a_port_in_use() -> None:

@@ -13,6 +13,7 @@ from loadtool.chaos.server.api import Api
 from loadtool.chaos.server.collection import Collection
 from loadtool.chaos.server.loop import Loop
 from loadtool.errors import SetupError
+from loadtool.processes import raise_file_limit
 
 
 async def serve(
@@ -28,6 +29,7 @@ async def serve(
     Reports the API's URL when it is ready. `seed` makes toxicity and jitter repeatable. `proxy_metrics` adds
     `/metrics`. Raises SetupError if it cannot listen there.
     """
+    raise_file_limit()  # each connection through a proxy takes two
     try:
         where = await address.resolve(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         listener = address.listen(where)
