@@ -152,7 +152,8 @@ class Preparation:
         control: Control | None = None
         if profile.proxies:
             url = self._toxiproxy or profile.toxiproxy
-            control = await stack.enter_async_context(open_toxiproxy(url, seed=profile.seed))
+            opened = open_toxiproxy(url, seed=profile.seed, on_shortage=self._say_it_lacked)
+            control = await stack.enter_async_context(opened)
             prepared.toxiproxy = control.origin
         places = {"target": join_address(endpoint.host, endpoint.port)}
         if demo is not None:
@@ -192,6 +193,13 @@ class Preparation:
                 f"the demo service ended during the run ({demo.ended}): look in the system's log for what"
                 " ended it, and run again"
             )
+
+    def _say_it_lacked(self, name: str) -> None:
+        """Our own Toxiproxy made clients wait, or turned them away: that says nothing about a service."""
+        from loadtool.judge.validity import lacking
+
+        said = lacking("the embedded Toxiproxy", name)
+        self.problems.append(f"{said}; each connection through a proxy is two of its own")
 
     async def _tear_down(self, loaded: Loaded) -> None:
         with self._tearing_down:

@@ -196,6 +196,16 @@ class Child:
             return line
         raise SetupError(f"{self.name} was not ready after {deadline_s:g} s ({self.last_words()})")
 
+    async def last_lines(self, patience_s: float = 2.0) -> list[str]:
+        """End its stdin, and take what it has still said on stdout by its end, by `patience_s` at most."""
+        await self.stdin.aclose()
+        with trio.move_on_after(patience_s):
+            while data := await self.stdout.receive_some(65536):
+                self._buffer += data
+        *lines, rest = bytes(self._buffer).decode("utf-8", "replace").split("\n")
+        self._buffer = bytearray(rest.encode())
+        return lines
+
     async def peek(self, size: int) -> bytes:
         """The next `size` bytes of stdout, without taking them. Raises EOFError if it ends before."""
         while len(self._buffer) < size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import ssl
@@ -14,7 +15,7 @@ import httpx
 import pytest
 import trustme
 from chaos_servers import SERVERS
-from run_harness import Run, children, run, running
+from run_harness import Run, children, command_line, run, running
 from run_service import service
 
 from loadtool.measure.histogram import Histogram
@@ -331,4 +332,28 @@ def test_what_the_run_started_and_lost_makes_it_invalid(tmp_path: Path, what: st
         else "no Toxiproxy answers at http://127.0.0.1:"
     )
     assert any(said in problem for problem in done.result["problems"]), done.result["problems"]
+    assert said in " ".join(done.out.split())
+
+
+def test_a_toxiproxy_of_the_run_that_lacks_files_makes_it_invalid(tmp_path: Path) -> None:
+    """What it turned away, or let wait, was no service's to answer."""
+    profile = (
+        DEMO.partition("arrivals:")[0]
+        + "  - {name: recovery, rate: 20/s, for: 2s}\nclient: {keepalive: false, timeout: 500ms}\n"
+        + "proxies: {front: {upstream: target}}\nvalidity: {lag: 10s}\nslos: [error rate < 1%]\n"
+    )
+    with running(tmp_path, profile, PATH=without_toxiproxy()) as live:
+        live.wait_for("s baseline ")
+        (pid,) = [p for p in children(live.process.pid) if "loadtool.chaos.server" in command_line(p)]
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        live.wait_for("s recovery ")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        done = live.end()
+    assert (done.code, done.result["verdict"]) == (3, "invalid")
+    said = (
+        "the embedded Toxiproxy ran out of open files (EMFILE): raise `ulimit -n`, or lower "
+        "`client.connections`; each connection through a proxy is two of its own"
+    )
+    assert said in done.result["problems"]
     assert said in " ".join(done.out.split())

@@ -52,28 +52,37 @@ def describe_source(url: str | None, which: Which = shutil.which) -> Source:
 
 @asynccontextmanager
 async def open_toxiproxy(
-    url: str | None, *, seed: int | None = None, which: Which = shutil.which
+    url: str | None,
+    *,
+    seed: int | None = None,
+    which: Which = shutil.which,
+    on_shortage: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Control]:
     """A Toxiproxy that answers; one that was started for this ends with it.
 
-    `seed` makes toxicity and jitter of the embedded one repeatable. Raises FaultError if none answers at
-    `url`, SetupError if one cannot be started.
+    `seed` makes toxicity and jitter of the embedded one repeatable. `on_shortage` is told, when that one has
+    ended, the system's name (EMFILE) of each thing that its proxies lacked. Raises FaultError if none answers
+    at `url`, SetupError if one cannot be started.
     """
     source = describe_source(url, which)
     opener = {"url": _at_url, "path": _program, "embedded": _embedded}[source.kind]
-    async with opener(source, seed) as control:
+    async with opener(source, seed, on_shortage) as control:
         yield control
 
 
 @asynccontextmanager
-async def _at_url(source: Source, seed: int | None) -> AsyncIterator[Control]:
+async def _at_url(
+    source: Source, seed: int | None, on_shortage: Callable[[str], None]
+) -> AsyncIterator[Control]:
     async with Control(source.where, origin=source.text) as control:
         control.origin = f"version {await control.version()} {source.text}"
         yield control
 
 
 @asynccontextmanager
-async def _embedded(source: Source, seed: int | None) -> AsyncIterator[Control]:
+async def _embedded(
+    source: Source, seed: int | None, on_shortage: Callable[[str], None]
+) -> AsyncIterator[Control]:
     argv = python("loadtool.chaos.server", "--host", "127.0.0.1", "--port", "0", "--lifeline")
     child = Child("the embedded Toxiproxy", argv if seed is None else [*argv, "--seed", str(seed)])
     try:
@@ -83,13 +92,20 @@ async def _embedded(source: Source, seed: int | None) -> AsyncIterator[Control]:
         except (ValueError, KeyError, TypeError):
             raise SetupError(f"the embedded Toxiproxy said {line[:200]!r}, not where it listens") from None
         async with Control(url, origin="embedded", owned=True) as control:
-            yield control
+            try:
+                yield control
+            finally:
+                with trio.CancelScope(shield=True):
+                    for said in await child.last_lines():
+                        on_shortage(str(json.loads(said)["lacking"]))
     finally:
         await child.stop()
 
 
 @asynccontextmanager
-async def _program(source: Source, seed: int | None) -> AsyncIterator[Control]:
+async def _program(
+    source: Source, seed: int | None, on_shortage: Callable[[str], None]
+) -> AsyncIterator[Control]:
     for _ in range(_PORTS_TO_TRY):
         port = _free_port()
         with tempfile.TemporaryDirectory(prefix="loadtool-") as directory:

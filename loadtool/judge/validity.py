@@ -94,8 +94,14 @@ def _generator(result: Result) -> Iterator[str]:
                 "and mend the template or its data"
             )
             continue
-        what, remedy = _LOCAL.get(name, ("a resource", "free it, or use a bigger machine"))
-        yield f"this machine ran out of {what} ({name}, {counted(times, 'time')}): {remedy}"
+        yield lacking("this machine", name, times)
+
+
+def lacking(who: str, name: str, times: int | None = None) -> str:
+    """That it ran out of what the system calls `name` (EMFILE), with a remedy."""
+    what, remedy = _LOCAL.get(name, ("a resource", "free it, or use a bigger machine"))
+    named = name if times is None else f"{name}, {counted(times, 'time')}"
+    return f"{who} ran out of {what} ({named}): {remedy}"
 
 
 def _answers(result: Result) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import resource
 import signal
@@ -283,6 +284,24 @@ def test_it_ends_with_its_lifeline() -> None:
         assert process.stdout.readline().startswith(b'{"url": "http://127.0.0.1:')
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+@linux
+async def test_it_tells_its_owner_once_what_it_lacked() -> None:
+    with _start("--lifeline") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        server = Toxiproxy("embedded", json.loads(process.stdout.readline())["url"])
+        proxy = await server.proxy("127.0.0.1:1")
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, hard))
+        async with await proxy.connect():
+            for _ in range(2):  # it goes on trying to let the client in
+                said = await trio.to_thread.run_sync(process.stderr.readline)
+                assert said == f"{proxy.name}: cannot accept a connection: Too many open files\n".encode()
+            process.stdin.close()
+            assert await trio.to_thread.run_sync(process.stdout.read) == b'{"lacking": "EMFILE"}\n'
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

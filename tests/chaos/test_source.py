@@ -87,6 +87,20 @@ async def test_one_at_a_url_goes_on(toxiproxy: Toxiproxy) -> None:
     assert (await toxiproxy.ask("GET", "/version")).status_code == 200
 
 
+async def test_what_the_embedded_one_lacked_is_told_when_it_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = (
+        """print('{"url": "http://127.0.0.1:1"}\\n{"lacking": "EMFILE"}', flush=True)\n"""
+        """import sys; sys.stdin.read(); print('{"lacking": "ENOMEM"}')"""
+    )
+    monkeypatch.setattr(source, "python", lambda *_: [sys.executable, "-c", script])
+    told: list[str] = []
+    async with open_toxiproxy(None, which=nowhere, on_shortage=told.append):
+        assert told == []
+    assert told == ["EMFILE", "ENOMEM"]
+
+
 async def test_nobody_at_the_url() -> None:
     with pytest.raises(FaultError) as caught:
         async with open_toxiproxy("http://127.0.0.1:1"):

@@ -1,6 +1,7 @@
 """The embedded Toxiproxy as a process of its own: `python -m loadtool.chaos.server`.
 
-Prints one line of JSON, {"url": …}, when it is ready. With --lifeline it ends as soon as its stdin does.
+Prints one line of JSON, {"url": …}, when it is ready. With --lifeline it ends as soon as its stdin does, and
+prints {"lacking": "EMFILE"} when a proxy has not had what it needs from this machine, once for each name.
 """
 
 from __future__ import annotations
@@ -39,12 +40,29 @@ async def _main(host: str, port: int, seed: int | None, lifeline: bool, proxy_me
             nursery.start_soon(_lifeline, nursery.cancel_scope)
         nursery.start_soon(_until_terminated, nursery.cancel_scope)
 
-        async def served(*, task_status: trio.TaskStatus[str]) -> None:
-            await serve(host, port, seed=seed, proxy_metrics=proxy_metrics, task_status=task_status)
+        told: set[str] = set()
 
-        url = await nursery.start(served)
-        sys.stdout.write(json.dumps({"url": url}) + "\n")
-        sys.stdout.flush()
+        def tell_once(name: str) -> None:
+            if lifeline and name not in told:  # else nobody may be reading any more
+                told.add(name)
+                _say({"lacking": name})
+
+        async def served(*, task_status: trio.TaskStatus[str]) -> None:
+            await serve(
+                host,
+                port,
+                seed=seed,
+                proxy_metrics=proxy_metrics,
+                on_shortage=tell_once,
+                task_status=task_status,
+            )
+
+        _say({"url": await nursery.start(served)})
+
+
+def _say(line: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> int:

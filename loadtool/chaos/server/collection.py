@@ -6,6 +6,7 @@ no two requests are ever half done at the same time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +48,18 @@ class Populated:
 
 
 class Collection:
-    def __init__(self, loop: Loop, nursery: trio.Nursery, seed: int | None) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        nursery: trio.Nursery,
+        seed: int | None,
+        on_shortage: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.proxies: dict[str, Proxy] = {}
         self._loop = loop
         self._nursery = nursery
         self._seed = seed
+        self._on_shortage = on_shortage
 
     def get(self, name: str) -> Proxy:
         try:
@@ -157,7 +165,7 @@ class Collection:
     def _new(self, fields: dict[str, Any]) -> Proxy:
         return Proxy(
             fields["name"], fields.get("listen", ""), fields["upstream"],
-            loop=self._loop, nursery=self._nursery, seed=self._seed,
+            loop=self._loop, nursery=self._nursery, seed=self._seed, on_shortage=self._on_shortage,
         )  # fmt: skip
 
     # Toxics

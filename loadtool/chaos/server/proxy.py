@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -16,23 +15,32 @@ from loadtool.chaos.server.link import Connection
 from loadtool.chaos.server.loop import READ, Loop
 from loadtool.chaos.server.metrics import Traffic
 from loadtool.chaos.server.setting import DIRECTIONS, Setting
+from loadtool.chaos.server.shortage import shortage_of
 
 log = logging.getLogger("loadtool.toxiproxy")
 
 _ACCEPTS_A_TURN = 64
 _PAUSE_S = 0.1  # after running out of file descriptors
-_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Proxy:
     """Changes take effect before these functions return; none of them waits.
 
     `seed` makes toxicity and jitter repeatable: they are drawn by proxy, number of the connection, direction
-    and toxic, whatever else goes on at the same time.
+    and toxic, whatever else goes on at the same time. `on_shortage` is told what this process lacked each
+    time that a client had to wait, or was turned away, for want of it.
     """
 
     def __init__(
-        self, name: str, listen: str, upstream: str, *, loop: Loop, nursery: trio.Nursery, seed: int | None
+        self,
+        name: str,
+        listen: str,
+        upstream: str,
+        *,
+        loop: Loop,
+        nursery: trio.Nursery,
+        seed: int | None,
+        on_shortage: Callable[[str], None],
     ) -> None:
         self.name = name
         self.listen = listen
@@ -44,6 +52,7 @@ class Proxy:
         self._loop = loop
         self._nursery = nursery
         self._seed = seed
+        self._on_shortage = on_shortage
         self._accepted = 0
         self._dials: set[trio.CancelScope] = set()
         self._sock: socket.socket | None = None
@@ -95,8 +104,10 @@ class Proxy:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as e:
-                if e.errno not in _OUT_OF_FILES:
+                lacking = shortage_of(e)
+                if not lacking:
                     raise
+                self._on_shortage(lacking)
                 log.warning("%s: cannot accept a connection: %s", self.name, e.strerror)
                 self._watch(0)  # the client stays in the queue; asking again at once would spin
                 self._loop.at(self._loop.now() + _PAUSE_S, self._resume)
@@ -119,7 +130,9 @@ class Proxy:
                 host, port = address.split(upstream)
                 stream = await trio.open_tcp_stream(host or "localhost", int(port))
             except (OSError, ValueError, address.AddressError) as e:
-                log.warning("%s: cannot connect to upstream %s: %s", self.name, upstream, e)
+                if lacking := shortage_of(e):
+                    self._on_shortage(lacking)
+                log.warning("%s: cannot connect to upstream %s: %s", self.name, upstream, lacking or e)
                 client.close()
                 return
             except trio.Cancelled:  # the proxy is being stopped

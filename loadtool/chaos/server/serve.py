@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
@@ -22,12 +23,14 @@ async def serve(
     *,
     seed: int | None = None,
     proxy_metrics: bool = False,
+    on_shortage: Callable[[str], None] = lambda _: None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve Toxiproxy's API on `host`:`port` (0: any free one) until cancelled, then close all proxies.
 
     Reports the API's URL when it is ready. `seed` makes toxicity and jitter repeatable. `proxy_metrics` adds
-    `/metrics`. Raises SetupError if it cannot listen there.
+    `/metrics`. `on_shortage` is told the name (EMFILE) of what proxies lack, each time. Raises SetupError if
+    it cannot listen there.
     """
     raise_file_limit()  # each connection through a proxy takes two
     try:
@@ -36,7 +39,7 @@ async def serve(
     except address.AddressError as e:
         raise SetupError(f"toxiproxy: cannot listen on {host}:{port}: {e}") from None
     with closing(Loop()) as loop, listener:
-        await _serve(loop, listener, host, seed, proxy_metrics, task_status)
+        await _serve(loop, listener, host, seed, proxy_metrics, on_shortage, task_status)
 
 
 async def _serve(
@@ -45,10 +48,11 @@ async def _serve(
     host: str,
     seed: int | None,
     proxy_metrics: bool,
+    on_shortage: Callable[[str], None],
     task_status: trio.TaskStatus[str],
 ) -> None:
     async with trio.open_nursery() as nursery:
-        collection = Collection(loop, nursery, seed)
+        collection = Collection(loop, nursery, seed, on_shortage)
         api = Api(collection, host, proxy_metrics=proxy_metrics)
         nursery.start_soon(loop.run)
         try:
