@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 import trio
-from chaos_servers import receive_all
+import trio.testing
+from chaos_servers import echo, receive_all
 
 from loadtool.chaos.server import address
 from loadtool.chaos.server.loop import Loop
 from loadtool.chaos.server.proxy import Proxy
 
+Upstream = Callable[[Callable[[trio.SocketStream], Awaitable[None]]], Awaitable[str]]
+
+
+class Later:
+    """Stands in for a nursery that has not come round yet to what was started in it."""
+
+    def __init__(self) -> None:
+        self.started = trio.Event()
+        self.waiting: list[Callable[[], Awaitable[None]]] = []
+
+    def start_soon(self, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        self.waiting.append(partial(function, *arguments))
+        self.started.set()
+
 
 @asynccontextmanager
-async def proxy_to(upstream: str, lacked: list[str]) -> AsyncIterator[Proxy]:
-    """A proxy that listens; what it lacks is added to `lacked`."""
+async def proxy_to(upstream: str, lacked: list[str], tasks: Any = None) -> AsyncIterator[Proxy]:
+    """A proxy that listens; what it lacks is added to `lacked`, its tasks run in `tasks`."""
     loop = Loop()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(loop.run)
-            proxy = Proxy("p", "", upstream, loop=loop, nursery=nursery, seed=None, on_shortage=lacked.append)
+            tasks = tasks or nursery
+            proxy = Proxy("p", "", upstream, loop=loop, nursery=tasks, seed=None, on_shortage=lacked.append)
             proxy.start(await address.resolve("127.0.0.1:0"))
             yield proxy
             proxy.stop()
@@ -56,3 +74,48 @@ async def test_a_shortage_is_told_though_it_looks_like_an_upstream_that_is_not_t
             async with await connect(proxy) as stream:
                 assert await receive_all(stream) == b""
         assert lacked == ["EMFILE"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_client_whose_dial_has_not_begun_when_the_proxy_stops_is_cut_off(
+    upstream: Upstream, again: bool
+) -> None:
+    later = Later()
+    async with proxy_to(await upstream(echo), [], later) as proxy, await connect(proxy) as stream:
+        await later.started.wait()
+        proxy.stop()
+        if again:
+            proxy.start(await address.resolve("127.0.0.1:0"))
+        for join in later.waiting:
+            await join()
+        assert proxy.connections == set()
+        assert await receive_all(stream) == b""
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_client_whose_dial_has_just_succeeded_when_the_proxy_stops_is_cut_off(
+    upstream: Upstream, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dial = trio.open_tcp_stream
+    dialled, ended = trio.Event(), trio.Event()
+    anywhere = await address.resolve("127.0.0.1:0")
+
+    async def stop_after(host: str, port: int) -> trio.SocketStream:
+        stream = await dial(host, port)
+        proxy.stop()
+        if again:
+            proxy.start(anywhere)
+        dialled.set()
+        return stream
+
+    async def watch(stream: trio.SocketStream) -> None:
+        await receive_all(stream)
+        ended.set()
+
+    monkeypatch.setattr(trio, "open_tcp_stream", stop_after)
+    async with proxy_to(await upstream(watch), []) as proxy, await connect(proxy) as stream:
+        await dialled.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert proxy.connections == set()
+        assert await receive_all(stream) == b""
+        await ended.wait()  # the upstream's connection was closed, too

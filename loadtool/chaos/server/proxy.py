@@ -85,8 +85,8 @@ class Proxy:
             self._watch(0)
             self._sock.close()
             self._sock = None
-        for scope in list(self._dials):
-            scope.cancel()
+        for dial in list(self._dials):
+            dial.cancel()
         for connection in list(self.connections):
             connection.close()
 
@@ -114,7 +114,9 @@ class Proxy:
                 return
             number = self._accepted
             self._accepted += 1
-            self._nursery.start_soon(self._join, client, number, self.upstream)
+            dial = trio.CancelScope()
+            self._dials.add(dial)  # now, since the proxy may be stopped before the task's first step
+            self._nursery.start_soon(self._join, dial, client, number, self.upstream)
 
     def _resume(self, now: float) -> None:
         if self._sock is not None:
@@ -122,10 +124,9 @@ class Proxy:
 
     # Connections
 
-    async def _join(self, client: socket.socket, number: int, upstream: str) -> None:
+    async def _join(self, dial: trio.CancelScope, client: socket.socket, number: int, upstream: str) -> None:
         """Connect to the upstream for this client; it is closed if that fails, as by the real server."""
-        with trio.CancelScope() as scope:
-            self._dials.add(scope)
+        with dial:
             try:
                 host, port = address.split(upstream)
                 stream = await trio.open_tcp_stream(host or "localhost", int(port))
@@ -139,10 +140,14 @@ class Proxy:
                 client.close()
                 raise
             finally:
-                self._dials.discard(scope)
-        if scope.cancelled_caught:
+                self._dials.discard(dial)
+        if dial.cancelled_caught:
             return
         server = socket.socket(fileno=stream.socket.detach())
+        if dial.cancel_called:  # just when it had succeeded
+            client.close()
+            server.close()
+            return
         connection = Connection(
             client, server, self._loop, lambda link, toxic: self._random(number, link, toxic), self._on_close
         )
