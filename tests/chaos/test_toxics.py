@@ -176,6 +176,17 @@ def test_bandwidth_keeps_its_rate_though_it_is_run_late() -> None:
     assert bench.out[-1][0] == pytest.approx(sent / 1000 + 0.001)
 
 
+def test_bandwidth_does_not_make_up_for_a_receiver_that_takes_nothing() -> None:
+    bench = Bench("bandwidth", rate=1)
+    room, bench.queue = bench.queue, Queue(0, 0)
+    bench.put(b"x" * 300, b"y" * 50)
+    bench.until(12)
+    bench.queue = room
+    bench.run()
+    wanted = [(12, b"x" * 100), (12.1, b"x" * 100), (12.2, b"x" * 100), (12.25, b"y" * 50)]
+    assert bench.rest() == wanted
+
+
 def test_bandwidth_0_holds_everything_until_it_is_changed_or_removed() -> None:
     bench = Bench("bandwidth")
     bench.put(b"a" * 10)

@@ -125,9 +125,8 @@ class Bandwidth(Toxic):
     def __init__(self, setting: Setting, random: Random, now: float) -> None:
         super().__init__(setting, random, now)
         self.due: float | None = None  # of the head's next piece
-        self.late = (
-            0.0  # how long after it was due the last piece was noticed; the next one may leave that earlier
-        )
+        self.noticed: float | None = None  # when it was found to be due; what it waits from here on is lost
+        self.late = 0.0  # from due to noticed, of the last piece; the next one may leave that earlier
 
     @classmethod
     def refusal(cls, attributes: Mapping[str, int]) -> str | None:
@@ -147,11 +146,13 @@ class Bandwidth(Toxic):
                     self.due = now - self.late + size / rate * MILLISECOND
                 if self.due > now:
                     return self.due
-                self.late = now - self.due
+                if self.noticed is None:
+                    self.noticed = now
                 if out.full:
                     return NEVER
                 out.push(self.inbox.take(size))
-                self.due = None
+                self.late = self.noticed - self.due
+                self.due = self.noticed = None
             elif out.full:
                 return NEVER
             else:
@@ -159,7 +160,7 @@ class Bandwidth(Toxic):
         return NEVER
 
     def changed(self, now: float) -> None:
-        self.due = None
+        self.due = self.noticed = None
         self.late = 0.0
 
 
