@@ -225,7 +225,7 @@ def join_address(host: str, port: int) -> str:
 
 
 def _foreign(control: Control | None) -> str:
-    """The URL of a Toxiproxy that outlives the run, "" if that is not so."""
+    """The URL of a Toxiproxy that outlives the run, as it may be shown; "" if there is none."""
     return "" if control is None or control.owned else control.url
 
 

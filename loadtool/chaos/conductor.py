@@ -103,7 +103,7 @@ class Conductor:
         if control is None:
             return {}
         if self._journal is not None and not control.owned:
-            await self._recover(control.url, self._journal.directory)
+            await self._recover(control.private_url, self._journal.directory)
         there = await control.list()
         listens = {}
         for spec in self._proxies.values():

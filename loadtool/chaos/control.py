@@ -6,7 +6,8 @@ maps three status codes and takes every other answer for a success: so it gets a
 (`client`), and each call is a thread under a deadline. It can neither update a toxic nor read one back:
 those, and all that takes things out again, go over httpx.
 
-Every method raises FaultError in words with the URL, after `deadline_s` at the latest.
+Every method raises FaultError in words with the URL, after `deadline_s` at the latest; a user and password in
+the URL are masked there, and in whatever the server answers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import trio
 
 from loadtool.chaos.client import Calls, RefusedError, current, install
 from loadtool.errors import FaultError
+from loadtool.profile.addresses import without_userinfo
+from loadtool.profile.secrets import Secrets, userinfo_secrets, userinfo_span
 
 T = TypeVar("T")
 
@@ -66,8 +69,9 @@ def _ignore(value: Any) -> None:
 
 
 class Control:
-    """A Toxiproxy at `url`. `origin` says in words where it came from, for the report.
+    """A Toxiproxy. `origin` says in words where it came from, for the report.
 
+    `url` has *** for user and password, `private_url` has them as they are and is never shown.
     Use as a context manager: `async with Control(url) as control`.
     """
 
@@ -75,13 +79,16 @@ class Control:
         self, url: str, *, origin: str = "", owned: bool = False, deadline_s: float = DEADLINE_S
     ) -> None:
         """`owned`: it ends with this process. Raises FaultError if `url` cannot be a Toxiproxy's."""
-        self.url = normal_url(url)
+        self.private_url = normal_url(url)
+        self.url = without_userinfo(self.private_url)
+        span = userinfo_span(self.private_url)
+        self._secrets = Secrets.of(userinfo_secrets(self.private_url[slice(*span)]) if span else ())
         self.owned = owned
         self.origin = origin or f"at {self.url}"
         self.deadline_s = deadline_s
         self._given_up: set[Calls] = set()
         self._http = httpx.AsyncClient(
-            base_url=self.url,
+            base_url=self.private_url,
             trust_env=False,
             timeout=deadline_s,
             # Loading the system's certificates takes 20 ms, and plain HTTP is the rule.
@@ -214,7 +221,7 @@ class Control:
     async def _in_thread(self, what: str, call: Callable[[], T]) -> T:
         import requests
 
-        calls = Calls(self.url, self.deadline_s)
+        calls = Calls(self.private_url, self.deadline_s)
 
         def run() -> T:
             install()
@@ -242,6 +249,7 @@ class Control:
         raise self._silent(what)
 
     def _refused(self, what: str, status: int, text: str) -> FaultError:
+        text = self._secrets.mask(text)  # some servers repeat what they refuse
         try:
             reason = json.loads(text)["error"]
         except (ValueError, KeyError, TypeError):
@@ -256,7 +264,7 @@ class Control:
         return FaultError(f"cannot {what}: Toxiproxy {self.url} did not answer within {self.deadline_s:g} s")
 
     def _unreachable(self, what: str, error: Exception) -> FaultError:
-        reason = _root(error)
+        reason = self._secrets.mask(_root(error))
         return FaultError(f"cannot {what}: no Toxiproxy answers at {self.url} ({reason})")
 
 
@@ -269,7 +277,8 @@ def normal_url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise FaultError(f"toxiproxy: got {text!r}, want a URL such as http://127.0.0.1:8474")
+        shown = without_userinfo(text)
+        raise FaultError(f"toxiproxy: got {shown!r}, want a URL such as http://127.0.0.1:8474")
     return url.rstrip("/")
 
 

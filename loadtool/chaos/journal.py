@@ -82,7 +82,7 @@ def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
 class Journal:
     """The journal of a run that is going on. The file is made by `begin`, or at the first change.
 
-    `url`: of the Toxiproxy; "" if that is the run's own, or none.
+    `url`: of the Toxiproxy, without user and password; "" if that is the run's own, or none.
     """
 
     url: str

@@ -11,9 +11,11 @@ from urllib.parse import quote
 import trio
 
 from loadtool.chaos.command import run_to_end, shown
-from loadtool.chaos.control import Control, MissingError
+from loadtool.chaos.control import Control, MissingError, normal_url
 from loadtool.chaos.journal import Change, Entry, claimed, entries, forget
 from loadtool.errors import FaultError
+from loadtool.profile.addresses import without_userinfo
+from loadtool.profile.secrets import userinfo_span
 
 KINDS = ("proxy", "toxic", "down", "run")  # in the order of taking back
 _TRIES = 3
@@ -121,15 +123,15 @@ class Recovery:
     problems: tuple[str, ...] = ()
 
 
-async def status(directory: Path | None = None) -> list[Leftover]:
+async def status(directory: Path | None = None, url: str | None = None) -> list[Leftover]:
     """All runs, dead or going on, that have something in a Toxiproxy that is not their own, or have run it.
 
-    One that has not begun to change anything is left out.
+    Or those alone that have it in the server at `url`. One that has not begun to change anything is left out.
     Whether a command has been undone cannot be seen, so it counts as remaining.
     """
     found = []
     for entry in entries(directory):
-        if not entry.changes:
+        if not entry.changes or not _is_at(entry, url):
             continue
         remaining = []
         try:
@@ -138,7 +140,7 @@ async def status(directory: Path | None = None) -> list[Leftover]:
                 for change in entry.changes:
                     if change.kind != "run":
                         if control is None:
-                            control = await stack.enter_async_context(Control(entry.url))
+                            control = await stack.enter_async_context(_server(entry, url))
                         if await is_undone(control, change):
                             continue
                     remaining.append(change)
@@ -159,14 +161,27 @@ async def recover(
     """
     done = []
     for entry in entries(directory):
-        if not entry.alive and url in (None, entry.url):
-            recovery = await _recover(entry, commands)
+        if not entry.alive and _is_at(entry, url):
+            recovery = await _recover(entry, commands, url)
             if recovery is not None:
                 done.append(recovery)
     return done
 
 
-async def _recover(found: Entry, commands: bool) -> Recovery | None:
+def _is_at(entry: Entry, url: str | None) -> bool:
+    return url is None or without_userinfo(normal_url(url)) == entry.url
+
+
+def _server(entry: Entry, url: str | None) -> Control:
+    """The Toxiproxy of a journal, which knows no password. Raises FaultError if it takes one."""
+    if url is None and userinfo_span(entry.url) is not None:
+        raise FaultError(
+            f"the user and password for {entry.url} were not written down: give them with --toxiproxy URL"
+        )
+    return Control(url or entry.url)
+
+
+async def _recover(found: Entry, commands: bool, url: str | None) -> Recovery | None:
     undone: list[Change] = []
     gone: list[Change] = []
     problems: list[str] = []
@@ -180,10 +195,10 @@ async def _recover(found: Entry, commands: bool) -> Recovery | None:
             changes = [c for c in in_order(entry.changes) if commands or c.kind != "run"]
             async with AsyncExitStack() as stack:
                 control: Control | None = None
-                if any(c.kind != "run" for c in changes):
-                    control = await stack.enter_async_context(Control(entry.url))
                 for change in changes:
                     try:
+                        if control is None and change.kind != "run":
+                            control = await stack.enter_async_context(_server(entry, url))
                         there = change.kind == "run" or not await _is_seen_undone(control, change)
                         if there:
                             await undo_surely(control, change)

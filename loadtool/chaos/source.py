@@ -18,6 +18,7 @@ import trio
 from loadtool.chaos.control import Control, MissingError, normal_url
 from loadtool.errors import FaultError, SetupError
 from loadtool.processes import Child, python
+from loadtool.profile.addresses import without_userinfo
 
 PROGRAM = "toxiproxy-server"
 _READY_S = 10.0
@@ -28,7 +29,10 @@ Which = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a run would get its Toxiproxy. `text` is for people, `where` a URL or a program's path."""
+    """Where a run would get its Toxiproxy. `text` is for people, `where` a URL or a program's path.
+
+    A URL in `where` has its user and password, and is never shown.
+    """
 
     kind: Literal["url", "path", "embedded"]
     text: str
@@ -43,7 +47,8 @@ class Source:
 def describe_source(url: str | None, which: Which = shutil.which) -> Source:
     """Look, and start nothing. Raises FaultError for a URL that is none."""
     if url is not None:
-        return Source("url", f"at {normal_url(url)}", normal_url(url))
+        where = normal_url(url)
+        return Source("url", f"at {without_userinfo(where)}", where)
     program = which(PROGRAM)
     if program is not None:
         return Source("path", f"{PROGRAM} on PATH ({program}), started by the run", program)

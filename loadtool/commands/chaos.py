@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 LEFT = 1
 
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--toxiproxy",
+        metavar="URL",
+        help="Only on this server; else on all of them.",
+        callback=options.toxiproxy_url,
+    ),
+]
+
 
 def mount(app: typer.Typer) -> None:
     group = typer.Typer(cls=help_pages.Group, rich_markup_mode=None, context_settings=help_pages.CONTEXT)
@@ -56,13 +66,13 @@ def chaos() -> None:
     """
 
 
-def status() -> None:
+def status(toxiproxy: Server = None) -> None:
     """Show what runs have in a Toxiproxy, and what they have run."""
     import trio
 
     from loadtool.chaos import rollback
 
-    found = trio.run(rollback.status)
+    found = trio.run(rollback.status, None, toxiproxy)
     say("\n".join(_told(leftover) for leftover in found) or "nothing is left")
     dead = [leftover for leftover in found if not leftover.entry.alive]
     if any(leftover.remaining for leftover in dead):
@@ -70,25 +80,13 @@ def status() -> None:
     raise typer.Exit(FaultError.exit_code if any(leftover.remaining is None for leftover in dead) else 0)
 
 
-def recover(
-    toxiproxy: Annotated[
-        str | None,
-        typer.Option(
-            "--toxiproxy",
-            metavar="URL",
-            help="Only on this server; else on all of them.",
-            callback=options.toxiproxy_url,
-        ),
-    ] = None,
-) -> None:
+def recover(toxiproxy: Server = None) -> None:
     """Take out what dead runs have left. Runs that are going on are left alone."""
     import trio
 
     from loadtool.chaos import rollback
-    from loadtool.chaos.source import describe_source
 
-    url = None if toxiproxy is None else describe_source(toxiproxy).where
-    found = trio.run(rollback.recover, url)
+    found = trio.run(rollback.recover, toxiproxy)
     say("\n".join(_recovered(recovery) for recovery in found) or "nothing is left")
     problems = [problem for recovery in found for problem in recovery.problems]
     for problem in problems:

@@ -26,6 +26,7 @@ class FakeControl:
     refuse_after: dict[str, int] = field(default_factory=dict)
     delay_s: dict[str, float] = field(default_factory=dict)
     url: str = URL
+    private_url: str = URL
     origin: str = "fake"
     owned: bool = True
     zero: float = 0.0

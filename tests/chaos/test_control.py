@@ -40,6 +40,12 @@ def test_what_is_no_url(text: str) -> None:
     assert str(caught.value) == f"toxiproxy: got {text!r}, want a URL such as http://127.0.0.1:8474"
 
 
+def test_what_is_no_url_does_not_show_its_password() -> None:
+    with pytest.raises(FaultError) as caught:
+        normal_url("http://bob:hunter2@h:0")
+    assert str(caught.value) == "toxiproxy: got 'http://***@h:0', want a URL such as http://127.0.0.1:8474"
+
+
 async def test_the_life_of_a_proxy_and_its_toxic(toxiproxy: Toxiproxy) -> None:
     name = toxiproxy.free_name()
     async with Control(toxiproxy.url) as control:
@@ -100,6 +106,29 @@ async def test_refusals_in_words(toxiproxy: Toxiproxy) -> None:
             with pytest.raises(FaultError) as caught:
                 await call()
             assert (type(caught.value), str(caught.value)) == (kind, words)
+
+
+@pytest.mark.parametrize("call", [lambda c: c.version(), lambda c: c.list()])
+async def test_a_password_is_sent_and_not_shown(
+    upstream: Upstream, call: Callable[[Control], Awaitable[Any]]
+) -> None:
+    asked = b""
+
+    async def repeating(stream: trio.SocketStream) -> None:
+        nonlocal asked
+        asked = bytes(await stream.receive_some(10_000))
+        (header,) = (line for line in asked.splitlines() if line.lower().startswith(b"authorization: "))
+        body = b"no: " + header
+        await stream.send_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await stream.aclose()
+
+    address = await upstream(repeating)
+    async with Control(f"http://bob:hunter2@{address}") as control:
+        with pytest.raises(FaultError, match=r" says 403, no: [Aa]uthorization: Basic \*\*\*$") as caught:
+            await call(control)
+        assert control.origin == f"at http://***@{address}"
+    assert b"Basic Ym9iOmh1bnRlcjI=" in asked
+    assert f"Toxiproxy http://***@{address} says" in str(caught.value)
 
 
 async def test_names_that_need_quoting(toxiproxy: Toxiproxy) -> None:
