@@ -11,11 +11,10 @@ from urllib.parse import quote
 import trio
 
 from loadtool.chaos.command import run_to_end, shown
-from loadtool.chaos.control import Control, MissingError, normal_url
+from loadtool.chaos.control import Control, MissingError
 from loadtool.chaos.journal import Change, Entry, claimed, entries, forget
+from loadtool.chaos.whereabouts import is_masked, located
 from loadtool.errors import FaultError
-from loadtool.profile.addresses import without_userinfo
-from loadtool.profile.secrets import userinfo_span
 
 KINDS = ("proxy", "toxic", "down", "run")  # in the order of taking back
 _TRIES = 3
@@ -130,9 +129,7 @@ async def status(directory: Path | None = None, url: str | None = None) -> list[
     Whether a command has been undone cannot be seen, so it counts as remaining.
     """
     found = []
-    for entry in entries(directory):
-        if not entry.changes or not _is_at(entry, url):
-            continue
+    for entry, at in await located([entry for entry in entries(directory) if entry.changes], url):
         remaining = []
         try:
             async with AsyncExitStack() as stack:
@@ -140,7 +137,7 @@ async def status(directory: Path | None = None, url: str | None = None) -> list[
                 for change in entry.changes:
                     if change.kind != "run":
                         if control is None:
-                            control = await stack.enter_async_context(_server(entry, url))
+                            control = await stack.enter_async_context(_server(entry, at))
                         if await is_undone(control, change):
                             continue
                     remaining.append(change)
@@ -160,28 +157,23 @@ async def recover(
     once all of it is taken back.
     """
     done = []
-    for entry in entries(directory):
-        if not entry.alive and _is_at(entry, url):
-            recovery = await _recover(entry, commands, url)
-            if recovery is not None:
-                done.append(recovery)
+    for entry, at in await located([entry for entry in entries(directory) if not entry.alive], url):
+        recovery = await _recover(entry, commands, at)
+        if recovery is not None:
+            done.append(recovery)
     return done
 
 
-def _is_at(entry: Entry, url: str | None) -> bool:
-    return url is None or without_userinfo(normal_url(url)) == entry.url
-
-
-def _server(entry: Entry, url: str | None) -> Control:
-    """The Toxiproxy of a journal, which knows no password. Raises FaultError if it takes one."""
-    if url is None and userinfo_span(entry.url) is not None:
+def _server(entry: Entry, url: str) -> Control:
+    """The Toxiproxy at `url`. Raises FaultError if that is the journal's, without the password it takes."""
+    if url == entry.url and is_masked(url):
         raise FaultError(
-            f"the user and password for {entry.url} were not written down: give them with --toxiproxy URL"
+            f"the user and password for {url} were not written down: give them with --toxiproxy URL"
         )
-    return Control(url or entry.url)
+    return Control(url)
 
 
-async def _recover(found: Entry, commands: bool, url: str | None) -> Recovery | None:
+async def _recover(found: Entry, commands: bool, at: str) -> Recovery | None:
     undone: list[Change] = []
     gone: list[Change] = []
     problems: list[str] = []
@@ -198,7 +190,7 @@ async def _recover(found: Entry, commands: bool, url: str | None) -> Recovery | 
                 for change in changes:
                     try:
                         if control is None and change.kind != "run":
-                            control = await stack.enter_async_context(_server(entry, url))
+                            control = await stack.enter_async_context(_server(entry, at))
                         there = change.kind == "run" or not await _is_seen_undone(control, change)
                         if there:
                             await undo_surely(control, change)
