@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,15 +89,17 @@ def recover(toxiproxy: Server = None) -> None:
 
     found = trio.run(rollback.recover, toxiproxy)
     say("\n".join(_recovered(recovery) for recovery in found) or "nothing is left")
-    problems = [problem for recovery in found for problem in recovery.problems]
-    for problem in problems:
-        note(f"loadtool: {problem}")
-    raise typer.Exit(FaultError.exit_code if problems else 0)
+    stuck = [recovery for recovery in found if recovery.problems]
+    for recovery in stuck:
+        for problem in recovery.problems:
+            note(f"loadtool: {problem}")
+        note(f"loadtool: {_dropped(recovery.entry)}")
+    raise typer.Exit(FaultError.exit_code if stuck else 0)
 
 
 def _told(leftover: Leftover) -> str:
     if leftover.remaining is None:
-        return f"{_run(leftover.entry)}: unknown: {leftover.problem}"
+        return f"{_run(leftover.entry)}: unknown: {leftover.problem}; {_dropped(leftover.entry)}"
     state = "has" if leftover.entry.alive else "has left"
     return f"{_run(leftover.entry)} {state} {_listed(leftover.remaining)}"
 
@@ -106,6 +109,11 @@ def _recovered(recovery: Recovery) -> str:
     if recovery.gone:
         done.append(f"already gone: {_listed(recovery.gone)}")
     return f"{_run(recovery.entry)}: {'; '.join(done)}"
+
+
+def _dropped(entry: Entry) -> str:
+    """How to be asked no more about what cannot be taken out."""
+    return f"once none of it is left, or its server is gone for good: rm {shlex.quote(str(entry.path))}"
 
 
 def _run(entry: Entry) -> str:

@@ -131,13 +131,22 @@ def test_chaos_shows_and_takes_out_what_a_dead_run_left(
 def test_chaos_says_when_a_server_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "my state"))
     with serving("toxiproxy", "--port", "0") as (_, url):
         pass
     journal = Journal(url, "1")
     journal.record(Change("proxy", "loadtool-1-store"))
     journal.close()
     assert cli.main(["chaos", "status"]) == 3
-    assert f"no Toxiproxy answers at {url}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"no Toxiproxy answers at {url}" in out
     assert cli.main(["chaos", "recover"]) == 3
-    assert f"no Toxiproxy answers at {url}" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"no Toxiproxy answers at {url}" in err
+
+    remedy = f"once none of it is left, or its server is gone for good: rm '{journal.path}'\n"
+    assert out.endswith(f"; {remedy}")
+    assert err.endswith(f"\nloadtool: {remedy}")
+    journal.path.unlink()
+    for command in ("status", "recover"):
+        assert cli.main(["chaos", command]) == 0
