@@ -72,24 +72,40 @@ class Entry:
 
 
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where journals lie. The XDG specification has relative paths ignored."""
+    """Where journals lie. The XDG specification has relative paths ignored.
+
+    Raises FaultError if that is below a home directory, and there is none.
+    """
     home = environ.get("XDG_STATE_HOME", "")
-    base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state"
-    return base / "loadtool"
+    if os.path.isabs(home):
+        return Path(home) / "loadtool"
+    try:
+        return Path.home() / ".local" / "state" / "loadtool"
+    except RuntimeError:  # no HOME, and a user without an account, as containers have them
+        raise FaultError(
+            "there is no place for journals of faults, as this user has no home directory: set XDG_STATE_HOME"
+            " to a directory that can be written"
+        ) from None
 
 
 @dataclass(slots=True)
 class Journal:
     """The journal of a run that is going on. The file is made by `begin`, or at the first change.
 
-    `url`: of the Toxiproxy, without user and password; "" if that is the run's own, or none.
+    `url`: of the Toxiproxy, without user and password; "" if that is the run's own, or none. `where`: its
+    directory, else `state_directory`, which is looked for once there is something to write.
     """
 
     url: str
     run: str
-    directory: Path = field(default_factory=state_directory)
+    where: Path | None = None
     _file: FileIO | None = None
     _open: list[Change] = field(default_factory=list)
+
+    @property
+    def directory(self) -> Path:
+        """Raises FaultError if there is none."""
+        return self.where if self.where is not None else state_directory()
 
     @property
     def path(self) -> Path:
