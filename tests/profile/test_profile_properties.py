@@ -28,17 +28,24 @@ WHOLE = (
 
 # Characters of every kind that YAML, templates, references and URLs care about; control characters but the
 # usual ones cannot stand in YAML at all.
+SIGNS = "aZ0 :#-{}[]%&*!|>'\"@`$\\,?=~/<.é"
 texts = st.text(
-    st.sampled_from("aZ0 :#-{}[]%&*!|>'\"@`$\\,?=~/<.é☃\U0001f600")
-    | st.characters(codec="utf-8", categories=["L", "N"]),
-    max_size=12,
+    st.sampled_from(SIGNS + "☃\U0001f600") | st.characters(codec="utf-8", categories=["L", "N"]), max_size=12
 )
-plain = texts.filter(lambda t: "{{" not in t and "{%" not in t and "{#" not in t)
+
+
+def is_plain(text: str) -> bool:
+    return "{{" not in text and "{%" not in text and "{#" not in text
+
+
+plain = texts.filter(is_plain)
 lines = plain.filter(lambda t: t.strip() != "" and t.isprintable())
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
 durations = st.integers(1, 1000 * units.SECOND).map(units.format_duration)
 rates = st.floats(0.001, 1e6).map(units.format_rate)
-latin = plain.filter(lambda t: t.isprintable() and all(ord(c) < 256 for c in t))
+latin = st.text(
+    st.sampled_from(SIGNS) | st.characters(codec="latin-1", categories=["L", "N"]), max_size=12
+).filter(is_plain)
 headers = st.dictionaries(st.from_regex(r"X-[a-z]{1,8}", fullmatch=True), latin, max_size=3)
 fields = st.dictionaries(lines, plain | st.lists(plain, min_size=1, max_size=3), max_size=3)
 json_values: st.SearchStrategy[Any] = st.recursive(
