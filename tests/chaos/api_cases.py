@@ -73,6 +73,28 @@ CASES: list[tuple[str, str, str | None, int, str]] = [
      *error("listen tcp: address 127.0.0.1: missing port in address", 500)),
     ("POST", "/proxies", '{"name":"{x}",$UP,"listen":"127.0.0.1:99999"}',
      *error("listen tcp: address 99999: invalid port", 500)),
+    *[
+        ("POST", "/proxies", f'{{"name":"{{x}}",$UP,"listen":"{listen}"}}',
+         *error(f"listen tcp: {message}", 500))
+        for listen, message in [
+            *[
+                (listen, f"address {listen}: {wrong} in address")
+                for listen, wrong in [
+                    ("::1:0", "too many colons"), ("[::1]:x:0", "too many colons"), ("[::1]", "missing port"),
+                    ("[::1]0", "missing port"), ("[[::1]]:0", "missing port"), ("[::1:0", "missing ']'"),
+                    ("a[b:0", "unexpected '['"), ("a]b:0", "unexpected ']'"), ("[a[b]:0", "unexpected '['"),
+                    ("a:]0", "unexpected ']'"),
+                ]
+            ],
+            ("127.0.0.1:-1", "address -1: invalid port"),
+            ("127.0.0.1:1x", "lookup tcp/1x: unknown port"),
+            ("127.0.0.1:٣", "lookup tcp/٣: unknown port"),
+        ]
+    ],
+    *[
+        ("POST", "/proxies", f'{{"name":"{{x}}",$UP,"listen":"127.0.0.1:{port}"}}', 201, NEW)
+        for port in ("00000000", "+0", "-0", "+", "")
+    ],
     ("POST", "/proxies", '{"name":"{x}",$UP,"listen":"{used}"}',
      *error("listen tcp {used}: bind: address already in use", 500)),
     # Changing it

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 
 import trio
+
+_NUMBER = re.compile(r"([+-]?)0*([0-9]*)")
 
 
 class AddressError(Exception):
@@ -29,10 +32,20 @@ def split(text: str) -> tuple[str, str]:
     host, colon, port = text.rpartition(":")
     if not colon:
         raise AddressError(f"address {text}: missing port in address")
-    if host.startswith("[") and host.endswith("]"):
-        return host[1:-1], port
-    if ":" in host:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket:
+            raise AddressError(f"address {text}: missing ']' in address")
+        if not rest.startswith(":"):
+            raise AddressError(f"address {text}: missing port in address")
+        many = ":" in rest[1:]
+    else:
+        many = ":" in host
+    if many:
         raise AddressError(f"address {text}: too many colons in address")
+    for wrong in "[]":
+        if wrong in host or wrong in port:
+            raise AddressError(f"address {text}: unexpected '{wrong}' in address")
     return host, port
 
 
@@ -41,13 +54,15 @@ async def resolve(text: str) -> Address:
     if not text:
         return Address("", 0)
     host, port = split(text)
-    if port.isdecimal():
-        if int(port) > 65535:
+    match = _NUMBER.fullmatch(port)
+    if match is not None:
+        sign, digits = match.groups()
+        number = int(digits[:6] or 0)
+        if number > 65535 or (number and sign == "-"):
             raise AddressError(f"address {port}: invalid port")
-        number = int(port)
     else:
         try:
-            number = socket.getservbyname(port, "tcp") if port else 0
+            number = socket.getservbyname(port, "tcp")
         except (OSError, ValueError):
             raise AddressError(f"lookup tcp/{port}: unknown port") from None
     if not host:
