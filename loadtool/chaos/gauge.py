@@ -43,7 +43,8 @@ class HttpGauge:
         if not answer.is_success:
             return f"status {answer.status_code}"
         try:
-            return read_value(answer.text, self.value)
+            # JSON and Prometheus text are UTF-8; a charset in the answer may be one that is no text's.
+            return read_value(answer.content.decode("utf-8", "replace"), self.value)
         except ValueError as e:
             return str(e)
 
@@ -62,7 +63,10 @@ def read_value(text: str, wanted: str) -> float:
         values = [_at(data, wanted)]
     if not values:
         raise ValueError(f"the answer has no {wanted}")
-    found = math.fsum(values)
+    try:
+        found = math.fsum(values)
+    except (OverflowError, ValueError):  # where it passes a sum that no float is, or infinities of both signs
+        found = sum(values)
     if not math.isfinite(found):
         raise ValueError(f"{wanted} is {found:g}, want a finite number")
     return found
@@ -79,7 +83,10 @@ def _at(data: Any, wanted: str) -> float:
             raise ValueError(f"the answer has no {wanted}")
     if isinstance(node, bool) or not isinstance(node, int | float):
         raise ValueError(f"{wanted} is {json.dumps(node)[:60]}, want a number")
-    return float(node)
+    try:
+        return float(node)
+    except OverflowError:
+        return math.inf if node > 0 else -math.inf
 
 
 def _samples(text: str, wanted: str) -> list[float]:

@@ -22,6 +22,12 @@ ratio 0.25
 turned_away_total{reason="queue full"} 3
 turned_away_total{reason="rate limit",zone="a,b"} 4 1700000000000
 odd NaN
+huge{x="a"} 1.7e308
+huge{x="b"} 1.7e308
+low{x="a"} -1.7e308
+low{x="b"} -1.7e308
+both{x="a"} +Inf
+both{x="b"} -Inf
 text abc
 up{job="x"} 1e3
 """
@@ -53,6 +59,9 @@ def test_a_value_is_read(text: str, wanted: str, value: float) -> None:
         (PROMETHEUS, "queue", "the answer has no queue"),
         (PROMETHEUS, 'turned_away_total{reason="x"}', 'the answer has no turned_away_total{reason="x"}'),
         (PROMETHEUS, "odd", "odd is nan, want a finite number"),
+        (PROMETHEUS, "huge", "huge is inf, want a finite number"),
+        (PROMETHEUS, "low", "low is -inf, want a finite number"),
+        (PROMETHEUS, "both", "both is nan, want a finite number"),
         (PROMETHEUS, "text", "text is abc, want a number"),
         ("<html>", "queued", "the answer has no queued"),
         ("", "queued", "the answer has no queued"),
@@ -62,6 +71,10 @@ def test_a_value_is_read(text: str, wanted: str, value: float) -> None:
         (JSON, "store.by.2", "the answer has no store.by.2"),
         (JSON, "name.x", "the answer has no name.x"),
         ("5", "queued", "the answer has no queued"),
+        (f'{{"queued": {10**400}}}', "queued", "queued is inf, want a finite number"),
+        (f'{{"queued": {-(10**400)}}}', "queued", "queued is -inf, want a finite number"),
+        ('{"queued": 1e999}', "queued", "queued is inf, want a finite number"),
+        ('{"queued": 1' + 5000 * "0" + "}", "queued", "the answer has no queued"),
     ],
 )
 def test_what_is_no_value(text: str, wanted: str, said: str) -> None:
@@ -71,7 +84,9 @@ def test_what_is_no_value(text: str, wanted: str, said: str) -> None:
 
 async def test_it_is_asked_over_http() -> None:
     body = PROMETHEUS.encode()
+    odd = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=hex\r\nContent-Length: 8\r\n\r\nqueued 9"
     answers = {
+        b"/odd": odd,
         b"/metrics": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body),
         b"/gone": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
     }
@@ -91,6 +106,7 @@ async def test_it_is_asked_over_http() -> None:
 
         assert await ask("/metrics") == 12.0
         assert await ask("/metrics", "nothing") == "the answer has no nothing"
+        assert await ask("/odd") == 9.0
         assert await ask("/gone") == "status 404"
         nursery.cancel_scope.cancel()
 
