@@ -13,6 +13,7 @@ import httpx
 
 from loadtool.chaos.probe import Clients, Question
 from loadtool.chaos.steady import page_url
+from loadtool.measure.result_json import LARGEST
 from loadtool.units import SECOND, format_duration
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def read_value(text: str, wanted: str) -> float:
     """A number from JSON, by the dotted path of it, or from Prometheus text, by the metric's name.
 
     A name alone is the sum of the metric's samples; `name{label="a"}` of those that have this label. Raises
-    ValueError if there is none, or it is no finite number.
+    ValueError if there is none, or it is no finite number, or larger than a result's figures may be.
     """
     try:
         data = json.loads(text)
@@ -69,6 +70,8 @@ def read_value(text: str, wanted: str) -> float:
         found = sum(values)
     if not math.isfinite(found):
         raise ValueError(f"{wanted} is {found:g}, want a finite number")
+    if abs(found) > LARGEST:
+        raise ValueError(f"{wanted} is {found:g}, want a number up to {LARGEST:.3g}")
     return found
 
 

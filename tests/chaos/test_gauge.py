@@ -47,6 +47,7 @@ JSON = '{"queued": 12, "store": {"calls": 3.5, "by": [1, 2]}, "name": "x", "on":
         (JSON, "queued", 12),
         (JSON, "store.calls", 3.5),
         (JSON, "store.by.1", 2),
+        (f'{{"free": {-(2**63)}}}', "free", -(2**63)),
     ],
 )
 def test_a_value_is_read(text: str, wanted: str, value: float) -> None:
@@ -73,6 +74,8 @@ def test_a_value_is_read(text: str, wanted: str, value: float) -> None:
         ("5", "queued", "the answer has no queued"),
         (f'{{"queued": {10**400}}}', "queued", "queued is inf, want a finite number"),
         (f'{{"queued": {-(10**400)}}}', "queued", "queued is -inf, want a finite number"),
+        (f'{{"limit": {2**64 - 1}}}', "limit", "limit is 1.84467e+19, want a number up to 9.22e+18"),
+        ('{"low": -1.7e308}', "low", "low is -1.7e+308, want a number up to 9.22e+18"),
         ('{"queued": 1e999}', "queued", "queued is inf, want a finite number"),
         ('{"queued": 1' + 5000 * "0" + "}", "queued", "the answer has no queued"),
     ],
