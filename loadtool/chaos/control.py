@@ -33,6 +33,8 @@ from loadtool.profile.secrets import Secrets, userinfo_secrets, userinfo_span
 T = TypeVar("T")
 
 DEADLINE_S = 5.0
+# What reading an answer fails with that is no JSON, or other than a Toxiproxy's, or too deep.
+_NONSENSE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 class MissingError(FaultError):
@@ -134,7 +136,7 @@ class Control:
             from toxiproxy.exceptions import ProxyExists
 
             try:
-                return str(Toxiproxy().create(upstream=upstream, name=name, listen=listen).listen)
+                return _address(Toxiproxy().create(upstream=upstream, name=name, listen=listen).listen)
             except ProxyExists:
                 raise RefusedError(409, '{"error": "proxy already exists"}') from None
 
@@ -211,10 +213,10 @@ class Control:
             except (httpx.HTTPError, httpx.InvalidURL) as e:
                 raise self._unreachable(what, e) from None
             if answer.status_code >= 300:
-                raise self._refused(what, answer.status_code, answer.text)
+                raise self._refused(what, answer.status_code, _text(answer.content))
             try:
-                return read(json.loads(answer.text) if answer.text else None)
-            except (KeyError, TypeError, ValueError, AttributeError):
+                return read(json.loads(_text(answer.content)) if answer.content else None)
+            except _NONSENSE:
                 raise self._strange(what) from None
         raise self._silent(what)
 
@@ -237,7 +239,7 @@ class Control:
                 return await trio.to_thread.run_sync(run, abandon_on_cancel=True)
             except RefusedError as e:
                 raise self._refused(what, e.status, e.text) from None
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except _NONSENSE:
                 raise self._strange(what) from None
             except requests.Timeout:
                 raise self._silent(what) from None
@@ -252,7 +254,7 @@ class Control:
         text = self._secrets.mask(text)  # some servers repeat what they refuse
         try:
             reason = json.loads(text)["error"]
-        except (ValueError, KeyError, TypeError):
+        except _NONSENSE:
             reason = " ".join(text.split())[:200] or "no reason given"
         kind = MissingError if status == 404 else FaultError
         return kind(f"cannot {what}: Toxiproxy {self.url} says {status}, {reason}")
@@ -287,21 +289,41 @@ def _path(proxy: str, toxic: str | None = None) -> str:
     return path if toxic is None else f"{path}/toxics/{quote(toxic, safe='')}"
 
 
+def _text(content: bytes) -> str:
+    """JSON is UTF-8, whatever charset an answer says that it has."""
+    return content.decode("utf-8", "replace")
+
+
 def _proxy(value: Any) -> ProxyState:
     return ProxyState(
-        value["name"], value["listen"], value["upstream"], value["enabled"],
+        _string(value["name"]), _string(value["listen"]), value["upstream"], value["enabled"],
         tuple(
-            ToxicState(t["name"], t["type"], t["stream"], t["toxicity"], t["attributes"])
+            ToxicState(_string(t["name"]), t["type"], t["stream"], t["toxicity"], t["attributes"])
             for t in value["toxics"]
         ),
     )  # fmt: skip
+
+
+def _string(value: Any) -> str:
+    """Raises TypeError if it is none."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _address(value: Any) -> str:
+    """HOST:PORT, where HOST may be nothing. Raises TypeError or ValueError if it is none."""
+    match = re.fullmatch(r".*:([0-9]{1,5})", _string(value))
+    if match is None or not 0 < int(match[1]) < 65536:
+        raise ValueError(value)
+    return match[0]
 
 
 def _version(answer: Any) -> str:
     """Servers before 2.5 answer with bare text. Raises ValueError if it is none of both."""
     try:
         text = answer.json()["version"]
-    except (ValueError, KeyError, TypeError):
+    except _NONSENSE:
         text = answer.text.strip()
     if not re.fullmatch(r"v?[\w.+-]{1,40}", text):
         raise ValueError(text)

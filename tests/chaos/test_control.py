@@ -223,6 +223,67 @@ async def test_something_that_is_no_toxiproxy(
             await call(control)
 
 
+async def whole_request(stream: trio.SocketStream) -> bytes:
+    """All of it: a connection that is closed on unread bytes may lose its answer."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += await stream.receive_some(10_000)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    while length is not None and len(body) < int(length[1]):
+        body += await stream.receive_some(10_000)
+    return head + b"\r\n\r\n" + body
+
+
+def answering(status: bytes, body: bytes, kind: bytes = b"application/json") -> bytes:
+    head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    return head % (status, kind, len(body)) + body
+
+
+DEEP = b"[" * 200_000
+STRANGE = "does not answer as a Toxiproxy does"
+
+
+@pytest.mark.parametrize(("what", "call"), CALLS)
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (answering(b"200 OK", DEEP), STRANGE),
+        (answering(b"500 Oops", DEEP), r"says 500, \[{200}"),
+        (answering(b"500 Oops", b"6f6f7073", b"text/plain; charset=hex"), "says 500, 6f6f7073"),
+    ],
+)
+async def test_an_answer_that_no_json_reader_gets_to_the_end_of(
+    upstream: Upstream, what: str, call: Callable[[Control], Awaitable[Any]], answer: bytes, said: str
+) -> None:
+    async def other(stream: trio.SocketStream) -> None:
+        await whole_request(stream)
+        await stream.send_all(answer)
+        await stream.aclose()
+
+    async with Control(f"http://{await upstream(other)}") as control:
+        with pytest.raises(FaultError, match=rf"^{re.escape(f'cannot {what}: ')}.*{said}$"):
+            await call(control)
+
+
+@pytest.mark.parametrize(
+    "listen", ['"nonsense"', '"127.0.0.1"', '":http"', '"h:0"', '"h:70000"', "5", "null"]
+)
+async def test_a_proxy_that_listens_nowhere(upstream: Upstream, listen: str) -> None:
+    proxy = f'{{"name": "p", "listen": {listen}, "upstream": "u:1", "enabled": true, "toxics": []}}'
+
+    async def other(stream: trio.SocketStream) -> None:
+        made = (await whole_request(stream)).startswith(b"POST")
+        await stream.send_all(
+            answering(b"201 Created", proxy.encode()) if made else answering(b"200 OK", b"{}")
+        )
+        await stream.aclose()
+
+    async with Control(f"http://{await upstream(other)}") as control:
+        with pytest.raises(FaultError, match=rf"^cannot create proxy p \(.*\): {control.url} {STRANGE}$"):
+            await control.create_proxy("p", "u:1")
+
+
 async def test_what_was_given_up_is_not_done_later(toxiproxy: Toxiproxy, upstream: Upstream) -> None:
     """toxiproxy-python lists the proxies before it makes one. If the list is too slow, none is made."""
     asked: list[bytes] = []
