@@ -113,7 +113,8 @@ async def _program(
 ) -> AsyncIterator[Control]:
     for _ in range(_PORTS_TO_TRY):
         port = _free_port()
-        with tempfile.TemporaryDirectory(prefix="loadtool-") as directory:
+        scratch = tempfile.TemporaryDirectory(prefix="loadtool-")
+        with scratch as directory:
             # A server that cannot bind its port goes on running, and another one may answer there. Ours is
             # known by a proxy that it was given at its start: disabled, so that it listens nowhere.
             mark = f"loadtool-{secrets.token_hex(8)}"
@@ -126,6 +127,7 @@ async def _program(
             try:
                 async with Control(f"http://127.0.0.1:{port}", owned=True) as control:
                     if await _is_ours(control, child, mark):
+                        scratch.cleanup()  # it has read it, and a run that is killed would leave it behind
                         version = await control.version()
                         control.origin = f"{PROGRAM} {version} on PATH, started by this run"
                         yield control

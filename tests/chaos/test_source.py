@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -106,6 +107,17 @@ async def test_nobody_at_the_url() -> None:
         async with open_toxiproxy("http://127.0.0.1:1"):
             pass
     assert "no Toxiproxy answers at http://127.0.0.1:1 (Connection refused)" in str(caught.value)
+
+
+@real
+async def test_a_program_leaves_no_file_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run that is killed would leave it for good."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with open_toxiproxy(None) as control:
+        assert os.listdir(tmp_path) == []
+        assert await control.list() == {}
 
 
 @real
