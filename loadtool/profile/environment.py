@@ -9,7 +9,8 @@ from enum import Enum, auto
 from typing import Final
 
 WANT: Final = "${NAME}, ${NAME:-default} or $$ for a dollar"
-_REFERENCE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
+# A default has no brace in it: where one with `${B}` or `{{ }}` in it ends could be read in two ways.
+_REFERENCE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}|\$\{")
 _OPENING = re.compile(r"\{(?=[{%#]|\Z)")
 
 

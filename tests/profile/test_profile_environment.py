@@ -25,7 +25,13 @@ def test_references(text: str, value: str) -> None:
     assert join(split(text, ENVIRONMENT), template=False) == value
 
 
-@pytest.mark.parametrize("text", ["${", "${}", "${1}", "${A", "${A:d}", "${A-d}", "${ A }", "x${a.b}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${", "${}", "${1}", "${A", "${A:d}", "${A-d}", "${ A }", "x${a.b}", "${A:-${B}}", "${NO:-$${B}}",
+        "${NO:-{{ 1 }}}", "${NO:-{}",
+    ],
+)  # fmt: skip
 def test_what_is_no_reference(text: str) -> None:
     with pytest.raises(
         ValueError, match=r"^got \$\{.*, want \$\{NAME\}, \$\{NAME:-default\} or \$\$ for a dollar$"
