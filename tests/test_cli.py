@@ -143,6 +143,8 @@ def test_arguments_are_named_as_they_are_typed(
         (["spike", "-p", "x.yaml", "--toxiproxy", "x:1"], "--toxiproxy: got x:1, want a URL such as http://"),
         (["chaos", "recover", "--toxiproxy", "x"], "--toxiproxy: got x, want a URL such as http://"),
         (["toxiproxy", "--port", "65536"], "--port: got 65536, want a whole number from 0 to 65535"),
+        (["capacity", "-p", "x.yaml", "--start", "1e300"], "--start: got 1e+300/s, want at most 10000000/s"),
+        (["capacity", "-p", "x.yaml", "--max", "11000k/s"], "--max: got 11000000/s, want at most 10000000/s"),
         (["report"], "missing argument 'RESULT_JSON'. Try 'loadtool report --help'."),
     ],
     ids=str,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loadtool.commands import console, help_pages, options
-from loadtool.errors import OutputError, UsageError
+from loadtool.errors import OutputError, UsageError, got
 
 if TYPE_CHECKING:
     from loadtool.capacity import Searched
@@ -58,8 +58,12 @@ def _quantity(option: str, parse: Callable[[str], float]) -> Callable[[object], 
 
 def _rate(text: str) -> float:
     from loadtool import units
+    from loadtool.profile.references import PEAK
 
-    return units.positive_rate(units.parse_rate(text))
+    rate = units.positive_rate(units.parse_rate(text))
+    if rate > PEAK:
+        raise ValueError(got(units.format_rate(rate), f"at most {units.format_rate(PEAK)}"))
+    return rate
 
 
 def _precision(text: str) -> float:
