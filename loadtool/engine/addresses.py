@@ -48,20 +48,29 @@ class Addresses:
         return len(self._ring)
 
     def pick(self, now_ns: int, tried: list[Address]) -> Address | None:
-        """The next address that this dial has not tried, good ones first. None: no more."""
+        """The next address that this dial has not tried, good ones first. None: no more.
+
+        When none of them is good, what was refused before tells none from another: all are good again. Else
+        the first that works after an outage would have the whole load while the others are left alone.
+        """
+        address = self._good(now_ns, tried)
+        if address is None:
+            for other in self._ring:
+                if other not in tried:
+                    other.avoid_until = 0
+            address = self._good(now_ns, tried)
+        return address
+
+    def _good(self, now_ns: int, tried: list[Address]) -> Address | None:
+        """The next address that is neither tried nor left alone."""
         ring = self._ring
         n = len(ring)
-        fallback = None
         for i in range(n):
             address = ring[(self._next + i) % n]
-            if address in tried:
-                continue
-            if address.avoid_until <= now_ns:
+            if address.avoid_until <= now_ns and address not in tried:
                 self._next = (self._next + i + 1) % n
                 return address
-            if fallback is None:
-                fallback = address
-        return fallback
+        return None
 
     def failed(self, address: Address, now_ns: int) -> None:
         """Leave it alone for a while."""

@@ -220,6 +220,26 @@ def test_all_addresses_take_turns_and_refused_ones_are_left_alone() -> None:
     assert ring.pick(20 * SECOND, list(ring)) is None
 
 
+def test_after_an_outage_all_addresses_take_turns_at_once() -> None:
+    ring = Addresses([Address(socket.AF_INET, (f"10.0.0.{i}", 80)) for i in (1, 2, 3)])
+
+    def dial(working: str) -> str:
+        """The addresses that one dial tries until one works."""
+        tried: list[Address] = []
+        while (address := ring.pick(SECOND, tried)) is not None:
+            tried.append(address)
+            if str(address)[7] in working:
+                break
+            ring.failed(address, SECOND)
+        return "".join(str(a)[7] for a in tried)
+
+    assert sorted(dial("")) == sorted(dial("")) == ["1", "2", "3"]
+    assert sorted(dial("123") for _ in range(6)) == ["1", "1", "2", "2", "3", "3"]
+    # One that stays down costs one refusal, and not one per connection.
+    dial("")
+    assert sum("2" in dial("13") for _ in range(8)) == 1
+
+
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
