@@ -35,9 +35,13 @@ class Sources:
             raise OSError(errno.EAFNOSUPPORT, "no source address of its family")
         source = ring.pop(0)
         ring.append(source)
-        if sys.platform == "linux":
-            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-        sock.bind((source, 0))
+        _bind(sock, source)
+
+
+def _bind(sock: socket.socket, source: str) -> None:
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -66,7 +70,7 @@ def _unbindable(source: str) -> str:
     """Why nothing can be bound to it; empty if something can."""
     try:
         with socket.socket(family_of(source), socket.SOCK_STREAM) as sock:
-            sock.bind((source, 0))
+            _bind(sock, source)
     except OSError as e:
         if e.errno == errno.EADDRNOTAVAIL or isinstance(e, socket.gaierror):
             return f"{source} is no address of this machine"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from dataclasses import replace
 
 import pytest
@@ -64,6 +65,20 @@ def test_what_can_be_wrong_with_them(
     sources: list[str], targets: list[str], said: list[tuple[int, str]]
 ) -> None:
     assert source_problems(sources, targets) == said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses the port later")
+def test_to_look_at_a_source_takes_none_of_its_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = []
+
+    class Watched(socket.socket):
+        def bind(self, address: object) -> None:
+            super().bind(address)  # type: ignore[arg-type]
+            ports.append(self.getsockname()[1])
+
+    monkeypatch.setattr(socket, "socket", Watched)
+    assert source_problems(["127.0.0.2"], ["127.0.0.1"]) == []
+    assert ports == [0]
 
 
 class Resolver(trio.abc.HostnameResolver):
