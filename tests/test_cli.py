@@ -140,6 +140,8 @@ def test_arguments_are_named_as_they_are_typed(
         (["spike", "-p", "x.yaml", "--workers", "9" * 99], "--workers: got 999"),
         (["spike", "-p", "x.yaml", "--seed", "many"], "--seed: got many, want a whole number of at least 0"),
         (["plan", "-p", "x.yaml", "--seed", "-1"], "--seed: got -1, want a whole number of at least 0"),
+        (["spike", "-p", "x.yaml", "--workers=--5"], "--workers: got --5, want a whole number of at least 1"),
+        (["plan", "-p", "x.yaml", "--seed=--5"], "--seed: got --5, want a whole number of at least 0"),
         (["spike", "-p", "x.yaml", "--toxiproxy", "x:1"], "--toxiproxy: got x:1, want a URL such as http://"),
         (["chaos", "recover", "--toxiproxy", "x"], "--toxiproxy: got x, want a URL such as http://"),
         (["toxiproxy", "--port", "65536"], "--port: got 65536, want a whole number from 0 to 65535"),

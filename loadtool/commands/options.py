@@ -20,9 +20,8 @@ def whole_number(option: str, least: int, most: int | None = None) -> Callable[[
 
     def parse(value: object) -> int:
         text = str(value).strip()
-        number = (
-            int(text) if text.isascii() and text.lstrip("-").isdecimal() and len(text) < 20 else least - 1
-        )
+        whole = text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 20
+        number = int(text) if whole else least - 1
         if number < least or (most is not None and number > most):
             raise UsageError(f"{option}: {got(value, want)}")
         return number
