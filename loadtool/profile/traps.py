@@ -9,7 +9,9 @@ QUOTE: Final = "put this value in quotes"
 
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\'\'|[^\'])*\'')
 _KEY_AND_VALUE = re.compile(
-    r"\s*(?:-\s+)*(?:(?P<key>[^\s:#{}\[\]\"'&*!|>%@`,-][^:#{}\[\],]*?)\s*:\s+)?(?P<value>.*)"
+    r"\s*(?:-\s+)*"
+    r"(?:\"\"\s*:\s*|(?P<key>[^\s:#{}\[\]\"'&*!|>%@`,-][^:#{}\[\],]*?)\s*:\s+)?"  # a quoted key is blanked
+    r"(?P<value>.*)"
 )
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _START = r"(?:^|[\[{,]\s*|:\s+|-\s+)"  # where a value may begin, on a line or inside [ ] and { }
@@ -25,7 +27,7 @@ _TRAPS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (rf"{_START}[@`]", "@ and ` are reserved in YAML"),
         (rf"{_START}[|>][^\s+\-0-9]|^[|>][0-9]{{2}}", "| and > begin a YAML block"),
         (r"^[\[{].*[\]}]\s*[^\s,\]}]", "[ ] is a YAML list and { } a YAML mapping"),
-        (r"^\"\"\s*[^\s,\]}]", "text follows the closing quote"),
+        (r"^\"\"(?!\s*\"\"\s*:)\s*[^\s,\]}]", "text follows the closing quote"),
     )
 )
 _COLON = re.compile(r"^[^\[{].*:\s")
