@@ -67,8 +67,8 @@ the top that begin with `x-` are ignored, a place for YAML anchors.
 `1m30s`, `2h`. Sizes: `64KB`. Shares: `10%`.
 
 **Environment.** `${NAME}` anywhere in a value, `${NAME:-default}`, and `$$` for a dollar. An unset one is a
-mistake. What came from the environment into a header, a body, a query or a URL's user and password is
-masked in every file and on every screen.
+mistake, and so is a brace in a default. What came from the environment into a header, a body, a query or a
+URL's user and password is masked in every file and on every screen.
 
 **Templates.** Paths, queries, headers and bodies may hold Jinja2 templates, drawn anew for each arrival:
 CALLS
