@@ -43,7 +43,9 @@ def masked(target: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests/s of a log over bins of `bin_s`: the middle one, and the highest with when it began."""
+    """Requests/s of a log over bins of `bin_s`: the middle one of those that had any, so that it is never 0,
+    and the highest with when it began.
+    """
 
     bin_s: int
     median: float
@@ -83,9 +85,9 @@ def rates_of(recording: Recording) -> Rates:
     bin_s = 60 if seconds >= 3600 else 10 if seconds >= 300 else 1
     counts = Counter(ns // (bin_s * SECOND) for ns in recording.times)
     bins = max(1, seconds // bin_s)  # the last, if it is a part of one, would be too low
-    series = [counts[i] for i in range(bins)]
-    peak = max(range(bins), key=series.__getitem__)
-    return Rates(bin_s, sorted(series)[bins // 2] / bin_s, series[peak] / bin_s, peak * bin_s)
+    busy = {i: n for i, n in counts.items() if i < bins}  # has the first: the log's first request is in it
+    peak = min(busy, key=lambda i: (-busy[i], i))
+    return Rates(bin_s, sorted(busy.values())[len(busy) // 2] / bin_s, busy[peak] / bin_s, peak * bin_s)
 
 
 def read_log(recording: Recording) -> Imported:

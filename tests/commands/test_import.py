@@ -176,6 +176,30 @@ def test_rates(tmp_path: Path, seconds: int, bin_s: int, median: float, peak: fl
     assert (rates.bin_s, rates.median, rates.peak, rates.peak_at_s) == (bin_s, median, peak, peak_at)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "bin_s", "median", "peak", "peak_at"),
+    [
+        ([0, 5], 1, 1, 1, 0),
+        ([0, 4, 4, 9, 9, 9, 20], 1, 2, 3, 9),
+        ([0, 0, 3599], 60, 2 / 60, 2 / 60, 0),  # its last minute has one
+    ],
+)
+def test_the_middle_rate_is_of_bins_that_had_requests(
+    tmp_path: Path, seconds: list[int], bin_s: int, median: float, peak: float, peak_at: int
+) -> None:
+    rates = rates_of(imported(tmp_path, [line(s, "GET /") for s in seconds]).recording)
+    assert (rates.bin_s, rates.median, rates.peak, rates.peak_at_s) == (bin_s, median, peak, peak_at)
+
+
+def test_a_sparse_log_makes_a_profile_with_a_baseline(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.write_text(line(0, "GET /") + line(5, "GET /"))
+    assert cli.main(["import", "access.log", "-o", "out"]) == 0
+    assert capsys.readouterr().err == ""
+    assert "times that" not in Path("out/mix.yaml").read_text()
+    phases = load_profile("out/mix.yaml", environment={}).profile.phases
+    assert {phase.rate for phase in phases} == {1}
+
+
 def test_a_feeder_is_drawn_from_all_of_the_log(tmp_path: Path) -> None:
     rows = [line(i // 100, f"GET /p/{i}") for i in range(4 * MOST_PATHS)]
     (kind,) = imported(tmp_path, rows).kinds
