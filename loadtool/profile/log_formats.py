@@ -50,6 +50,7 @@ _URI: Final = "/?:@!$&'()*+,;=-._~%[]"
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9/?&=._~%+:,-]*")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_END: Final = 2**63 - SECOND  # recordings keep times in 64 bits, and spread those of whole seconds
 
 
 def clf_time(stamp: bytes) -> int:
@@ -62,7 +63,7 @@ def clf_time(stamp: bytes) -> int:
     datetime(year, month, day, hour, minute, min(second, 59))  # raises for the 31st of February
     offset = (int(match[8]) * 60 + int(match[9])) * 60
     utc = timegm((year, month, day, hour, minute, second)) - (offset if match[7] == b"+" else -offset)
-    return utc * SECOND
+    return _within(utc * SECOND, stamp.decode("latin-1"))
 
 
 def time_of(value: Any) -> int:
@@ -80,14 +81,22 @@ def time_of(value: Any) -> int:
                 raise ValueError(f"no time: {shown(value)}") from None
             at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
             since = at - _EPOCH
-            return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+            us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+            return _within(us * 1000, value)
         value = float(text) if "." in text else int(text)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
         raise ValueError(f"no time: {shown(value)}")
     unit = SECOND
     while value * unit >= 10**20:  # the year 5138 in seconds; whatever is larger is in a smaller unit
         unit //= 1000
-    return value * unit if isinstance(value, int) else round(value * (unit // 1000)) * 1000
+    return _within(value * unit if isinstance(value, int) else round(value * (unit // 1000)) * 1000, value)
+
+
+def _within(ns: int, value: Any) -> int:
+    """A time that a recording can keep. Raises ValueError for others."""
+    if not 0 <= ns < _END:
+        raise ValueError(f"no time from 1970 to 2262: {shown(value)}")
+    return ns
 
 
 def combined(lines: Iterable[bytes], fields: Mapping[str, str]) -> Iterator[Entry]:

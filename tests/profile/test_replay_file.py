@@ -233,6 +233,35 @@ def test_times_of_other_logs(value: Any, ns: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999999Z",
+        "9999-12-31T23:59:59Z",
+        "01/Jan/0001:00:00:00 +0000",
+        17_632_300_000,
+        17_632_300_000.5,
+        2**63 - 1,
+    ],
+)
+def test_times_that_no_recording_can_keep_are_broken_lines(tmp_path: Path, value: Any) -> None:
+    rows = [{"time": t, "path": "/"} for t in (NOON, value)]
+    it = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)), format="json", broken=0.5)
+    assert (len(it), it.first_broken) == (1, (2, f"no time from 1970 to 2262: {value}"))
+    if "/" in str(value):
+        log = clf(0) + clf(0).replace("21/Nov/2026:12:00:00 +0000", value)
+        it = read(tmp_path / "a.log", log, broken=0.5)
+        assert (len(it), it.first_broken) == (1, (2, f"no time from 1970 to 2262: {value}"))
+
+
+def test_the_earliest_and_the_latest_second_can_be_kept(tmp_path: Path) -> None:
+    latest = (2**63 - S) // S
+    rows = [{"time": t, "path": "/"} for t in (0, latest, latest, latest)]
+    it = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)), format="json")
+    assert list(it.times) == [0, latest * S, latest * S + S // 3, latest * S + 2 * S // 3]
+
+
+@pytest.mark.parametrize(
     ("line", "it"),
     [
         (b"GET / HTTP/1.1", Recorded("GET", "/")),
