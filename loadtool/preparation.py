@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from loadtool.processes import Child, python
 from loadtool.profile.addresses import socket_path, without_userinfo
 from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile, WaitFor
-from loadtool.profile.secrets import environment_secrets
+from loadtool.profile.secrets import Secrets, environment_secrets
 from loadtool.units import SECOND, format_duration
 
 # Toxiproxy's client and httpx take as long to load as all of the profile's models. They are for faults,
@@ -76,6 +76,8 @@ class Preparation:
         self._allow_hosts = tuple(allow_hosts)
         self._notice = notice
         self._environment = dict(os.environ)
+        self._printed: list[str] = []  # values that setup commands gave
+        self._loaded: Loaded | None = None  # the profile as far as it is known
         self._tearing_down = trio.CancelScope(shield=True)
 
     def hurry(self) -> None:
@@ -84,16 +86,18 @@ class Preparation:
 
     async def prepare(self, stack: AsyncExitStack, loaded: Loaded) -> Prepared:
         """Raises UsageError, SetupError or FaultError if something can't be had; nothing was sent then."""
+        self._loaded = loaded
         if loaded.profile.teardown:
-            stack.push_async_callback(self._tear_down, loaded)
+            stack.push_async_callback(self._tear_down)
         for command in loaded.profile.setup:
+            hidden = command_secrets(loaded, self._environment, self._printed)
             shown = command if isinstance(command, str) else " ".join(command)
-            self._notice(loaded.secrets.mask(f"setup: {shown}"))
-            self._environment |= await run_command(
-                command, loaded.directory, self._environment, loaded.secrets.mask
-            )
+            self._notice(hidden.mask(f"setup: {shown}"))
+            printed = await run_command(command, loaded.directory, self._environment, hidden)
+            self._environment |= printed
+            self._printed += printed.values()
         if loaded.profile.setup:
-            loaded = self._load(self._environment)
+            loaded = self._loaded = self._load(self._environment)
         profile = loaded.profile
         demo: DemoService | None = None
         if profile.target == "demo":
@@ -108,7 +112,7 @@ class Preparation:
             await _check_asked(profile, allowed)
         check_sources(loaded, addresses)
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
-        prepared = Prepared(loaded, job, mask=self._mask(loaded))
+        prepared = Prepared(loaded, job, mask=command_secrets(loaded, self._environment).mask)
         if profile.proxies or profile.faults:
             await self._open_chaos(stack, prepared, demo)
         if profile.wait_for or profile.steady_state or profile.probes or demo is not None:
@@ -135,11 +139,6 @@ class Preparation:
         probes += gauges_of(profile.probes, url)
         if probes:
             prepared.prober = Prober(probes, way)
-
-    def _mask(self, loaded: Loaded) -> Callable[[str], str]:
-        """Masks the profile's secrets, and those that commands get from the environment."""
-        known, inherited = loaded.secrets, environment_secrets(self._environment)
-        return lambda text: known.mask(inherited.mask(text))
 
     async def _open_chaos(self, stack: AsyncExitStack, prepared: Prepared, demo: DemoService | None) -> None:
         """Open the proxies, send the load or the demo's store calls through them, plan the faults."""
@@ -201,13 +200,24 @@ class Preparation:
         said = lacking("the embedded Toxiproxy", name)
         self.problems.append(f"{said}; each connection through a proxy is two of its own")
 
-    async def _tear_down(self, loaded: Loaded) -> None:
+    async def _tear_down(self) -> None:
+        loaded = self._loaded
+        assert loaded is not None  # it is pushed by `prepare`
+        hidden = command_secrets(loaded, self._environment, self._printed)
         with self._tearing_down:
             for command in loaded.profile.teardown:
                 try:
-                    await run_command(command, loaded.directory, self._environment, loaded.secrets.mask)
+                    await run_command(command, loaded.directory, self._environment, hidden)
                 except SetupError as e:
                     self.warnings.append(f"teardown: {e}")
+
+
+def command_secrets(loaded: Loaded, environment: Mapping[str, str], printed: Iterable[str] = ()) -> Secrets:
+    """The profile's secrets, those that commands get from the environment, and values that setup printed.
+
+    Of a printed value nobody knows whether it is a secret before the profile is loaded with it.
+    """
+    return loaded.secrets | environment_secrets(environment) | Secrets.of(printed)
 
 
 async def _check_asked(profile: Profile, allowed: Sequence[str]) -> None:
@@ -241,12 +251,13 @@ async def run_command(
     command: str | Sequence[str],
     directory: Path,
     environment: Mapping[str, str],
-    mask: Callable[[str], str],
+    hidden: Secrets,
 ) -> dict[str, str]:
     """Run a `setup:` or `teardown:` command to its end, in the profile's directory.
 
     A text is given to the shell. Returns the values of the NAME=value lines that it printed. Raises
-    SetupError, its words through `mask`, if it can't be started or fails; it is ended if this is cancelled.
+    SetupError, without what is `hidden` and those values, if it can't be started or fails; it is ended if
+    this is cancelled.
     """
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     shown = command if isinstance(command, str) else " ".join(command)
@@ -267,13 +278,15 @@ async def run_command(
         await child.stop()
         raise
     await child.release()
+    matches = (_ASSIGNMENT.fullmatch(line.strip()) for line in output.decode("utf-8", "replace").splitlines())
+    found = {match[1]: match[2] for match in matches if match}
     if code != 0:
         await child.rest_of_output(_LAST_OUTPUT_S)
         lines = child.stderr_tail().strip().splitlines()  # stdout may hold what it was to keep secret
         said = f": {lines[-1].strip()}" if lines else ""
-        raise SetupError(mask(f"the command {shown!r} failed with exit code {code}{said}"))
-    found = (_ASSIGNMENT.fullmatch(line.strip()) for line in output.decode("utf-8", "replace").splitlines())
-    return {match[1]: match[2] for match in found if match}
+        hidden |= Secrets.of(found.values())
+        raise SetupError(hidden.mask(f"the command {shown!r} failed with exit code {code}{said}"))
+    return found
 
 
 class DemoService:

@@ -241,6 +241,27 @@ def test_a_failing_teardown_is_said_and_what_was_measured_stands(tmp_path: Path)
     assert (tmp_path / "torn-down").exists()  # the next command has run
 
 
+LEAKY = """'echo "cannot revoke $TOKEN" >&2; exit 3; : ${TOKEN}'"""
+
+
+def test_a_failing_teardown_does_not_show_what_setup_printed(tmp_path: Path) -> None:
+    torn = SETUP.replace("[touch, torn-down]", LEAKY)
+    done = run(tmp_path, torn, "--html", "report.html", "--markdown", "report.md")
+    said = "failed with exit code 3: cannot revoke ***"
+    (warning,) = done.result["warnings"]
+    assert warning.endswith(said)
+    assert ": ***'" in warning  # the command is that of the profile as setup has made it
+    pages = [(tmp_path / name).read_text() for name in ("report.html", "report.md")]
+    assert all("s3cret-42" not in text for text in (done.out, done.err, done.results[0].read_text(), *pages))
+
+
+def test_a_failing_setup_does_not_show_what_another_printed(tmp_path: Path) -> None:
+    done = run(tmp_path, SETUP.replace("teardown:", """  - 'echo "no use: $TOKEN" >&2; exit 3'\nteardown:"""))
+    assert done.code == 3
+    assert "failed with exit code 3: no use: ***" in done.err
+    assert "s3cret-42" not in done.out + done.err
+
+
 def test_it_waits_for_a_target_that_starts_late(tmp_path: Path) -> None:
     answers = iter([503, 503, 200])
 

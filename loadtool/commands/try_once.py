@@ -76,23 +76,28 @@ async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -
     """Run the profile's setup commands, try its requests, run its teardown commands; the exit code."""
     import trio
 
-    from loadtool.preparation import run_command
+    from loadtool.preparation import command_secrets, run_command
 
     environment = dict(os.environ)
+    printed: list[str] = []
     loaded = load(environment=environment, pending=True)
     try:
         for command in loaded.profile.setup:
+            hidden = command_secrets(loaded, environment, printed)
             text = command if isinstance(command, str) else " ".join(command)
-            console.note(f"setup: {clean(loaded.secrets.mask(text))}")
-            environment |= await run_command(command, loaded.directory, environment, loaded.secrets.mask)
+            console.note(f"setup: {clean(hidden.mask(text))}")
+            told = await run_command(command, loaded.directory, environment, hidden)
+            environment |= told
+            printed += told.values()
         if loaded.profile.setup:
             loaded = load(environment=environment)
         return await _try_all(loaded, allow_hosts)
     finally:
+        hidden = command_secrets(loaded, environment, printed)
         with trio.CancelScope(shield=True):
             for command in loaded.profile.teardown:
                 try:
-                    await run_command(command, loaded.directory, environment, loaded.secrets.mask)
+                    await run_command(command, loaded.directory, environment, hidden)
                 except SetupError as e:
                     console.note(f"loadtool: teardown: {e}")
 

@@ -85,6 +85,10 @@ def _forms(value: str) -> Iterable[str]:
         yield base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")
 
 
+def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
 @dataclass(frozen=True, slots=True)
 class Secrets:
     """Texts to mask: every form of every secret, longest first."""
@@ -101,7 +105,11 @@ class Secrets:
         """The secrets with all their forms; those shorter than three characters are left out."""
         sought = {secret for secret in secrets if len(secret.strip()) >= SHORTEST_SOUGHT}
         forms = {form for secret in sought for form in _forms(secret) if len(form) >= SHORTEST_SOUGHT}
-        return cls(tuple(sorted(forms, key=lambda form: (-len(form), form))))
+        return cls(_longest_first(forms))
+
+    def __or__(self, other: Secrets) -> Secrets:
+        """Both. To mask with one after the other could leave a part of a longer secret."""
+        return Secrets(_longest_first({*self.values, *other.values}))
 
     def mask(self, text: str) -> str:
         """The text with every secret in it replaced by ***."""

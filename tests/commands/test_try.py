@@ -145,6 +145,29 @@ def test_a_failing_setup_command_is_said_and_torn_down(
     assert (tmp_path / "torn").exists()
 
 
+PRINTED = "  - echo TOKEN=sekrit-abc; echo KEYS=opaque-17\n"
+LEAKY = """echo "cannot use $TOKEN and $KEYS" >&2; exit 3"""
+
+
+def test_what_setup_prints_is_not_shown_by_a_failing_command(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = "{name: one, get: /ok, headers: {Authorization: 'Bearer ${TOKEN}'}}"
+    said = "failed with exit code 3: cannot use *** and ***\n"
+    torn = f"setup:\n{PRINTED.replace('abc', '$((40 + 2))')}teardown: {LEAKY}\n"
+    assert cli.main(["try", "-p", profile(tmp_path, url, request, torn)]) == 0
+    out, err = capsys.readouterr()
+    assert err.endswith(said)
+    assert "sekrit-42" not in out + err
+    assert cli.main(["try", "-p", profile(tmp_path, url, request, f"setup:\n{PRINTED}  - {LEAKY}\n")]) == 3
+    assert capsys.readouterr().err.endswith(said)
+    alone = f"setup: TOKEN=sekrit-abc; KEYS=opaque-17; echo TOKEN=$TOKEN; echo KEYS=$KEYS; {LEAKY}\n"
+    assert cli.main(["try", "-p", profile(tmp_path, url, request, alone)]) == 3
+    out, err = capsys.readouterr()
+    assert err.endswith(said)
+    assert "sekrit" not in err.splitlines()[-1]
+
+
 def test_the_demo_service_is_started_and_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = profile(tmp_path, "demo", "{name: browse, get: '/products/{{ randint(1, 9) }}'}")
     assert cli.main(["try", "-p", file]) == 0
