@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,21 +24,20 @@ from loadtool.engine.fleet import open_fleet, usable_cores
 from loadtool.errors import Interrupted, Mistake, OutputError, ProfileError, UsageError
 from loadtool.judge.capacity import Found, Hunt, Purpose, Trial, Tried, beyond, next_step
 from loadtool.judge.capacity_result import CAPACITY_NAME, Capacity, conclude
-from loadtool.judge.capacity_slos import LeftOut, slos_for
-from loadtool.judge.capacity_step import HOLD, OVERHEAD_S, Step, estimate_s, hold_s, step_of
+from loadtool.judge.capacity_slos import LeftOut, on_the_whole, slos_for
+from loadtool.judge.capacity_step import HOLD, OVERHEAD_S, Step, estimate_s, hold_s, lengths_s, step_of
 from loadtool.measure.result import Engine
 from loadtool.plan.job import Job, PhaseSpec
 from loadtool.plan.timeline import slice_width
 from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
+from loadtool.profile.slo import Slo
 from loadtool.report import figures
 from loadtool.report.result_file import write_text_atomically
 from loadtool.run import remove_if_empty, run_directory, workers_for
 from loadtool.units import SECOND
 
 HIGHEST: Final = 100_000.0  # arrivals/s, unless --max says otherwise
-WARM_SHARE: Final = 0.25  # of a step's hold: so long the rate is sent before it counts
-LONGEST_WARM_S: Final = 3.0
 CALM_SHARE: Final = 0.2  # of the first rate: what asks whether the service is well again
 LEAST_CALM: Final = 5.0  # arrivals/s
 CALM_S: Final = 1.0
@@ -104,9 +103,10 @@ class _Search:
         whole = self._load(os.environ, pending=True)
         loaded, left_out = strip(whole)
         self._hunt = hunt_of(loaded, self._options)
+        self._make_room(loaded.slos)
         self._workers = workers_for(loaded, self._options.workers)
         directory = run_directory(self._options.out, started, f"{loaded.profile.name}-capacity")
-        self._foretell()
+        self._foretell(loaded.slos)
         found: Found | None = None
         verdict = "interrupted"
         capacity = self._empty(started, loaded, left_out)
@@ -164,10 +164,21 @@ class _Search:
             most_per_s=self._hunt.most,
         )
 
-    def _foretell(self) -> None:
+    def _make_room(self, slos: Sequence[Slo]) -> None:
+        """Hold no rate for less than the longest window, and say so."""
+        asked = self._options
+        step_s, confirm_s = (lengths_s(s, slos)[1] for s in (asked.step_s, asked.confirm_s))
+        self._options = replace(asked, step_s=step_s, confirm_s=confirm_s)
+        for option, was, now in (
+            ("--hold", asked.step_s, step_s), ("--confirm-for", asked.confirm_s, confirm_s),
+        ):  # fmt: skip
+            if now > was:
+                self._view.notice(f"{option} is {now:g} s, not {was:g} s: the longest window of an SLO")
+
+    def _foretell(self, slos: Sequence[Slo]) -> None:
         """How long it will take, before anything is sent."""
         o, hunt = self._options, self._hunt
-        short, long = (_warm_s(s) + s + OVERHEAD_S for s in (o.step_s, o.confirm_s))
+        short, long = (sum(lengths_s(s, slos)) + OVERHEAD_S for s in (o.step_s, o.confirm_s))
         usual, most = estimate_s(hunt, short, long)
         self._view.notice(
             f"looking for the capacity from {figures.rate(hunt.start)} to {figures.rate(hunt.most)}: usually "
@@ -208,10 +219,11 @@ class _Search:
 
     async def _step(self, prepared: Prepared, trial: Trial, seconds: float) -> Step:
         number = len(self._steps) + 1
+        warm_s, seconds = lengths_s(seconds, prepared.loaded.slos)
         self._view.notice(
             f"step {number}: {figures.rate(trial.rate)} for {seconds:g} s ({_WORDS[trial.purpose]})"
         )
-        warm = replace(self._hold(trial.rate, _warm_s(seconds)), name="warmup", role="warmup")
+        warm = replace(self._hold(trial.rate, warm_s), name="warmup", role="warmup")
         phases = (warm, self._hold(trial.rate, seconds))
         done = await self._drive(prepared, phases, trial.purpose, trial.rate, self._view)
         self._steps.append(done)
@@ -222,6 +234,8 @@ class _Search:
         """Wait until the service is well again at a low rate; False if it is not in time."""
         rate = min(self._hunt.start, max(CALM_SHARE * self._hunt.start, LEAST_CALM), after.rate_per_s)
         calm = replace(self._hold(rate, CALM_S), process="constant", burst_on_ns=0, burst_off_ns=0, batch=1)
+        # So short a look holds no window: what goes for each of them goes for all of it.
+        prepared = replace(prepared, loaded=_with_slos(prepared.loaded, on_the_whole(prepared.loaded.slos)))
         give_up = trio.current_time() + self._options.settle_s
         self._view.notice(f"waiting until the service is well again, asked at {figures.rate(rate)}")
         while True:
@@ -320,11 +334,16 @@ def strip(loaded: Loaded) -> tuple[Loaded, list[LeftOut]]:
         update={
             "faults": (),
             "proxies": {n: p for n, p in profile.proxies.items() if p.upstream != "target"},
-            "slos": tuple(slo.text for slo in slos),
         }
     )
     masked = {path: text for path, text in loaded.masked.items() if path[0] not in ("slos", "faults")}
-    return replace(loaded, profile=stripped, slos=tuple(slos), moments={}, masked=masked), left_out
+    return _with_slos(replace(loaded, profile=stripped, moments={}, masked=masked), slos), left_out
+
+
+def _with_slos(loaded: Loaded, slos: Iterable[Slo]) -> Loaded:
+    slos = tuple(slos)
+    profile = loaded.profile.model_copy(update={"slos": tuple(slo.text for slo in slos)})
+    return replace(loaded, profile=profile, slos=slos)
 
 
 def base_of(loaded: Loaded) -> int:
@@ -350,10 +369,6 @@ def hunt_of(loaded: Loaded, options: Options) -> Hunt:
             f"--start: got {figures.rate(start)}, want at most {figures.rate(most)}, which is --max"
         )
     return Hunt(start, most, options.precision)
-
-
-def _warm_s(seconds: float) -> float:
-    return min(WARM_SHARE * seconds, LONGEST_WARM_S)
 
 
 def _said(number: int, step: Step) -> str:

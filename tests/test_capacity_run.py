@@ -112,6 +112,32 @@ def test_a_target_that_nobody_serves_is_no_capacity_of_nothing(tmp_path: Path) -
     assert written(tmp_path)["verdict"] == "no-answer"
 
 
+def test_a_service_that_answers_errors_alone_holds_nothing_and_is_not_well(tmp_path: Path) -> None:
+    """Its only objective is in windows: as long as a hold, and longer than a look at whether it is well."""
+    objectives = "slos:\n  - error rate < 5% in any 2s\n"
+    profile = PROFILE.partition("slos:")[0].replace("/products/7", "/nowhere") + objectives
+    with target(*SERVICE) as url:
+        code, out, err = search(
+            tmp_path,
+            "--target",
+            url,
+            "--hold",
+            "1s",
+            "--confirm-for",
+            "2s",
+            "--settle",
+            "1s",
+            profile=profile,
+        )
+    assert "--hold is 2 s, not 1 s: the longest window of an SLO\n" in err
+    assert "--confirm-for is" not in err
+    found = written(tmp_path)
+    if found["verdict"] == "generator":
+        pytest.skip(f"this machine was too busy: {found['reasons']}")
+    assert [(step["outcome"], step["ok"], step["hold_s"]) for step in found["steps"]] == [("fails", 0, 2.0)]
+    assert (code, found["verdict"]) == (3, "down"), out
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

@@ -36,6 +36,12 @@ def slos_for(slos: Iterable[Slo], faults: Collection[str]) -> tuple[list[Slo], l
     return list(kept.values()), left
 
 
+def on_the_whole(slos: Iterable[Slo]) -> list[Slo]:
+    """The objectives without their windows: what a stretch that holds none can be asked."""
+    whole = [replace(slo, window_ns=None) for slo in slos]
+    return [replace(slo, text=str(slo)) for slo in whole]
+
+
 def _why_not(slo: Slo, faults: Collection[str]) -> str:
     if METRICS[slo.metric].part:
         return f"{slo.metric} needs a spike; a step has none"

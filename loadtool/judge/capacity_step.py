@@ -9,13 +9,18 @@ from typing import Final
 
 from loadtool.judge.capacity import Hunt, Purpose
 from loadtool.judge.case import Case
-from loadtool.judge.slo import judge_case
+from loadtool.judge.slo import covered, judge_case
 from loadtool.judge.validity import generator_limits, no_answer
+from loadtool.judge.windows import wanted_slices
 from loadtool.measure.result import PhaseFigures, Result, SloFigure
+from loadtool.plan.timeline import slice_width
 from loadtool.profile.slo import Slo
+from loadtool.units import SECOND
 
 HOLD: Final = "hold"  # the phase of a step that counts
 OVERHEAD_S: Final = 1.5  # of a step: its workers start, its last answers come
+WARM_SHARE: Final = 0.25  # of a step's hold: so long the rate is sent before it counts
+LONGEST_WARM_S: Final = 3.0
 LONGER: Final = 3  # times: how much longer a confirming hold gets where arrivals are few
 _MISSED: Final = 0.025  # probability with which no sample lies beyond a quantile
 
@@ -54,7 +59,7 @@ def step_of(result: Result, purpose: Purpose, rate: float, started_s: float, *, 
     figures = judge_case(case, None, "")
     late = generator_limits(case)
     answered = no_answer(case) is None
-    failed = [f.text for f, slo in zip(figures, case.slos, strict=True) if not _leans_to_pass(f, slo)]
+    failed = [f.text for f, slo in zip(figures, case.slos, strict=True) if not _leans_to_pass(f, slo, case)]
     return Step(
         purpose=purpose,
         rate_per_s=rate,
@@ -77,12 +82,32 @@ def step_of(result: Result, purpose: Purpose, rate: float, started_s: float, *, 
     )
 
 
-def _leans_to_pass(figure: SloFigure, slo: Slo) -> bool:
+def _leans_to_pass(figure: SloFigure, slo: Slo, case: Case) -> bool:
     if figure.status != "inconclusive":
         return figure.status == "pass"
-    if figure.value is None:
-        return not figure.samples  # an infinite one, or none at all
-    return slo.meets(figure.value)
+    if figure.value is not None:
+        return slo.meets(figure.value)
+    # An infinite one, or nothing that could be measured: fine only where nothing was asked.
+    return not any(population.scheduled for _, population in covered(slo, case.cells, case.warmups))
+
+
+def lengths_s(seconds: float, slos: Sequence[Slo]) -> tuple[float, float]:
+    """How long a step warms up and how long it holds its rate, which is `seconds` at least.
+
+    The hold begins with a slice and has room for the longest window, or no window could be judged.
+    """
+    warm = min(WARM_SHARE * seconds, LONGEST_WARM_S)
+    windowed = [slo for slo in slos if slo.window_ns is not None]
+    if not windowed:
+        return warm, seconds
+    slice_s = 0.0
+    wide_s = 1.0
+    while slice_s < wide_s:  # of a long step slices are wider, and windows are whole slices
+        slice_s = wide_s
+        warmed = math.ceil(warm / slice_s) * slice_s
+        held = max(seconds, *(wanted_slices(slo, slice_s) * slice_s for slo in windowed))
+        wide_s = slice_width(round((warmed + held) * SECOND)) / SECOND
+    return warmed, held
 
 
 def hold_s(rate: float, seconds: float, slos: Sequence[Slo], *, long: bool) -> float:

@@ -9,10 +9,13 @@ from judge_samples import Part, result_of
 
 from loadtool.judge.capacity import Found, Hunt
 from loadtool.judge.capacity_result import EXIT_CODES, Capacity, conclude
-from loadtool.judge.capacity_slos import LeftOut, slos_for
-from loadtool.judge.capacity_step import Step, estimate_s, hold_s, step_of
+from loadtool.judge.capacity_slos import LeftOut, on_the_whole, slos_for
+from loadtool.judge.capacity_step import Step, estimate_s, hold_s, lengths_s, step_of
+from loadtool.judge.windows import slices_in, wanted_slices
 from loadtool.measure.result import Engine
+from loadtool.plan.timeline import slice_width
 from loadtool.profile.slo import parse_slo
+from loadtool.units import SECOND
 
 
 def test_slos_lose_their_phase_and_those_that_steps_cannot_answer_are_told() -> None:
@@ -61,6 +64,54 @@ def test_what_a_step_says(part: Part, outcome: str, failed: list[str], conclusiv
     assert step.answered is bool(part.ok)
     assert (step.rate_per_s, step.started_s, step.purpose) == (10.0, 3.5, "climb")
     assert step_of(result, "climb", 10.0, 3.5, cut=True).outcome == "cut"
+
+
+@pytest.mark.parametrize(
+    ("slo", "part", "outcome"),
+    [
+        ("ok p99 < 250ms", Part("hold", status=[FAST] * 100), "fails"),
+        ("ok p99 < 250ms", Part("hold", ok=[FAST] * 100), "holds"),
+        ("service p99 < 250ms", Part("hold", errors={"connect": 100}), "fails"),
+        ("mean < 250ms", Part("hold", errors={"timeout": 100}), "fails"),
+        ("error rate < 5% in any 10s", Part("hold", status=[FAST] * 100), "fails"),  # no slice is known
+        ("ok p99 < 250ms for rare", Part("hold", status=[FAST] * 100), "holds"),  # it was not asked
+        ("ok p99 < 250ms for rare", Part("hold", status=[FAST], request="rare"), "fails"),
+    ],
+)
+def test_what_could_not_be_measured_holds_only_where_nothing_was_asked(
+    slo: str, part: Part, outcome: str
+) -> None:
+    answered = Part("warmup", ok=[FAST], status=[FAST], request="rare")
+    assert step_of(result_of(answered, part, slos=[slo]), "climb", 10.0, 3.5).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("seconds", "slos", "wanted"),
+    [
+        (10, ["error rate < 5%"], (2.5, 10)),
+        (10, ["error rate < 5% in any 10s"], (3, 10)),
+        (1, ["error rate < 5% in any 1s"], (1, 1)),
+        (10, ["p99 < 1s in any 30s", "error rate < 5% in any 5s"], (3, 30)),
+        (30, ["error rate < 5% in any 10s"], (3, 30)),
+        (10.5, ["error rate < 5% in any 10500ms"], (3, 11)),
+        (901, ["error rate < 5% in any 901s"], (4, 902)),  # slices of 2 s
+    ],
+)
+def test_a_step_has_room_for_the_longest_window(
+    seconds: float, slos: list[str], wanted: tuple[float, float]
+) -> None:
+    warm_s, held_s = lengths_s(seconds, [parse_slo(text) for text in slos])
+    assert (warm_s, held_s) == wanted
+    slice_s = slice_width(round((warm_s + held_s) * SECOND)) / SECOND
+    (held,) = slices_in([(warm_s, warm_s + held_s)], slice_s)
+    assert all(len(held) >= wanted_slices(slo, slice_s) for slo in map(parse_slo, slos) if slo.window_ns)
+
+
+def test_without_windows_an_objective_is_about_all_of_a_stretch() -> None:
+    whole = on_the_whole(map(parse_slo, ["error rate < 5% in any 10s", "p99 < 1s for checkout"]))
+    assert [(slo.text, slo.window_ns) for slo in whole] == [
+        ("error rate < 5%", None), ("p99 < 1s for checkout", None),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
