@@ -38,18 +38,28 @@ class Case:
         """Arrivals that were under way when the run ended."""
         return sum(population.aborted for population in self.cells.values())
 
-    def at_best(self) -> Case:
-        """The same run, had all been good that its end has aborted and that still could.
+    @property
+    def late_s(self) -> float:
+        """Up to when (s) what was due can't have been good any more when the run ended."""
+        return self.result.elapsed_s - self.result.good_within_ms / 1000
 
-        What was due in a step that ended `good_within` before the run did could not. Times remain unknown.
+    def hopeful(self) -> Counter[str]:
+        """Arrivals, by phase, that the end has aborted and that could still have been good.
+
+        What was due in a step that ended `good_within` before the run did could not.
         """
-        result = self.result
-        since_s = result.elapsed_s - result.good_within_ms / 1000
         hopeful: Counter[str] = Counter()
+        for step in self.result.steps:
+            if step.end_s > self.late_s:
+                hopeful[step.phase] += step.errors.get(_ABORTED, 0)
+        return hopeful
+
+    def at_best(self) -> Case:
+        """The same run, had all been good that was hopeful. Times remain unknown."""
+        result, hopeful = self.result, self.hopeful()
         steps = []
         for step in result.steps:
-            aborted = step.errors.get(_ABORTED, 0) if step.end_s > since_s else 0
-            hopeful[step.phase] += aborted
+            aborted = step.errors.get(_ABORTED, 0) if step.end_s > self.late_s else 0
             errors = {kind: n for kind, n in step.errors.items() if not aborted or kind != _ABORTED}
             steps.append(replace(step, errors=errors, ok=step.ok + aborted, good=step.good + aborted))
         cells = {}

@@ -7,9 +7,10 @@ straddles the threshold is it inconclusive: the run was too short to tell.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from loadtool.judge import intervals
 from loadtool.judge.case import Case
@@ -25,7 +26,7 @@ from loadtool.judge.windows import (
     slices_in,
 )
 from loadtool.judge.words import counted, metric_name, under_way
-from loadtool.measure.books import in_ms
+from loadtool.measure.books import Books, in_ms
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_OK, H_SERVICE, H_SHED
 from loadtool.measure.population import CellKey, Cells, Population, pool
@@ -33,12 +34,24 @@ from loadtool.measure.result import Aborted, Result, SloFigure
 from loadtool.measure.spike import Overload
 from loadtool.profile.slo import Slo
 
+_Of = TypeVar("_Of", bound=Books)
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     measure: Measure
     samples: str  # what is counted, singular
     passes_without: str = ""  # the note with which it passes when there is no sample
+    # Of so many aborted arrivals, and so many of them that could still have been good: what it could count.
+    at_best: Callable[[int, int], int] | None = None  # None: they are left out of it
+
+    def spared(self, books: _Of, hopeful: int) -> _Of:
+        """The books, had the run's end been kind to what it has aborted."""
+        if self.at_best is not None:
+            return books.had_been_good(self.at_best(books.aborted, hopeful))
+        rest = books.had_been_good(0)  # a copy
+        rest.take_out_aborted()
+        return rest
 
 
 def _quantile(code: int, *, failed: bool = False) -> Measure:
@@ -108,8 +121,8 @@ METRICS: Final[dict[str, Metric | SpikeMetric]] = {
     "mean": Metric(_mean, "answer"),
     "error rate": Metric(_share(lambda p: p.failed), "arrival"),
     "shed rate": Metric(_share(lambda p: p.shed), "arrival"),
-    "goodput": Metric(_rate(lambda p: p.good), "arrival"),
-    "rate": Metric(_rate(lambda p: p.ok), "arrival"),
+    "goodput": Metric(_rate(lambda p: p.good), "arrival", at_best=lambda aborted, hopeful: hopeful),
+    "rate": Metric(_rate(lambda p: p.ok), "arrival", at_best=lambda aborted, hopeful: aborted),
     **SPIKE_METRICS,
 }
 
@@ -131,7 +144,7 @@ def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[
         elif slo.window_ns is not None:
             figure = _in_windows(slo, case)
         else:
-            figure = _judge(slo, covered(slo, case.cells, case.warmups), case.ended_early)
+            figure = _judge(slo, covered(slo, case.cells, case.warmups), case)
         judged.append(_aborted(figure, case.result.aborted))
     return judged
 
@@ -184,18 +197,28 @@ def _during(slo: Slo, cells: Cells, warmups: Container[str]) -> Iterable[tuple[C
     return in_phase or [(k, p) for k, p in cells.items() if slo.during in k.faults]
 
 
-def _judge(slo: Slo, cells: list[tuple[CellKey, Population]], ended_early: bool = False) -> SloFigure:
+def _judge(slo: Slo, cells: list[tuple[CellKey, Population]], case: Case | None = None) -> SloFigure:
+    """`case`: of a run that is over."""
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
     population = pool(cells)
     evidence = metric.measure(population, slo) if cells else Evidence(None, 0)
     status, note = _status(slo, metric, evidence, reached=bool(cells))
-    if status == "fail" and ended_early and (aborted := population.take_out_aborted()):
+    if status == "fail" and case is not None and case.ended_early and (aborted := population.aborted):
         # They count as failed; if nothing else fails the objective, nobody knows what would have been.
-        decided, _ = _status(slo, metric, metric.measure(population, slo), reached=True)
+        spared = metric.spared(population, _hopeful(cells, case))
+        decided, _ = _status(slo, metric, metric.measure(spared, slo), reached=True)
         if decided != "fail":
             status, note = "inconclusive", under_way(aborted)
     return _figure(slo, evidence, status, note)
+
+
+def _hopeful(cells: Iterable[tuple[CellKey, Population]], case: Case) -> int:
+    """How many aborted arrivals of these cells could still have been good, at the most."""
+    aborted: Counter[str] = Counter()
+    for key, population in cells:
+        aborted[key.phase] += population.aborted
+    return (aborted & case.hopeful()).total()
 
 
 def _in_windows(slo: Slo, case: Case) -> SloFigure:
@@ -205,9 +228,12 @@ def _in_windows(slo: Slo, case: Case) -> SloFigure:
     slices, slice_s = books_of(case.result), case.result.slice_s
     found = judge_windows(slo, metric.measure, slices, where, slice_s)
     status, note = found.status, found.note
-    early = case.ended_early
-    if status == "fail" and early and (aborted := sum(books.take_out_aborted() for books in slices.values())):
-        decided = judge_windows(slo, metric.measure, slices, where, slice_s)
+    if status == "fail" and case.ended_early and (aborted := sum(b.aborted for b in slices.values())):
+        spared = {
+            index: metric.spared(books, books.aborted if (index + 1) * slice_s > case.late_s else 0)
+            for index, books in slices.items()
+        }
+        decided = judge_windows(slo, metric.measure, spared, where, slice_s)
         if decided.status != "fail":
             status, note = "inconclusive", f"{note}; {under_way(aborted)}"
     return replace(_figure(slo, found.evidence, status, note), window=found.window)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from loadtool.measure.frame import CellDelta
 from loadtool.measure.histogram import Histogram, Packed, merged
@@ -87,6 +87,13 @@ class Books:
         self.scheduled -= aborted
         self.counts[ABORTED] = 0
         return aborted
+
+    def had_been_good(self, aborted: int) -> Self:
+        """As they were, had so many of the aborted arrivals been good; they share the values."""
+        counts = list(self.counts)
+        counts[OK] += aborted
+        counts[ABORTED] -= aborted
+        return replace(self, counts=counts, good=self.good + aborted)
 
     @property
     def finished(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from loadtool.errors import UsageError
 from loadtool.measure.books import Books
 from loadtool.measure.histogram import Histogram
-from loadtool.measure.outcome import ABORTED, CLASSES, ERROR_KINDS, MARKS, OK, OUTCOMES, SHED
+from loadtool.measure.outcome import CLASSES, ERROR_KINDS, MARKS, OK, OUTCOMES, SHED
 from loadtool.measure.result import Cell, HistogramEntry, Result
 
 
@@ -31,13 +31,6 @@ class Population(Books):
     def per_second(self, count: int) -> float:
         """The count over the time covered; 0 if there is none."""
         return count / self.seconds if self.seconds else 0.0
-
-    def had_been_good(self, aborted: int) -> Population:
-        """As it were, had so many of the aborted arrivals been good; it shares the values."""
-        counts = list(self.counts)
-        counts[OK] += aborted
-        counts[ABORTED] -= aborted
-        return replace(self, counts=counts, good=self.good + aborted)
 
 
 Cells = Mapping[CellKey, Population]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from judge_samples import Part, result_of
+from overload_runs import Run, failed, ok, schedule
 
 from loadtool.errors import UsageError
 from loadtool.judge.slo import METRICS, judge_slos
+from loadtool.measure.outcome import ABORTED
 from loadtool.measure.result import Result, SloFigure
 from loadtool.profile.slo import METRICS as GRAMMAR
 
@@ -149,7 +151,7 @@ ONE, FORTY = (f"{n} under way when the run ended" for n in ("1 arrival was", "40
         ({"aborted": 40}, "p95 < 1s", "pass", 10.0, ""),
         ({"aborted": 40}, "p95 < 5ms", "fail", 10.0, ""),
         ({"aborted": 1}, "error rate <= 0%", "inconclusive", 1 / 961, ONE),
-        ({"aborted": 40}, "goodput > 97/s", "fail", 96.0, ""),  # that they were good was not seen
+        ({"aborted": 40}, "goodput > 97/s", "fail", 96.0, ""),  # no step tells that they still could
     ],
 )
 def test_what_was_under_way_fails_no_objective(
@@ -163,6 +165,38 @@ def test_what_was_under_way_fails_no_objective(
     result.interrupted = None  # then it is no end that anybody chose
     (figure,) = judge_slos(result)
     assert (figure.status, figure.note) == ("fail" if status == "inconclusive" else status, "")
+
+
+TWENTY = "20 arrivals were under way when the run ended"
+
+
+@pytest.mark.parametrize(
+    ("slo", "status", "value", "note"),
+    [
+        # 50/s, ended after 4 s: 180 ok, and 20 aborted that were due in the last 400 ms.
+        ("goodput >= 47/s during baseline", "inconclusive", 45.0, TWENTY),
+        ("goodput >= 47/s for home", "inconclusive", 45.0, TWENTY),
+        ("rate >= 47/s", "inconclusive", 45.0, TWENTY),
+        ("goodput > 50/s", "fail", 45.0, ""),  # the best that could have been is 50
+        ("goodput < 40/s", "fail", 45.0, ""),
+        ("goodput >= 45/s", "pass", 45.0, ""),
+    ],
+)  # fmt: skip
+def test_what_was_under_way_may_have_been_served(slo: str, status: str, value: float, note: str) -> None:
+    run = Run(schedule([("baseline", 50.0, 30.0)]))
+    run.serve(lambda t: ok() if t < 3.6 else failed(ABORTED), until_s=4)
+    (figure,) = judge_slos(run.result(slos=[slo], until_s=4))
+    assert (figure.status, figure.value, figure.note) == (status, value, note)
+
+
+def test_what_was_under_way_for_longer_than_good_within_was_no_goodput_but_may_have_come() -> None:
+    """The steps of a spike, a second each, tell: what was due from 26 s to 27 s had had its 500 ms."""
+    run = Run(schedule())
+    run.serve(lambda t: failed(ABORTED) if 26 <= t < 27 else ok(), until_s=28)
+    slos = ["goodput >= 480/s during spike", "rate >= 480/s during spike"]
+    in_windows = ["goodput >= 480/s in any 1s during spike", "rate >= 480/s in any 1s during spike"]
+    figures = judge_slos(run.result(slos=[*slos, *in_windows], until_s=28))
+    assert [figure.status for figure in figures] == ["fail", "inconclusive"] * 2
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,26 @@ def test_what_was_under_way_at_the_end_fails_no_window() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "second", "status"),
+    [
+        ("goodput >= 97/s in any 2s", 19, "inconclusive"),
+        ("rate >= 97/s in any 2s", 19, "inconclusive"),
+        ("goodput > 100/s in any 2s", 19, "fail"),  # not even if all had been good
+        ("goodput >= 97/s in any 2s", 18, "fail"),  # what was due before 19.5 s can't have been good any more
+        ("rate >= 97/s in any 2s", 18, "inconclusive"),
+    ],
+)
+def test_what_was_under_way_at_the_end_may_have_been_served(text: str, second: int, status: str) -> None:
+    result = run(baseline=seconds([0] * second + [8] + [0] * (19 - second)))
+    result.series[second].errors = {"aborted": 8}
+    assert judged(text, result).status == "fail"
+    result.interrupted = "SIGINT"
+    figure = judged(text, result)
+    assert figure.status == status
+    assert figure.value == 96.0
+
+
+@pytest.mark.parametrize(
     ("text", "status", "value", "start"),
     [
         ("error rate < 10% in any 2s", "pass", 0.08, 7.0),
