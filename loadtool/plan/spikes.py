@@ -106,16 +106,18 @@ def watch_of(axis: Axis, spike: Spike) -> Watch | None:
     """From when to when recovery is measured; None without a baseline or a recovery phase.
 
     It begins with the first instant from which the planned rate stays at most 1.1 × the baseline's mean, and
-    at which no fault is planned active. A window holds at least one whole cycle of bursts.
+    at which no fault is planned active. A window holds at least one whole cycle of bursts. Phases of another
+    role between two recovery phases are watched like them.
     """
     if spike.baseline is None or not spike.recovery:
         return None
-    start = _calm_from(axis, spike.recovery, LIKE_BASELINE * spike.baseline.mean_rate)
+    spans = axis.spans[spike.recovery[0].index : spike.recovery[-1].index + 1]
+    start = _calm_from(axis, spans, LIKE_BASELINE * spike.baseline.mean_rate)
     end = spike.recovery[-1].end_ns
     while (active := [f.end_ns for f in axis.faults if f.start_ns <= start < f.end_ns]) and start < end:
         start = max(active)
     start = min(start, end)
-    cycle = max(span.cycle_ns for span in spike.recovery)
+    cycle = max(span.cycle_ns for span in spans)
     return Watch(start, end, max(LEAST_WINDOW_NS, cycle, _time_of_arrivals(axis, start)))
 
 
@@ -130,11 +132,11 @@ def steps_of(axis: Axis) -> set[int]:
     return cuts
 
 
-def _calm_from(axis: Axis, recovery: tuple[Span, ...], limit: float) -> int:
+def _calm_from(axis: Axis, spans: tuple[Span, ...], limit: float) -> int:
     """The instant within these spans from which the planned rate stays at most `limit`."""
     limit *= 1 + 1e-9  # a rate equal to the limit but for float error is within it
-    calm = recovery[0].start_ns
-    for span in recovery:
+    calm = spans[0].start_ns
+    for span in spans:
         for piece in span.pieces:
             if piece.end_rate > limit:
                 calm = piece.end_ns

@@ -44,6 +44,21 @@ def test_spikes_are_judged_separately_and_the_worst_is_the_runs() -> None:
     assert overload.verdict == "melted"
 
 
+def test_a_surge_between_two_recoveries_is_no_recovery() -> None:
+    """The planned rate stays at the baseline's from 84 s on; what came of the surge is the surge's."""
+    phases = (*SPIKE, ("baseline2", 500.0, 15.0), ("recovery2", 50.0, 40.0))
+
+    def service(t: float) -> Answer:
+        return failed(TIMEOUT) if 24 <= t < 39 or 69 <= t < 84 else ok()
+
+    result = ran(service, phases).result(slos=["recovery < 10s"])
+    again = load(json.loads(json.dumps(dump(result))))
+    for judged in (result, again):
+        found = figures(judged)
+        assert (found.recovered, found.recovery_s, found.watched_s) == (True, 0.0, 40.0)
+        assert [figure.status for figure in judge_slos(judged)] == ["pass"]
+
+
 def test_a_spike_without_a_baseline_beside_one_that_has_one() -> None:
     phases = (("spike1", 100.0, 6.0), ("baseline", 50.0, 12.0), ("spike2", 100.0, 6.0))
     overload, _ = judge_overload(Case.of(ran(phases=phases).result()))

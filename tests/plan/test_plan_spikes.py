@@ -65,6 +65,10 @@ def test_spikes(phases: tuple[PhaseSpec, ...], want: list[tuple[str, str | None,
         # It has to stay there.
         ((b(50, 20), s(500, 10), r(50, 10), r(70, 10), r(50, 10)), (), (50, 60, 10)),
         ((b(50, 20), s(500, 10), r(60, 30)), (), (60, 60, 60 - 60 + 10)),
+        # So it has to in what lies between two recoveries, whatever its role.
+        ((b(50, 20), s(500, 10), r(50, 10), b(500, 10, "surge"), r(50, 20, "after")), (), (50, 70, 10)),
+        ((b(50, 20), s(500, 10), r(50, 10), b(50, 10, "calm"), r(50, 20, "after")), (), (30, 70, 10)),
+        ((b(50, 20), s(500, 10), r(50, 10), b(500, 10, "surge")), (), (30, 40, 10)),  # nobody watches it
         # A fault that reaches in, two of them in a row, one that comes later.
         ((b(50, 20), s(500, 10), r(50, 30)), ((25, 35),), (35, 60, 10)),
         ((b(50, 20), s(500, 10), r(50, 30)), ((25, 35), (33, 40)), (40, 60, 10)),
