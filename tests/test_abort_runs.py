@@ -50,3 +50,7 @@ def test_a_run_is_held_against_its_baseline(tmp_path: Path) -> None:
     other = run(places[2], SHORT.replace("40/s", "41/s"), *options)
     assert (other.code, other.results) == (2, [])  # before anything was sent
     assert '  phases[baseline].rate: "40/s" and "41/s"' in other.err
+    other = run(places[2], f"{SHORT}slos: [p95 < 2s]\n", *options)
+    assert (other.code, other.results) == (2, [])  # what counts as good follows from its objective
+    assert "  good_within: 1000 ms and 2000 ms\n" in other.err
+    assert run(places[2], f"{SHORT}slos: [p95 < 1s]\n", *options).results != []

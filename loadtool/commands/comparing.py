@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from loadtool.judge.compare_gate import Gate, GateFinding
     from loadtool.judge.comparison import Comparison
     from loadtool.measure.result import Result
+    from loadtool.profile.load import Loaded
 
 PANEL = "Against a baseline"
 Baselines = Annotated[
@@ -71,20 +72,22 @@ class Baseline:
 
         return cls(tuple(map(read, files)), gates, different_profiles)
 
-    def check(self, profile: Mapping[str, Any]) -> None:
-        """See that a run of this normalised profile may be compared, and gates name what is there.
+    def check(self, loaded: Loaded) -> None:
+        """See that a run of this profile may be compared, and gates name what is there.
 
         Raises UsageError with what differs.
         """
         from loadtool.judge.compare_gate import check
-        from loadtool.judge.compare_profiles import changes
+        from loadtool.judge.compare_profiles import changed
+        from loadtool.profile.slo import good_within
 
         check(self.gates, self.results[0])
         if self.different_profiles:
             return
-        planned = json.loads(json.dumps(profile))
+        planned = json.loads(json.dumps(loaded.normalised()))
+        good_within_ms = good_within(loaded.profile, loaded.slos) / 1e6
         for result in self.results:
-            if found := list(changes(result.profile, planned)):
+            if found := list(changed(result, planned, good_within_ms)):
                 lines = "\n".join(f"  {change}" for change in found)
                 raise UsageError(
                     f"--baseline is of another profile; --different-profiles compares them anyway:\n{lines}"

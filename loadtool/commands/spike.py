@@ -112,7 +112,7 @@ def spike(
             baseline or (), fail_if or (), different_profiles=different_profiles
         )
         if reference is not None:
-            reference.check(load(environment=os.environ, pending=True).normalised())
+            reference.check(load(environment=os.environ, pending=True))
         outputs.prove_writable(wanted)
         exporter = views.exporter(prometheus)
         finished = run.spike(

@@ -44,12 +44,22 @@ def changed_keys(results: Sequence[Result]) -> list[Changed]:
     first, *rest = results
     found: dict[str, Changed] = {}
     for other in rest:
-        for changed in (*changes(first.profile, other.profile), *_good_within(first, other)):
-            found.setdefault(changed.path, changed)
+        for change in changed(first, other.profile, other.good_within_ms):
+            found.setdefault(change.path, change)
     every = list(found.values())
     if len(every) <= MOST:
         return every
     return [*every[: MOST - 1], Changed(f"and {len(every) - MOST + 1} more keys", "…", "…")]
+
+
+def changed(first: Result, profile: dict[str, Any], good_within_ms: float) -> Iterator[Changed]:
+    """How a run differs from the first: of this profile, and with this for good.
+
+    What counted as good may follow from an SLO, so it is compared as it was.
+    """
+    yield from changes(first.profile, profile)
+    if first.good_within_ms != good_within_ms:
+        yield Changed("good_within", f"{first.good_within_ms:g} ms", f"{good_within_ms:g} ms")
 
 
 def changes(first: dict[str, Any], second: dict[str, Any]) -> Iterator[Changed]:
@@ -73,12 +83,6 @@ def _with_defaults(profile: dict[str, Any]) -> dict[str, Any] | None:
         return None
     dump = whole.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {key: value for key, value in dump.items() if key not in FREE}
-
-
-def _good_within(first: Result, second: Result) -> Iterator[Changed]:
-    """It may follow from an SLO, so it is compared as it was."""
-    if first.good_within_ms != second.good_within_ms:
-        yield Changed("good_within", f"{first.good_within_ms:g} ms", f"{second.good_within_ms:g} ms")
 
 
 def _changes(path: str, a: Any, b: Any) -> Iterator[Changed]:
