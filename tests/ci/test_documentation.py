@@ -44,6 +44,7 @@ from documentation import (
 
 from loadtool import cli
 from loadtool.judge import validity
+from loadtool.judge.compare_profiles import FREE
 
 PLANNED = {"spike": "plan", "capacity": "plan", "try": "plan", "plan": "plan"}
 RUN = {"init", "import", "schema"}
@@ -239,3 +240,10 @@ def test_the_readme_shows_the_accuracy_that_the_docs_explain() -> None:
         tables.append(table)
     assert tables[0] == tables[1]
     assert tables[0].count("\n") == 8
+
+
+def test_every_key_that_runs_may_differ_in_is_told() -> None:
+    text = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    told = text.partition("only judges may differ:")[2].partition("What counted as good may not.")[0]
+    # What counts as good is compared as it was, wherever it came from.
+    assert set(re.findall(r"`(\w+)`", told)) == FREE - {"good_within"}
