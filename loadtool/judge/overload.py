@@ -133,7 +133,7 @@ def _baseline(figures: SpikeFigures, view: SpikeView) -> str:
     if ratio is None:
         return f"no arrival was due in {view.frame.baseline}"
     p50 = baseline.latency_ms(0.5)
-    if p50 is not None:
+    if p50 is not None and math.isfinite(p50):
         figures.shed_p99_bound_ms = max(formulas.LEAST_SHED_BOUND_MS, p50 / 2)
     if ratio < formulas.LEAST_BASELINE:
         least = format_share(formulas.LEAST_BASELINE)

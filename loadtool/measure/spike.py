@@ -79,7 +79,7 @@ class SpikeFigures:
     shed_ratio: float | None = None  # of arrivals
     shed_ratio_attempts: float | None = None  # of attempts
     shed_p99_ms: float | None = None
-    shed_p99_bound_ms: float | None = None  # the default that colours it
+    shed_p99_bound_ms: float | None = None  # the default that colours it; None: the baseline has no p50
     honest_rejection: float | None = None
     strict_rejection: float | None = None  # ... with a valid Retry-After
     retry_after_truth: float | None = None  # share of first retries after the promised delay that got in

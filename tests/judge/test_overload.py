@@ -211,3 +211,8 @@ def test_attempts_and_arrivals_are_counted_apart() -> None:
 def test_half_of_a_slow_baseline_bounds_the_latency_of_sheds() -> None:
     f = figures(ran(lambda t: ok(300_000) if not 24 <= t < 39 else shed(100_000)).result())
     assert f.shed_p99_bound_ms == pytest.approx(150, rel=0.001)
+
+
+def test_a_baseline_of_failures_bounds_no_latency_of_sheds() -> None:
+    f = figures(ran(lambda t: shed() if 24 <= t < 39 else failed(RESET)).result())
+    assert (f.shed_p99_bound_ms, f.verdict) == (None, "no-baseline")

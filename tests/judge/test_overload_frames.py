@@ -302,6 +302,7 @@ UNEVEN = (("baseline", 7.0, 24.3), *SPIKE[1:])
     [
         lambda: ran(every(5, ok(80_000), shed(3_900))).result(capacity="95/s"),
         lambda: ran(lambda t: failed(RESET) if t >= 24 else ok()).result(),
+        lambda: ran(lambda t: shed() if 24 <= t < 39 else failed(RESET)).result(),
         lambda: ran(phases=SPIKE[:1]).result(),
         lambda: Run(schedule()).serve(lambda t: ok(), until_s=50.4).result(until_s=50.4),
         lambda: (
