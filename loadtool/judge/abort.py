@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtool.judge.slo import METRICS, Metric, covered
-from loadtool.judge.windows import slices_in, stretches, windows
+from loadtool.judge.windows import windows
 from loadtool.judge.words import counted, metric_name, number, written
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_OK
@@ -23,6 +23,7 @@ from loadtool.measure.population import CellKey, Population, pool
 from loadtool.measure.result import Aborted
 from loadtool.measure.tally import Tally
 from loadtool.plan.timeline import Timeline
+from loadtool.plan.windows import planned_slices
 from loadtool.profile.slo import Slo
 
 _SECOND: Final = 1_000_000_000
@@ -151,7 +152,7 @@ class AbortWatch:
         metric = METRICS[slo.metric]
         assert isinstance(metric, Metric)
         slice_s = self.timeline.slice_ns / _SECOND
-        for stretch in self._stretches(slo):
+        for stretch in planned_slices(slo, self.timeline):
             first = max(stretch.start, self._looked.get(index, 0))
             end = first
             while end in stretch and self._settled(tally, end):
@@ -165,11 +166,6 @@ class AbortWatch:
                     self._failed[index] = f"{metric_name(slo)} was {shown} from {start:g} s to {stop:g} s"
                     return self._failed[index]
         return ""
-
-    def _stretches(self, slo: Slo) -> list[range]:
-        spans = [(s.name, s.role, s.start_ns / _SECOND, s.end_ns / _SECOND) for s in self.timeline.spans]
-        faults = [(f.name, f.start_ns / _SECOND, f.end_ns / _SECOND) for f in self.timeline.faults]
-        return slices_in(stretches(slo, spans, faults), self.timeline.slice_ns / _SECOND)
 
     def _settled(self, tally: Tally, slice_: int) -> bool:
         """Has every arrival of the slice ended?"""

@@ -11,9 +11,9 @@ from loadtool.judge.capacity import Hunt, Purpose
 from loadtool.judge.case import Case
 from loadtool.judge.slo import covered, judge_case
 from loadtool.judge.validity import generator_limits, no_answer
-from loadtool.judge.windows import wanted_slices
 from loadtool.measure.result import PhaseFigures, Result, SloFigure
 from loadtool.plan.timeline import slice_width
+from loadtool.plan.windows import wanted_slices
 from loadtool.profile.slo import Slo
 from loadtool.units import SECOND
 

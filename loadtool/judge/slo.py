@@ -23,7 +23,6 @@ from loadtool.judge.windows import (
     books_of,
     intervals_of,
     judge_windows,
-    slices_in,
 )
 from loadtool.judge.words import counted, metric_name, under_way
 from loadtool.measure.books import Books, in_ms
@@ -32,6 +31,7 @@ from loadtool.measure.outcome import H_OK, H_SERVICE, H_SHED
 from loadtool.measure.population import CellKey, Cells, Population, pool
 from loadtool.measure.result import Aborted, Result, SloFigure
 from loadtool.measure.spike import Overload
+from loadtool.plan.windows import slices_in
 from loadtool.profile.slo import Slo
 
 _Of = TypeVar("_Of", bound=Books)

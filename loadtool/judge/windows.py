@@ -9,8 +9,7 @@ interval reaches to the other side of the threshold. Such a window leaves the SL
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -20,16 +19,14 @@ from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import ERROR_KINDS, H_OK, OK, OUTCOMES, SHED
 from loadtool.measure.population import Population
 from loadtool.measure.result import Result, Slice, SloWindow
+from loadtool.plan.windows import Interval, stretches, wanted_slices
 from loadtool.profile.slo import Slo
 
 LEAST_ARRIVALS: Final = 30
 FEW_BEYOND: Final = 10
-_SAME_S: Final = 1e-6
-_SECOND: Final = 1_000_000_000
 _STATUS: Final = {"fail": "fail", "open": "inconclusive", "pass": "pass"}
 
 Finding = Literal["fail", "open", "pass", "empty"]
-Interval = tuple[float, float]  # [start, end) in s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,47 +52,11 @@ class Window:
     evidence: Evidence
 
 
-def wanted_slices(slo: Slo, slice_s: float) -> int:
-    """How many slices a window has."""
-    assert slo.window_ns is not None
-    return max(1, math.ceil(slo.window_ns / _SECOND / slice_s - _SAME_S))
-
-
 def intervals_of(slo: Slo, result: Result) -> list[Interval]:
     """The stretches that an SLO is about: a phase, a fault's planned times, or all but warm-ups."""
     phases = [(p.name, p.role, p.start_s, p.end_s) for p in result.phases]
     faults = [(f.name, f.planned_s[0], f.planned_s[1]) for f in result.faults if len(f.planned_s) == 2]
     return stretches(slo, phases, faults)
-
-
-def stretches(
-    slo: Slo, phases: Iterable[tuple[str, str, float, float]], faults: Iterable[tuple[str, float, float]]
-) -> list[Interval]:
-    """The same, of phases (name, role, start and end in s) and faults (name, start, end).
-
-    Neighbours are joined.
-    """
-    every = list(phases)
-    if slo.during is None:
-        found = [(start, end) for _, role, start, end in every if role != "warmup"]
-    else:
-        found = [(start, end) for name, _, start, end in every if name == slo.during]
-        found = found or [(start, end) for name, start, end in faults if name == slo.during]
-    joined: list[Interval] = []
-    for start, end in sorted(found):
-        if joined and start <= joined[-1][1] + _SAME_S:
-            joined[-1] = joined[-1][0], max(joined[-1][1], end)
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def slices_in(intervals: Iterable[Interval], slice_s: float) -> list[range]:
-    """The slices that lie wholly in each stretch."""
-    return [
-        range(math.ceil(start / slice_s - _SAME_S), math.floor(end / slice_s + _SAME_S))
-        for start, end in intervals
-    ]
 
 
 def windows(

@@ -14,6 +14,7 @@ from loadtool.plan.replay_doubts import replay_doubts
 from loadtool.plan.retries import connections_needed
 from loadtool.plan.spikes import Spike, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
+from loadtool.plan.windows import planned_slices, wanted_slices
 from loadtool.units import MILLISECOND, SECOND, format_duration, format_share
 
 if TYPE_CHECKING:
@@ -66,6 +67,23 @@ def _undecidable_slos(plan: _Plan) -> Iterator[Doubt]:
             message = (
                 f"{slo.text}: among {counted} a single error fails it; "
                 f"want more than {1 / slo.threshold:,.0f} arrivals, or a laxer threshold"
+            )
+            yield ("slos", i), message
+
+
+def _windows(plan: _Plan) -> Iterator[Doubt]:
+    slice_s = plan.timeline.slice_ns / SECOND
+    for i, slo in enumerate(plan.loaded.slos):
+        if slo.window_ns is None:
+            continue
+        needed = wanted_slices(slo, slice_s)
+        most = max(map(len, planned_slices(slo, plan.timeline)), default=0)
+        if most < needed:
+            where = slo.during or "the run"
+            message = (
+                f"{slo.text}: it needs {needed} of the run's whole slices of {slice_s:g} s in a row, "
+                f"and {where} holds {most}, so nothing decides it; want a shorter window, "
+                f"or {where} to last longer"
             )
             yield ("slos", i), message
 
@@ -211,6 +229,7 @@ def _replay(plan: _Plan) -> Iterator[Doubt]:
 DOUBTS: Final = (
     _replay,
     _undecidable_slos,
+    _windows,
     _toxicity,
     _ramps,
     _short_faults,

@@ -11,9 +11,9 @@ from loadtool.judge.capacity import Found, Hunt
 from loadtool.judge.capacity_result import EXIT_CODES, Capacity, conclude
 from loadtool.judge.capacity_slos import LeftOut, on_the_whole, slos_for
 from loadtool.judge.capacity_step import Step, estimate_s, hold_s, lengths_s, step_of
-from loadtool.judge.windows import slices_in, wanted_slices
 from loadtool.measure.result import Engine
 from loadtool.plan.timeline import slice_width
+from loadtool.plan.windows import slices_in, wanted_slices
 from loadtool.profile.slo import parse_slo
 from loadtool.units import SECOND
 

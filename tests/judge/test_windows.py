@@ -8,9 +8,9 @@ import pytest
 from compare_samples import Second, run
 
 from loadtool.judge.slo import judge_slos
-from loadtool.judge.windows import slices_in, stretches
 from loadtool.measure.result import FaultFigure, Result, SloFigure
 from loadtool.measure.result_json import dump, load
+from loadtool.plan.windows import slices_in, stretches
 from loadtool.profile.slo import parse_slo
 
 

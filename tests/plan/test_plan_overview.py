@@ -198,6 +198,31 @@ ROLL = (
             "14: slos[1]: p99.1 < 1s during cut: 1,000 arrivals leave 9.0 beyond p99.1, too few to decide it "
             "if it is close; want 1,111 arrivals, or a lower quantile",
         ]),
+        # Windows that lie nowhere: from 20.5 s to 23.5 s are two whole seconds.
+        (phases("name: warmup, rate: 1000/s, for: 20500ms", "name: baseline, rate: 1000/s, for: 3s")
+         + "slos: [error rate < 5% in any 3s during baseline, error rate < 5% in any 2s during baseline, "
+         "error rate < 5% in any 3s, error rate < 5% in any 3s during warmup]\n", [
+            "11: slos[0]: error rate < 5% in any 3s during baseline: it needs 3 of the run's whole slices of "
+            "1 s in a row, and baseline holds 2, so nothing decides it; want a shorter window, or baseline "
+            "to last longer",
+            "11: slos[2]: error rate < 5% in any 3s: it needs 3 of the run's whole slices of 1 s in a row, "
+            "and the run holds 2, so nothing decides it; want a shorter window, or the run to last longer",
+        ]),
+        (CALM + STORE
+         + "faults: [{name: cut, at: [spike+500ms, spike+5s], for: 2s, proxy: store, down: true}]\n"
+         "slos: [error rate < 5% in any 2s during cut]\n", []),
+        (CALM + STORE + "faults: [{name: cut, at: spike+500ms, for: 1s, proxy: store, down: true}]\n"
+         "slos: [error rate < 5% in any 1s during cut]\n", [
+            "14: slos[0]: error rate < 5% in any 1s during cut: it needs 1 of the run's whole slices of 1 s "
+            "in a row, and cut holds 0, so nothing decides it; want a shorter window, or cut to last longer",
+        ]),
+        # Of over a quarter of an hour slices are wider.
+        (phases("name: baseline, rate: 50/s, for: 1000s", "name: after, rate: 50/s, for: 3s, role: baseline")
+         + "slos: [error rate < 5% in any 3s during after]\n", [
+            "11: slos[0]: error rate < 5% in any 3s during after: it needs 2 of the run's whole slices of "
+            "2 s in a row, and after holds 1, so nothing decides it; want a shorter window, or after to last "
+            "longer",
+        ]),
         # Spikes without what they are judged by.
         (phases(SPIKE, "name: recovery, rate: 50/s, for: 30s"), [
             "9: phases[0]: spike has no baseline phase before it to be judged against; add one with "
