@@ -11,7 +11,7 @@ from loadtool.judge.overload import judge_overload
 from loadtool.judge.overload_slo import SPIKE_METRICS
 from loadtool.judge.slo import judge_case
 from loadtool.judge.validity import invalidities, late_share
-from loadtool.judge.words import counted, written
+from loadtool.judge.words import DIGITS, counted, digits_apart, written
 from loadtool.measure.result import Result, SloFigure
 from loadtool.profile.slo import Kind
 
@@ -85,18 +85,19 @@ def _sentence(slo: SloFigure, kind: Kind) -> str:
     """`p99 < 250ms during baseline: 310 ms (95 % interval 290 ms to 330 ms)`."""
     if slo.metric in SPIKE_METRICS and slo.value is None:
         return f"{slo.text}: {slo.note}"
+    digits = DIGITS
     if slo.value is not None:
-        value = written(kind, slo.value)
+        digits = digits_apart(kind, slo.value, slo.threshold) or DIGITS
+        value = written(kind, slo.value, digits)
     else:
         value = "∞" if slo.samples else "nothing measured"
-    said = (
-        [f"95 % interval {_end(kind, slo.ci95[0], '0')} to {_end(kind, slo.ci95[1], '∞')}"]
-        if slo.ci95
-        else []
-    )
+    said = []
+    if slo.ci95:
+        low, high = _end(kind, slo.ci95[0], "0", digits), _end(kind, slo.ci95[1], "∞", digits)
+        said.append(f"95 % interval {low} to {high}")
     said += [slo.note] if slo.note else []
     return f"{slo.text}: {value}" + (f" ({'; '.join(said)})" if said else "")
 
 
-def _end(kind: Kind, value: float | None, missing: str) -> str:
-    return missing if value is None else written(kind, value)
+def _end(kind: Kind, value: float | None, missing: str, digits: int) -> str:
+    return missing if value is None else written(kind, value, digits)

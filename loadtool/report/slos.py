@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from loadtool.judge.words import digits_apart, written
 from loadtool.measure.result import SloFigure
 from loadtool.profile.slo import METRICS, Kind
 from loadtool.report import figures
@@ -41,7 +42,13 @@ def interval(slo: SloFigure) -> str:
 
 
 def _written(slo: SloFigure, value: float | None) -> str:
-    return _WRITERS[_kind(slo.metric)](value, slo.samples > 0)
+    """As all figures are, but with more digits if the SLO's value would read as its threshold."""
+    kind, measured = _kind(slo.metric), slo.samples > 0
+    write = _WRITERS[kind]
+    if value is None or slo.value is None or write(slo.value, measured) != write(slo.threshold, measured):
+        return write(value, measured)
+    digits = digits_apart(kind, slo.value, slo.threshold)
+    return write(value, measured) if digits is None else written(kind, value, digits)
 
 
 def _kind(metric: str) -> Kind:
