@@ -348,17 +348,18 @@ class Conductor:
             failed[change] = str(e)
             return
         if first and not there:
-            self._missed(change, state)
+            self._missed(change)
         self._settle(change)
         if change.kind == "proxy":  # its toxics went with it
             for inner in [c for c in self._made if c.proxy == change.proxy]:
                 self._settle(inner)
 
-    def _missed(self, change: Change, state: FaultState | None) -> None:
+    def _missed(self, change: Change) -> None:
         """What was in place, and was to be until now, was not there any more."""
-        if state is not None and state.started_s is not None and not state.stuck:
-            self._fail(state, GONE_BEFORE)
-        elif change in self._opened:
+        for state in self._states:
+            if state.change == change and state.started_s is not None and not (state.gone or state.stuck):
+                self._fail(state, GONE_BEFORE)
+        if change in self._opened:
             self._problems.append(f"{change} {GONE_BEFORE}")
 
     def _gone_at_last(self, state: FaultState) -> None:

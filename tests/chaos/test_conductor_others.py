@@ -7,6 +7,8 @@ import trio
 from chaos_world import STORE, World, down, latency
 from trio.testing import MockClock
 
+from loadtool.chaos.fault import PlannedFault
+
 GONE = "was gone before its end: somebody has taken it out, or Toxiproxy was restarted"
 
 
@@ -24,9 +26,9 @@ async def meddle(world: World, what: str) -> None:
 @pytest.mark.parametrize("fault", [latency("f", 1, 4), down("f", 1, 4)], ids=["toxic", "down"])
 @pytest.mark.parametrize("what", ["reset", "restart"])
 async def test_a_fault_that_was_gone_before_its_end_makes_the_run_invalid(
-    autojump_clock: MockClock, nursery: trio.Nursery, fault: object, what: str, existing: bool
+    autojump_clock: MockClock, nursery: trio.Nursery, fault: PlannedFault, what: str, existing: bool
 ) -> None:
-    world = World(fault, existing=existing)  # type: ignore[arg-type]  # a row of the table
+    world = World(fault, existing=existing)
     nursery.start_soon(meddle, world, what)
     await world.run()
     expected = [f"fault f {GONE}"]
@@ -49,6 +51,19 @@ async def test_one_that_lasts_to_the_end_of_the_run_is_missed_then(
     await world.conductor.end()
     await world.teardown()
     assert world.conductor.problems() == [f"fault f {GONE}"]
+
+
+async def test_of_several_downs_of_a_proxy_the_one_that_lasts_is_missed(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    world = World(down("over", 0.5, 1), down("lasts", 2, 9), existing=True)
+    await world.conductor.open_proxies()
+    nursery.start_soon(meddle, world, "reset")
+    with trio.move_on_after(5):
+        await world.conductor.run(trio.current_time())
+    await world.conductor.end()
+    await world.teardown()
+    assert world.conductor.problems() == [f"fault lasts {GONE}"]
 
 
 async def test_a_proxy_that_is_missed_without_a_fault_is_told_of(
