@@ -97,8 +97,7 @@ def test_what_a_killed_run_left_is_seen_and_taken_out(tmp_path: Path, kind: str)
             left_alone = chaos(tmp_path, "recover")
             assert server.state() == broken
             family = children(live.process.pid)
-            live.send(signal.SIGKILL)
-            live.process.wait()
+            live.kill()
             eventually("its workers end", lambda: not any(alive(pid) for pid in family))
         assert server.state() == broken != before
         assert (going_on.returncode, left_alone.returncode) == (0, 0)
@@ -135,8 +134,7 @@ def test_what_went_with_a_server_that_was_restarted_is_not_taken_out_again(tmp_p
         profile = LASTING.format(port=port, toxiproxy=server.url)
         with running(tmp_path, profile, XDG_STATE_HOME=str(tmp_path / "state")) as live:
             live.wait_for(PLACED)
-            live.send(signal.SIGKILL)
-            live.process.wait()
+            live.kill()
         # As after a restart with the owner's configuration.
         for name in server.state():
             httpx.delete(f"{server.url}/proxies/{name}", trust_env=False)
@@ -187,8 +185,7 @@ faults: [{{name: pause, at: 100ms, run: touch done, undo: [touch, un done]}}]
 """
         with running(tmp_path, profile, XDG_STATE_HOME=str(tmp_path / "state")) as live:
             live.wait_for("faults: pause")
-            live.send(signal.SIGKILL)
-            live.process.wait()
+            live.kill()
     status = chaos(tmp_path, "status")
     assert status.returncode == 1
     undo = re.escape(f"(cd {tmp_path} && touch 'un done')")
@@ -238,8 +235,7 @@ def test_an_owned_server_is_gone_within_a_second_of_a_kill(tmp_path: Path, progr
             servers = [p for p in children(live.process.pid) if program in _program(p)]
             assert len(servers) == 1
             killed = time.monotonic()
-            live.send(signal.SIGKILL)
-            live.process.wait()
+            live.kill()
             eventually("its server ends", lambda: not alive(servers[0]))  # noqa: B023  # called at once
             took.append(time.monotonic() - killed)
         if took[-1] < 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import signal
 from pathlib import Path
 
 import pytest
@@ -94,8 +93,7 @@ def test_a_journal_does_not_have_it_and_recovery_is_told_it(tmp_path: Path) -> N
         lasting = profile(port, f"toxiproxy: {private(url)}", "300s")
         with running(tmp_path, lasting, **state) as live:
             live.wait_for("faults: slow")
-            live.send(signal.SIGKILL)
-            live.process.wait()
+            live.kill()
         assert len(os.listdir(tmp_path / "state" / "loadtool")) == 1
         broken = server.state()
         said = [chaos(tmp_path, words) for words in ("status", "recover")]
@@ -122,8 +120,7 @@ def test_the_next_run_takes_out_what_is_left_by_its_own_password(tmp_path: Path)
         state = {"XDG_STATE_HOME": str(tmp_path / "state")}
         with running(tmp_path, profile(port, f"toxiproxy: {private(url)}", "300s"), **state) as live:
             live.wait_for("faults: slow")
-            live.send(signal.SIGKILL)
-            live.process.wait()
+            live.kill()
         assert server.state() != before
         done = run(tmp_path, profile(port, f"toxiproxy: {private(url)}"), **state)
         assert server.state() == before

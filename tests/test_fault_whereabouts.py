@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 from chaos_servers import embedded_server
@@ -34,8 +33,7 @@ def test_the_next_run_takes_it_out_under_another_url(tmp_path: Path) -> None:
         for again in ("a run", "recover"):
             with running(tmp_path, lasting, "--toxiproxy", other, **state) as live:
                 live.wait_for("faults: slow, cut")
-                live.send(signal.SIGKILL)
-                live.process.wait()
+                live.kill()
             assert server.state() != before
             if again == "recover":
                 assert ": taken out: " in chaos(tmp_path, "recover", "--toxiproxy", url).stdout

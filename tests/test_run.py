@@ -158,8 +158,7 @@ def test_a_killed_coordinator_takes_everything_along(tmp_path: Path) -> None:
         assert "loadtool.engine.worker" in kinds
         assert "loadtool.target" in kinds
         assert "toxiproxy-server" in kinds or "loadtool.chaos.server" in kinds
-        live.send(signal.SIGKILL)
-        live.process.wait()
+        live.kill()
         eventually("all of them end", lambda: not any(alive(pid) for pid in family))
 
 
