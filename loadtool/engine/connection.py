@@ -85,7 +85,7 @@ class Connection:
         self.arrival: Arrival | None = None
         self.answer = Answer()
         self.rest = b""  # of the request as it is written, not yet taken by the kernel
-        self.whole = 0  # how long that request was, if there is a rest
+        self.whole = 0  # how long that request was, if there is a rest; of one cut short, what was written
         self.stamped = False  # the kernel says when something came over it
         self.retired = False  # to be closed after its answer, and opened anew
         self.cut = ""  # why the peer takes no more of the request, of which a kernel tells once

@@ -112,6 +112,12 @@ class Exchange:
         return not self._left
 
     @property
+    def taken(self) -> bool:
+        """Whether the peer, which has ended the connection, has taken any of it."""
+        stream = self.link.stream
+        return stream is not None and stream.unacknowledged < stream.written
+
+    @property
     def scene(self) -> Scene:
         stream = self.link.stream
         started = self.heard > 0 or (
@@ -159,8 +165,10 @@ class Exchange:
         now = self.sent = clock()
         self.link.asked(now)
         stream = self.link.stream
-        if stream is not None and not self.link.http2:
-            stream.expect()
+        if stream is not None:
+            stream.written = 0
+            if not self.link.http2:
+                stream.expect()
         if not self.arrival.resent:  # else it is counted, and so is its waiting
             cell = self.arrival.cell
             cell.touched = True

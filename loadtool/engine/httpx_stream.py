@@ -19,6 +19,7 @@ from loadtool.engine.addresses import Address
 from loadtool.engine.dialler import Failure
 from loadtool.engine.failures import EXCHANGING, HANDSHAKING, LOCAL, classify, describe
 from loadtool.engine.http1 import MAX_HEAD
+from loadtool.engine.unacknowledged import UNKNOWN, unacknowledged
 from loadtool.measure.outcome import PROTOCOL
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Stream(httpcore.AsyncNetworkStream):
         self.lacking = False  # ... and that was a lack of something on this machine
         self.in_head = True  # of an answer
         self.spare = False  # was opened for whoever needs it
+        self.written = 0  # bytes since this was set to 0
+        self.unacknowledged = UNKNOWN  # of all that was written, as the connection ended
         self._used = False
         self._head_length = 0
         self.http2 = http2  # is what is spoken over it
@@ -105,6 +108,7 @@ class Stream(httpcore.AsyncNetworkStream):
                 await self._send_and_listen(buffer)
             else:
                 await self._transport.send_all(buffer)
+            self.written += len(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
             words = self._break(e)
             # After a WriteError httpcore still reads: the peer may have said why it takes no more.
@@ -173,8 +177,10 @@ class Stream(httpcore.AsyncNetworkStream):
         fd = self._sock.fileno()
         if fd < 0 or self.ended or self.broken:
             return True
-        poll = select.poll()
         silent = not self.http2 and (self._used or not self.tls)
+        if silent and isinstance(self._transport, trio.SSLStream) and self._transport._incoming.pending:
+            return True  # it came with the answer, and trio keeps it to itself
+        poll = select.poll()
         poll.register(fd, select.POLLIN if silent else _HUNG_UP)
         return bool(poll.poll(0))
 
@@ -194,6 +200,7 @@ class Stream(httpcore.AsyncNetworkStream):
     def _came(self, data: bytes) -> None:
         if not data:
             self.ended = True
+            self._look_at_rest()
             return
         self.last = clock()
         if not self.first:
@@ -201,9 +208,14 @@ class Stream(httpcore.AsyncNetworkStream):
         if len(self.began) < BEGAN:
             self.began = (self.began + data)[:BEGAN]
 
+    def _look_at_rest(self) -> None:
+        if self._sock.fileno() >= 0:  # else it was closed on this side
+            self.unacknowledged = min(self.unacknowledged, unacknowledged(self._sock.fileno()))
+
     def _break(self, error: BaseException) -> str:
         cause = _root(error)
         self.broken = describe(cause)
+        self._look_at_rest()
         if classify(cause, EXCHANGING) == LOCAL:
             self.lacking = True
             self._network.dialler.ran_out(cause)

@@ -301,7 +301,7 @@ class HttpxTransport(HttpxOpening):
         if exchange.done or (arrival.give_up <= now and not isinstance(error, Unreachable)):
             return None  # it has had its answer, or its time: that is how it ended
         # The server closed it just as we wrote: once more on a fresh one, as browsers do.
-        in_vain = link.served > 0 and not scene.started and not one_stream
+        in_vain = link.served > 0 and not scene.started and not one_stream and not exchange.taken
         if failure.outcome == RESET and (in_vain or gone_gracefully(error)) and not exchange.second:
             arrival.resent = scene.sent
             self._retried += 1

@@ -27,6 +27,7 @@ from loadtool.engine.opening import Opening
 from loadtool.engine.parts import Exchanges
 from loadtool.engine.poller import READ, WRITE, Events
 from loadtool.engine.pool import Pool
+from loadtool.engine.unacknowledged import unacknowledged
 from loadtool.measure.outcome import PROTOCOL, RESET, TIMEOUT, UNSENT
 
 ROOMIER: Final = 8  # times the room that there was, after an answer that has filled it
@@ -36,6 +37,7 @@ time_ns: Final = time.time_ns
 # Several times as quick as the methods of a socket, which do the same.
 _read: Final = nonblocking.read
 _write: Final = nonblocking.write
+_unacknowledged: Final = unacknowledged
 
 
 class Traffic(Opening, Exchanges):
@@ -194,11 +196,12 @@ class Traffic(Opening, Exchanges):
         if arrival.give_up < connection.watched:
             self.pool.watch(connection)
         if error is not None:
+            connection.cut = describe(error)
+            connection.whole = 0
             if connection.served or classify(error, EXCHANGING) == LOCAL:
                 self._broken(connection, error)
             else:
                 # It may have said why before it closed, as servers do that turn connections away.
-                connection.cut = describe(error)
                 self._read(connection)
         elif n < len(data):
             connection.rest = data[n:]
@@ -217,6 +220,7 @@ class Traffic(Opening, Exchanges):
             # The peer takes no more, but may have answered before it stopped: the read will tell.
             connection.cut = describe(e)
             n = len(connection.rest)
+            connection.whole -= n
         connection.rest = connection.rest[n:]
         if not connection.rest:
             self._dialler.want(connection, READ)
@@ -346,15 +350,16 @@ class Traffic(Opening, Exchanges):
         """The connection ended before the answer did (`error` None: end of file, or what the write said)."""
         arrival = connection.arrival
         assert arrival is not None
+        started = connection.answer.started
+        in_vain = connection.served > 0 and not started and not _has_taken(connection, arrival)
         self.pool.close(connection)
         now = clock()
-        started = connection.answer.started
         where = "in the middle of the answer" if started else "before an answer came"
         if error is not None and classify(error, EXCHANGING) == LOCAL:
             self._dialler.ran_out(error)
             self._ledger.fail(arrival, TIMEOUT, f"this machine gave up {where}: {describe(error)}")
             return
-        if connection.served > 0 and not started and not arrival.resent and arrival.give_up > now:
+        if in_vain and not arrival.resent and arrival.give_up > now:
             # The server closed it just as we wrote: once more on a fresh one, as browsers do.
             arrival.resent = True
             self.resent += 1
@@ -376,3 +381,10 @@ class Traffic(Opening, Exchanges):
             self._ledger.fail(arrival, TIMEOUT, "the answer was incomplete when the timeout expired")
         else:
             self._ledger.fail(arrival, TIMEOUT, "no answer when the timeout expired")
+
+
+def _has_taken(connection: Connection, arrival: Arrival) -> bool:
+    """Whether the peer has taken any of the request under way: then it was there as the request came."""
+    partly = len(connection.rest) > 0 or connection.cut != ""
+    written = connection.whole - len(connection.rest) if partly else len(arrival.data)
+    return _unacknowledged(connection.fd) < written

@@ -1,7 +1,8 @@
 """What a server may do to a client, one behaviour each. A behaviour takes over when a request's head is in.
 
 Those that go on for ever end when the client leaves, as then a send fails. What a behaviour leaves open is
-read from, as if nothing had happened.
+read from, as if nothing had happened. Those that end a connection hear nothing that the client sends after
+their words, however long they take: it is not known to anybody, and they have not closed upon a request.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from engine_harness import Handler
+from racing_server import await_leave, deafen, end
 
 LINGER_NOT = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # l_onoff 1, l_linger 0: a close is a reset
 BLOCK = 64 * 1024
@@ -75,9 +78,10 @@ def says_and_holds(*parts: bytes) -> Handler:
 
 def says_and_closes(*parts: bytes) -> Handler:
     def behave(sock: socket.socket) -> None:
+        deafen(sock)
         for part in parts:
             sock.sendall(part)
-        sock.close()
+        end(sock)
 
     return behave
 
@@ -87,9 +91,14 @@ def says_and_ends_tls(*parts: bytes) -> Handler:
 
     def behave(sock: socket.socket) -> None:
         assert isinstance(sock, ssl.SSLSocket)
+        deafen(sock)
         for part in parts:
             sock.sendall(part)
-        sock.unwrap()
+        sock.setblocking(False)
+        with suppress(ssl.SSLWantReadError):  # as the client's own has not come
+            sock.unwrap()
+        await_leave(sock)
+        sock.close()
 
     return behave
 
@@ -98,15 +107,18 @@ def says_under_tls(beginning: bytes, junk: bytes) -> Handler:
     """Says the beginning through TLS, and then this past it."""
 
     def behave(sock: socket.socket) -> None:
+        deafen(sock)
         sock.sendall(beginning)
         with socket.socket(fileno=os.dup(sock.fileno())) as raw:
             raw.sendall(junk)
+        await_leave(sock)
 
     return behave
 
 
 def says_and_resets(data: bytes) -> Handler:
     def behave(sock: socket.socket) -> None:
+        deafen(sock)
         sock.sendall(data)
         time.sleep(DRIP_S)  # what the client has not read yet may be lost to a reset
         reset(sock)

@@ -25,10 +25,10 @@ from engine_harness import (
     Far,
     answering,
     job_for,
-    read_request,
     run_job,
     serving,
 )
+from racing_server import ending_as_the_next_comes, needs_filters
 
 from loadtool.engine.failures import LOCAL_ERRNOS
 from loadtool.engine.http1 import KEPT, MAX_KEPT
@@ -266,11 +266,10 @@ async def test_bodies_that_there_is_no_room_for() -> None:
 
 async def second_try_without_a_file(failing_sockets: Callable[[Callable[[], None]], Maker]) -> Done:
     """A reused connection turns out closed, and no fresh one can be opened at first."""
+    behaviours = iter((ending_as_the_next_comes(), answering(OK_ANSWER)))
 
     def handler(sock: socket.socket) -> None:
-        read_request(sock)
-        sock.sendall(OK_ANSWER)
-        read_request(sock)
+        next(behaviours)(sock)
 
     numbers = itertools.count()
 
@@ -283,6 +282,7 @@ async def second_try_without_a_file(failing_sockets: Callable[[Callable[[], None
         return await run_job(job, transport=failing_sockets(fail))
 
 
+@needs_filters
 async def test_a_second_try_without_a_file_for_it_waits() -> None:
     done = await second_try_without_a_file(at_socket)
     assert done.outcomes == {"ok": 2}

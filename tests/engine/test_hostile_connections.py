@@ -25,6 +25,7 @@ from hostile_servers import (
     says_and_holds,
     says_and_resets,
 )
+from racing_server import await_request, deafen, end, needs_filters
 
 from loadtool.engine.connection import SMALL
 from loadtool.engine.http1_transport import Http1Transport
@@ -288,6 +289,7 @@ async def test_an_answer_that_comes_as_the_next_request_is_due_is_not_its_answer
     assert server.connections == 2
 
 
+@needs_filters
 async def test_a_last_second_try_is_waited_for(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     """The schedule is over, and all that is under way is the handshake of a fresh connection."""
     numbers = itertools.count()
@@ -298,8 +300,14 @@ async def test_a_last_second_try_is_waited_for(contexts: tuple[ssl.SSLContext, s
             time.sleep(0.3)
         with contexts[0].wrap_socket(sock, server_side=True) as secured:
             read_head(secured)
+            if first:
+                deafen(secured)
             secured.sendall(OK_ANSWER)
-            read_head(secured)
+            if first:
+                await_request(secured)
+                end(secured)
+            else:
+                read_head(secured)
 
     with serving(handler) as server:
         job = job_for(server.port, count=2, rate=10, scheme="https", connections=1)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, run_job, serving
+from racing_server import needs_filters
 from test_exhaustion import (
     LOCAL,
     Counting,
@@ -75,6 +76,7 @@ async def test_bodies_that_there_is_no_room_for() -> None:
     assert local(done) == {"ENOMEM": 5}
 
 
+@needs_filters
 async def test_a_second_try_without_a_file_for_it_waits() -> None:
     done = await second_try_without_a_file(Bench)
     assert done.outcomes == {"ok": 2}

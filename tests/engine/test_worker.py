@@ -168,38 +168,6 @@ async def test_an_answer_to_head_has_no_body_whatever_it_announces() -> None:
     assert server.connections == 1
 
 
-async def test_a_reused_connection_that_was_just_closed_costs_a_second_try_not_an_error() -> None:
-    """The server answers once on each connection, keeps it as if alive and closes it at the next request."""
-
-    def handler(sock: socket.socket) -> None:
-        read_request(sock)
-        sock.sendall(OK_ANSWER)
-        read_request(sock)
-
-    with serving(handler) as server:
-        done = await run_job(job_for(server.port, count=20, connections=1))
-    assert done.outcomes == {"ok": 20}
-    retried = sum(f.retried for f in done.frames)
-    assert retried > 0
-    assert server.connections == 1 + retried
-    assert done.tally.totals.attempts == 20
-
-
-async def test_a_server_that_closes_every_connection_gets_one_more_try_only() -> None:
-    calls = []
-
-    def handler(sock: socket.socket) -> None:
-        calls.append(read_request(sock))
-        if len(calls) == 1:
-            sock.sendall(OK_ANSWER)
-            calls.append(read_request(sock))
-
-    with serving(handler) as server:
-        done = await run_job(job_for(server.port, count=2, rate=20, connections=1))
-    assert done.outcomes == {"ok": 1, "reset": 1}
-    assert len([c for c in calls if c]) == 3
-
-
 async def test_what_is_sent() -> None:
     received: list[bytes] = []
 
