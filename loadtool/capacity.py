@@ -90,6 +90,7 @@ class _Search:
         self._tried: list[Tried] = []
         self._runs = 0  # loads so far: each has a seed of its own
         self._began = 0.0
+        self._warnings: dict[str, None] = {}  # of all loads, each once
 
     def left(self) -> list[str]:
         """What could not be taken back."""
@@ -134,7 +135,7 @@ class _Search:
             found, verdict = None, "interrupted"
         capacity.steps = self._steps
         conclude(capacity, found, verdict)
-        capacity.reasons += self.left()
+        capacity.reasons += [*self._warnings, *self.left()]
         file = directory / CAPACITY_NAME
         try:
             write_text_atomically(capacity.text(), file)
@@ -262,6 +263,7 @@ class _Search:
             finally:
                 self._heed.fleet = None
         result = result_of(loaded, measured, started)
+        self._warnings |= dict.fromkeys(result.warnings)
         return step_of(result, purpose, rate, began, cut=self._heed.signal is not None)
 
     def _job(self, job: Job, phases: tuple[PhaseSpec, ...]) -> Job:

@@ -207,10 +207,13 @@ class Drive:
                     lost.setdefault(item.worker, item.how)
                     self.view.notice(f"worker {item.worker + 1} was lost ({item.how})")
                 elif item.worker not in lost:
+                    told = len(tally.warnings)
                     try:
                         tally.add(item if self.after is None else self.after.take(item))
                     except ValueError as e:
                         lost[item.worker] = f"it sent what can't be: {e}"
+                    for warning in tally.warnings[told:]:
+                        self.view.notice(self.loaded.secrets.mask(warning))
                 if (
                     self.after is not None
                     and fleet.stop_ns is None
@@ -307,6 +310,7 @@ def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:
         aborted=measured.aborted,
         load_started=measured.began.isoformat(timespec="milliseconds") if measured.began is not None else "",
         problems=list(measured.problems),
+        warnings=[loaded.secrets.mask(warning) for warning in measured.tally.warnings],
         slo_lines=[slo.line for slo in loaded.slos],
     )
     parts = result_parts(measured.tally, measured.end_ns, profile.validity.lag / 1e6)

@@ -112,6 +112,7 @@ class Preparation:
             await _check_asked(profile, allowed)
         check_sources(loaded, addresses)
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
+        job = replace(job, allow_hosts=allowed)
         prepared = Prepared(loaded, job, mask=command_secrets(loaded, self._environment).mask)
         if profile.proxies or profile.faults:
             await self._open_chaos(stack, prepared, demo)
@@ -178,7 +179,9 @@ class Preparation:
                 await demo.reach_store_at(listens[name])
             elif proxy.upstream == "target" and control is not None:
                 moved = _behind(endpoint, listens[name], urlsplit(control.url).hostname or "")
-                prepared.job = replace(prepared.job, endpoint=moved)
+                # Whoever names a Toxiproxy means its host, as ever.
+                allowed = (*prepared.job.allow_hosts, moved.host)
+                prepared.job = replace(prepared.job, endpoint=moved, allow_hosts=allowed)
 
     async def _close(self, conductor: Conductor, mask: Callable[[str], str]) -> None:
         """Take the faults and proxies out, whatever came of the run."""

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from loadtool.drive import Drive, Silent, stage_of
+from loadtool.drive import Drive, Silent, result_of, stage_of
 from loadtool.engine.fleet import Fleet
 from loadtool.measure.frame import CellDelta, Frame
 from loadtool.measure.outcome import OK, OUTCOMES
@@ -155,6 +155,29 @@ async def test_nothing_is_worked_out_for_a_view_that_does_not_want_it(
         assert made[:-1] == shown.told[: len(made) - 1]  # the load's end may have come before the last one
     else:
         assert made == []
+
+
+class Noting(Silent):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+async def test_what_befalls_a_worker_is_told_once_and_kept(autojump_clock: MockClock, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    said = ["first", "second"]
+    frames = [
+        Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], warnings=said[:n], final=n == 2)
+        for n in (1, 2)
+    ]
+    view = Noting()
+    measured = await Drive(loaded, job, 1, view).run(Scripted(job, frames))
+    assert view.notices == said
+    assert result_of(loaded, measured, "").warnings == said
 
 
 def test_a_phase_has_its_rate_from_its_first_moment_on(tmp_path: Path) -> None:

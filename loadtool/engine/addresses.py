@@ -116,11 +116,17 @@ def is_name(host: str) -> bool:
 
 
 async def keep_resolved(
-    addresses: Addresses, host: str, port: int, took: Callable[[int], None], every_s: float = LOOKUP_EVERY_S
+    addresses: Addresses,
+    host: str,
+    port: int,
+    took: Callable[[int], None],
+    may_load: Callable[[Address], bool],
+    every_s: float = LOOKUP_EVERY_S,
 ) -> None:
     """Look the name up again and again, until cancelled; `took` is told how long each look-up took, in ns.
 
-    A look-up that fails changes nothing: as in a resolver's cache, the last answer is as good as any.
+    An address that `may_load` refuses is left out. A look-up that fails, or finds no other, changes nothing:
+    as in a resolver's cache, the last answer is as good as any.
     """
     while True:
         await trio.sleep(every_s)
@@ -130,4 +136,5 @@ async def keep_resolved(
         except SetupError:
             continue
         took(int((trio.current_time() - began) * 1e9))
-        addresses.replace(found)
+        if allowed := [address for address in found if may_load(address)]:
+            addresses.replace(Addresses(allowed))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterable, Sequence
 
-from loadtool.engine.addresses import resolve
+from loadtool.engine.addresses import Address, resolve
 from loadtool.errors import SetupError, UsageError
 from loadtool.plan.job import Endpoint, ProxySpec
 
@@ -18,19 +19,55 @@ async def check_host(host: str, port: int, allowed: Iterable[str], *, what: str 
     """
     if host.startswith("/"):
         return []
-    addresses = [str(a.sockaddr[0]).partition("%")[0] for a in await resolve(host, port)]
-    if _named(host, allowed):
-        return addresses
-    for text in addresses:
-        address = ipaddress.ip_address(text)
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if not (address.is_loopback or address.is_private or address.is_link_local) and text not in allowed:
+    addresses = await resolve(host, port)
+    check_addresses(host, addresses, allowed, what=what)
+    return [_ip(address) for address in addresses]
+
+
+def check_addresses(
+    host: str, addresses: Iterable[Address], allowed: Iterable[str], *, what: str = "target"
+) -> None:
+    """The same for addresses of `host` that are known. Raises UsageError."""
+    for address in addresses:
+        if not may_load(host, address, allowed):
             raise UsageError(
-                f"{what} {host} is the public address {text}: "
+                f"{what} {host} is the public address {_ip(address)}: "
                 f"name it in allow_hosts: [{host}] or with --allow-host {host} if you may load it"
             )
-    return addresses
+
+
+def may_load(host: str, address: Address, allowed: Iterable[str]) -> bool:
+    """Whether this address of `host` is loopback or private, or it or the host is in `allowed`."""
+    if address.family == socket.AF_UNIX or _named(host, allowed):
+        return True
+    text = _ip(address)
+    ip = ipaddress.ip_address(text)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_loopback or ip.is_private or ip.is_link_local or text in allowed
+
+
+class Guard:
+    """Decides about the addresses that look-ups find while a run lasts, and keeps what to tell of it."""
+
+    def __init__(self, host: str, allowed: Iterable[str], *, what: str = "target") -> None:
+        self.warnings: list[str] = []  # not yet told, one an address
+        self._host = host
+        self._allowed = tuple(allowed)
+        self._what = what
+        self._refused: set[str] = set()
+
+    def may_load(self, address: Address) -> bool:
+        if may_load(self._host, address, self._allowed):
+            return True
+        host, text = self._host, _ip(address)
+        if text not in self._refused:
+            self._refused.add(text)
+            self.warnings.append(
+                f"{self._what} {host} has come to mean the public address {text}, where nothing was sent: "
+                f"name it in allow_hosts: [{host}] or with --allow-host {host} if you may load it"
+            )
+        return False
 
 
 async def check_behind(
@@ -58,6 +95,11 @@ async def check_target(endpoint: Endpoint, proxy: ProxySpec | None, allowed: Seq
     near = await check_host(proxy.host, proxy.port, allowed, what="client.proxy")
     await check_behind(endpoint.host, endpoint.port, allowed)
     return near
+
+
+def _ip(address: Address) -> str:
+    """The IP address as text, without a zone."""
+    return str(address.sockaddr[0]).partition("%")[0]
 
 
 def _named(host: str, allowed: Iterable[str]) -> bool:

@@ -40,10 +40,11 @@ class Reporter:
         feed: Feed,
         ledger: Ledger,
         gauges: Callable[[], Gauges],
+        warnings: list[str],
         reports: Reports,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`gauges`: how the transport stands; what it counts begins anew."""
+        """`gauges`: how the transport stands; what it counts begins anew. `warnings`: emptied when told."""
         self._worker = worker
         self._start = start_ns
         self._slice = slice_ns
@@ -51,6 +52,7 @@ class Reporter:
         self._feed = feed
         self._ledger = ledger
         self._gauges = gauges
+        self._warnings = warnings
         self._reports = reports
         self._clock = clock
         self._sequence = 0
@@ -110,8 +112,10 @@ class Reporter:
             local=gauges.local,
             retried=gauges.retried,
             examples=self._ledger.examples,
+            warnings=[*self._warnings],
         )
         self._ledger.examples = []
+        self._warnings.clear()
         return frame
 
     def _send(self, frame: Frame) -> None:
@@ -119,4 +123,4 @@ class Reporter:
         self._sequence += 1
         self._reports.send(encode(frame))
         # Told once, whatever follows.
-        frame.local, frame.retried, frame.examples = {}, 0, []
+        frame.local, frame.retried, frame.examples, frame.warnings = {}, 0, [], []

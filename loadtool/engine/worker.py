@@ -20,6 +20,7 @@ import trio
 from loadtool.engine.addresses import Addresses, is_name, keep_resolved, resolve
 from loadtool.engine.client_ledger import ledger_of
 from loadtool.engine.feed import Feed
+from loadtool.engine.hosts import Guard, check_addresses
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
 from loadtool.engine.renderer import Renderer
@@ -44,6 +45,11 @@ SHED_ROLES: Final = frozenset(("spike", "recovery"))
 def share_of(total: int, worker: int, workers: int) -> int:
     """This worker's part of a total of the run, such as connections; the parts add up to it."""
     return total // workers + (1 if worker < total % workers else 0)
+
+
+def peer_of(job: Job) -> str:
+    """What its connections lead to, as messages call it."""
+    return "target" if job.client.proxy is None else "client.proxy"
 
 
 class Worker:
@@ -105,6 +111,8 @@ class Worker:
                 reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
             )
         )
+        host, port = job.peer
+        guard = Guard(host, job.allow_hosts, what=peer_of(job))
         reporter = Reporter(
             self._worker,
             start_ns,
@@ -113,6 +121,7 @@ class Worker:
             feed=feed,
             ledger=ledger,
             gauges=transport.gauges,
+            warnings=guard.warnings,
             reports=Reports(self._out, poller, transport.special),
         )
 
@@ -134,11 +143,10 @@ class Worker:
         gc.disable()
         if lookup_ns:
             looked_up(lookup_ns)
-        host, port = job.peer
         try:
             async with trio.open_nursery() as nursery:
                 if is_name(host):
-                    nursery.start_soon(keep_resolved, addresses, host, port, looked_up)
+                    nursery.start_soon(keep_resolved, addresses, host, port, looked_up, guard.may_load)
                 await transport.run()
                 nursery.cancel_scope.cancel()
         finally:
@@ -155,6 +163,8 @@ async def _serve(commands: Commands, out: int) -> None:
         began = time.monotonic_ns()
         addresses = await resolve(*job.peer)
         lookup_ns = time.monotonic_ns() - began if is_name(job.peer[0]) else 0
+        # Not what the coordinator found, and checked: a name may mean something else a moment later.
+        check_addresses(job.peer[0], addresses, job.allow_hosts, what=peer_of(job))
     except (LoadtoolError, ValueError) as e:
         os.write(out, json.dumps({"error": str(e)}).encode() + b"\n")
         return

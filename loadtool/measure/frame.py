@@ -78,6 +78,7 @@ class Frame:
     local: dict[str, int] = field(default_factory=dict)  # local resources that ran out: {"EMFILE": 3}
     retried: int = 0  # requests sent again because a reused connection had just been closed
     examples: list[Example] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what befell it that no arrival tells of, in words
     final: bool = False
     more: bool = False  # the same report goes on in the next frame
     slowest: list[SlowArrival] = field(default_factory=list)  # of the final one, in a run that is traced
@@ -110,7 +111,7 @@ def encode(frame: Frame) -> bytes:
             "worker": frame.worker, "sequence": frame.sequence, "elapsed_ns": frame.elapsed_ns,
             "in_flight": frame.in_flight, "waiting": frame.waiting, "connections": frame.connections,
             "cpu_ns": frame.cpu_ns, "local": frame.local, "retried": frame.retried, "final": frame.final,
-            "more": frame.more,
+            "more": frame.more, "warnings": frame.warnings,
             "examples": [(e.kind, e.request, e.due_s, e.detail) for e in frame.examples],
             "slowest": [(s.trace, s.request, s.due_s, s.ms, s.outcome) for s in frame.slowest],
             "cells": cells,

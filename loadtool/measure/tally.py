@@ -79,6 +79,7 @@ class Tally:
         self.in_flight_by_slice: dict[int, dict[int, int]] = {}  # slice -> worker -> at its end
         self.local: dict[str, int] = {}  # local resources that ran out
         self.retried = 0
+        self.warnings: list[str] = []  # of all workers, each once
         self._examples: dict[str, Example] = {}
         self._slowest: list[SlowArrival] = []
         self.by_worker: dict[int, Worker] = {index: Worker() for index in range(workers)}
@@ -103,6 +104,7 @@ class Tally:
         for name, count in frame.local.items():
             self.local[name] = self.local.get(name, 0) + count
         self.retried += frame.retried
+        self.warnings += [text for text in frame.warnings if text not in self.warnings]
         for example in frame.examples:
             known = self._examples.get(example.kind)
             if known is None or example.due_s < known.due_s:

@@ -212,6 +212,7 @@ class Job:
     transport: str = "http1"  # a row of engine/transports.py
     replay: ReplaySpec | None = None
     nonce: str = ""  # makes uuid() of this run differ from that of another with the same seed
+    allow_hosts: tuple[str, ...] = ()  # beyond loopback and private addresses
     planned_ns: int | None = (
         None  # the profile's own load, if more follows it: that is counted, not described
     )

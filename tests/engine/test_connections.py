@@ -197,7 +197,7 @@ async def test_a_name_is_looked_up_again(
     addresses.failed(refused, 0)
     took: list[int] = []
     with trio.move_on_after(1000):
-        await keep_resolved(addresses, "shop.test", 80, took.append)
+        await keep_resolved(addresses, "shop.test", 80, took.append, lambda address: True)
     assert [str(a) for a in addresses] == ["10.0.0.2:80", "10.0.0.3:80"]
     assert next(iter(addresses)) is refused  # and what was known of it is
     assert took == [250_000_000]

@@ -56,6 +56,7 @@ class Bench:
         self.feed = SimpleNamespace(slice=0)
         self.ledger = SimpleNamespace(examples=[], slowest=None)
         self.local = {"EMFILE": 2}
+        self.warnings: list[str] = []
         self.reporter = Reporter(
             3,
             START,
@@ -64,6 +65,7 @@ class Bench:
             feed=cast(Any, self.feed),
             ledger=cast(Any, self.ledger),
             gauges=self.gauges,
+            warnings=self.warnings,
             reports=cast(Any, self.told),
             clock=lambda: self.now,
         )

@@ -21,6 +21,7 @@ FRAME = frame(
     local={"EMFILE": 1},
     retried=6,
     examples=[Example("dns", "browse \u2028 \ud83d", 7.25, "no such host: ü")],
+    warnings=["something befell it: ü"],
     final=True,
 )
 
