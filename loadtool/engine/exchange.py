@@ -17,7 +17,7 @@ import trio
 
 from loadtool.engine.addresses import Address, Addresses, resolve
 from loadtool.engine.encoder import encode
-from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe
+from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe, ended_by
 from loadtool.engine.http1 import Answer, ProtocolError
 from loadtool.engine.ledger import problem_of
 from loadtool.engine.sources import Sources
@@ -162,7 +162,7 @@ async def _converse(done: Exchange, answer: Answer, stream: trio.abc.Stream) -> 
         nursery.start_soon(send)
         failed: _Failed | None = None
         try:
-            with _failing_as(EXCHANGING):
+            with _failing_as(EXCHANGING, answer=answer):
                 await _read(done, answer, stream, began)
         except _Failed as e:
             failed = e  # raised outside, or the nursery would wrap it
@@ -196,15 +196,18 @@ class _Failed(Exception):
 
 
 @contextmanager
-def _failing_as(stage: int, *, last: bool = True) -> Iterator[None]:
-    """Turn a socket's error into the outcome that the reactor gives it; swallow all but the `last`."""
+def _failing_as(stage: int, *, last: bool = True, answer: Answer | None = None) -> Iterator[None]:
+    """Turn a socket's error into the outcome that the reactor gives it; swallow all but the `last`.
+
+    `answer`: what is being read.
+    """
     try:
         yield
     except (OSError, ValueError, trio.BrokenResourceError) as e:
         error: BaseException = e
         while isinstance(error, trio.BrokenResourceError):
             error = error.__cause__ or ConnectionResetError(errno.ECONNRESET, "")
-        code = classify(error, stage)
+        code = classify(error, stage) if answer is None else ended_by(error, started=answer.started)
         if (
             code == LOCAL
         ):  # there is no run to call invalid: it counts for its stage, and says who is to blame

@@ -45,6 +45,7 @@ LOCAL_REASONS: Final[Mapping[str, str]] = {"MALLOC_FAILURE": "ENOMEM"}
 
 # What OpenSSL calls an end without close_notify. Python has a class of its own for that, but not every 3.11.
 _NO_GOODBYE: Final = "UNEXPECTED_EOF_WHILE_READING"
+_ALERT: Final = "_ALERT_"  # in what it calls the peer's own words of what went wrong
 
 
 def _always(outcome: int) -> Mapping[int, int]:
@@ -76,6 +77,17 @@ def classify(error: BaseException, stage: int) -> int:
         if isinstance(error, class_):
             return outcomes[stage]
     raise error
+
+
+def ended_by(error: BaseException, *, started: bool) -> int:
+    """The outcome code (or LOCAL) of an exchange that `error` ended; `started`: the answer has.
+
+    An alert in place of an answer is about TLS: with 1.3 a server says only after our handshake that it
+    wants a certificate, or another one. Raises the error itself if it has no row.
+    """
+    if not started and isinstance(error, ssl.SSLError) and _ALERT in _reason(error):
+        return TLS
+    return classify(error, EXCHANGING)
 
 
 def local_name(error: BaseException) -> str:

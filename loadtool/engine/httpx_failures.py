@@ -15,7 +15,7 @@ import httpcore
 from loadtool.engine.dialler import Failure
 from loadtool.engine.failures import LOCAL
 from loadtool.engine.httpx_stream import Stream, Unreachable
-from loadtool.measure.outcome import CHECK, CONNECT, PROTOCOL, RESET, TIMEOUT, UNSENT
+from loadtool.measure.outcome import CHECK, CONNECT, PROTOCOL, RESET, TIMEOUT, TLS, UNSENT
 
 REFUSED: Final = -3  # httpx will not send this request: never the target's fault
 MISUSE: Final = -4  # only a mistake of ours can bring it about: it must be seen
@@ -159,7 +159,8 @@ def blame(error: BaseException, scene: Scene) -> Failure:
     if row == PROTOCOL and stream is not None and (stream.ended or stream.broken):
         row = RESET  # the parser had to do with what there was
     if row == RESET or _ended_by_peer(error):
-        return Failure(RESET, f"{address}{_words(error, stream)} {where}")
+        alerted = stream is not None and stream.alerted and not scene.started
+        return Failure(TLS if alerted else RESET, f"{address}{_words(error, stream)} {where}")
     text = _text(error)
     if "Receive buffer too long" in text:
         what = "chunk extensions or trailers" if scene.heard else "head"

@@ -17,10 +17,10 @@ import trio
 
 from loadtool.engine.addresses import Address
 from loadtool.engine.dialler import Failure
-from loadtool.engine.failures import EXCHANGING, HANDSHAKING, LOCAL, classify, describe
+from loadtool.engine.failures import HANDSHAKING, LOCAL, describe, ended_by
 from loadtool.engine.http1 import MAX_HEAD
 from loadtool.engine.unacknowledged import UNKNOWN, unacknowledged
-from loadtool.measure.outcome import PROTOCOL
+from loadtool.measure.outcome import PROTOCOL, TLS
 
 if TYPE_CHECKING:
     from loadtool.engine.httpx_network import Network
@@ -64,6 +64,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self.ended = False  # the peer has closed it
         self.broken = ""  # what broke it, in words
         self.lacking = False  # ... and that was a lack of something on this machine
+        self.alerted = False  # ... and that was what the peer said of TLS
         self.in_head = True  # of an answer
         self.spare = False  # was opened for whoever needs it
         self.written = 0  # bytes since this was set to 0
@@ -216,7 +217,9 @@ class Stream(httpcore.AsyncNetworkStream):
         cause = _root(error)
         self.broken = describe(cause)
         self._look_at_rest()
-        if classify(cause, EXCHANGING) == LOCAL:
+        outcome = ended_by(cause, started=False)
+        self.alerted = outcome == TLS
+        if outcome == LOCAL:
             self.lacking = True
             self._network.dialler.ran_out(cause)
         return self.broken

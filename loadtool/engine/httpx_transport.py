@@ -27,10 +27,11 @@ from loadtool.engine.httpx_stream import Unreachable
 from loadtool.engine.idleness import Idleness
 from loadtool.engine.ledger import TOO_LATE
 from loadtool.engine.transports import Gauges, Parts
-from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
+from loadtool.measure.outcome import RESET, TIMEOUT, TLS, UNSENT
 
 SILENCE_NS: Final = 100_000_000
 _NOT_SENT: Final = "the timeout expired before its first byte left"
+_CLOSED: Final = frozenset((RESET, TLS))  # how a connection ends that the server closed
 
 
 class HttpxTransport(HttpxOpening):
@@ -302,7 +303,7 @@ class HttpxTransport(HttpxOpening):
             return None  # it has had its answer, or its time: that is how it ended
         # The server closed it just as we wrote: once more on a fresh one, as browsers do.
         in_vain = link.served > 0 and not scene.started and not one_stream and not exchange.taken
-        if failure.outcome == RESET and (in_vain or gone_gracefully(error)) and not exchange.second:
+        if failure.outcome in _CLOSED and (in_vain or gone_gracefully(error)) and not exchange.second:
             arrival.resent = scene.sent
             self._retried += 1
             return self._exchange(arrival, self._links.fresh(), now, second=True)

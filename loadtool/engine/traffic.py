@@ -19,7 +19,7 @@ from loadtool.engine.connection import (
     Connection,
 )
 from loadtool.engine.dialler import Dialler
-from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe
+from loadtool.engine.failures import EXCHANGING, LOCAL, classify, describe, ended_by
 from loadtool.engine.http1 import ProtocolError
 from loadtool.engine.known_answers import KnownAnswers
 from loadtool.engine.ledger import TOO_LATE, Ledger
@@ -355,7 +355,8 @@ class Traffic(Opening, Exchanges):
         self.pool.close(connection)
         now = clock()
         where = "in the middle of the answer" if started else "before an answer came"
-        if error is not None and classify(error, EXCHANGING) == LOCAL:
+        outcome = RESET if error is None else ended_by(error, started=started)
+        if error is not None and outcome == LOCAL:
             self._dialler.ran_out(error)
             self._ledger.fail(arrival, TIMEOUT, f"this machine gave up {where}: {describe(error)}")
             return
@@ -366,7 +367,7 @@ class Traffic(Opening, Exchanges):
             self._open(now, arrival, [])
             return
         what = describe(error) if error is not None else connection.cut or "the connection was closed"
-        self._ledger.fail(arrival, RESET, f"{connection.address}: {what} {where}")
+        self._ledger.fail(arrival, outcome, f"{connection.address}: {what} {where}")
 
     def _expire(self, connection: Connection) -> None:
         """Its deadline has come."""

@@ -22,6 +22,7 @@ from loadtool.engine.failures import (
     STAGES,
     classify,
     describe,
+    ended_by,
     local_name,
 )
 from loadtool.engine.http1 import ProtocolError
@@ -141,6 +142,23 @@ def test_classification(error: BaseException, stage: int, outcome: int, words: s
     assert classify(error, stage) == outcome
     if words:
         assert describe(error) == words
+
+
+@pytest.mark.parametrize(
+    ("error", "started", "outcome"),
+    [
+        (tls_error(ssl.SSLError, "TLSV13_ALERT_CERTIFICATE_REQUIRED"), False, TLS),
+        (tls_error(ssl.SSLError, "SSLV3_ALERT_BAD_CERTIFICATE"), False, TLS),
+        (tls_error(ssl.SSLError, "TLSV13_ALERT_CERTIFICATE_REQUIRED"), True, RESET),
+        (tls_error(ssl.SSLError, "BAD_RECORD_MAC"), False, RESET),
+        (tls_error(ssl.SSLError, "MALLOC_FAILURE"), False, LOCAL),
+        (ssl.SSLEOFError(8, "EOF"), False, RESET),
+        (ConnectionResetError(errno.ECONNRESET, ""), False, RESET),
+        (MemoryError(), True, LOCAL),
+    ],
+)
+def test_what_ends_an_exchange(error: BaseException, started: bool, outcome: int) -> None:
+    assert ended_by(error, started=started) == outcome
 
 
 def test_the_judge_has_a_remedy_for_whatever_may_run_out() -> None:

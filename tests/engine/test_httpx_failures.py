@@ -80,10 +80,13 @@ def test_what_has_no_row_is_raised() -> None:
         blame(httpx.InvalidURL("of ours"), SENT)
 
 
-def stream(*, ended: bool = False, broken: str = "", lacking: bool = False, began: bytes = b"") -> Stream:
+def stream(
+    *, ended: bool = False, broken: str = "", lacking: bool = False, alerted: bool = False, began: bytes = b""
+) -> Stream:
     fake = SimpleNamespace(
-        address="10.0.0.1:80", ended=ended, broken=broken, lacking=lacking, began=began, http2=False
-    )
+        address="10.0.0.1:80", ended=ended, broken=broken, lacking=lacking, alerted=alerted, began=began,
+        http2=False,
+    )  # fmt: skip
     return cast(Stream, fake)
 
 
@@ -115,6 +118,8 @@ def goodbye(code: ErrorCodes) -> h2.events.ConnectionTerminated:
 AT = "10.0.0.1:80: "
 ENDED = Scene(False, True, False, False, stream(ended=True))
 BROKEN = Scene(False, True, False, False, stream(broken="Connection reset by peer"))
+ALERTED = Scene(False, True, False, False, stream(broken="TLS: AN_ALERT", alerted=True))
+ALERTED_LATE = Scene(False, True, True, True, stream(broken="TLS: AN_ALERT", alerted=True))
 CUT = Scene(False, True, True, True, stream(ended=True))
 LACKING = Scene(False, True, False, False, stream(broken="No buffer space available (ENOBUFS)", lacking=True))
 ASKING = Scene(True, False, False, False, stream())
@@ -125,6 +130,8 @@ ASKING = Scene(True, False, False, False, stream())
     [
         (Unreachable(Failure(TLS, "why")), UNSENT, TLS, "why"),
         (httpx.ReadError(""), BROKEN, RESET, f"{AT}Connection reset by peer before an answer came"),
+        (httpx.ReadError(""), ALERTED, TLS, f"{AT}TLS: AN_ALERT before an answer came"),
+        (httpx.ReadError(""), ALERTED_LATE, RESET, f"{AT}TLS: AN_ALERT in the middle of the answer"),
         (httpx.RemoteProtocolError("Server disconnected without sending a response."), ENDED, RESET,
          f"{AT}the connection was closed before an answer came"),
         (httpx.RemoteProtocolError("peer closed connection"), CUT, RESET,
