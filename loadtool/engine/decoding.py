@@ -8,6 +8,7 @@ from typing import Final
 
 MAX_CODINGS: Final = 3  # each may unfold to any size, and take its time for it
 _NAME_LENGTH: Final = 20  # characters of an unknown coding's name that are shown
+_ODD: Final = 4  # what can be read has no more than one character in so many that can't be printed
 
 
 def decoded(body: bytes, coding: str, limit: int) -> bytes:
@@ -30,6 +31,32 @@ def decoded(body: bytes, coding: str, limit: int) -> bytes:
         except zlib.error as e:
             raise ValueError(f"the body is said to be {name} and is not: {e}") from e
     return body
+
+
+def quotable(body: bytes, coding: str, limit: int) -> str:
+    """The beginning of a body as text on one line, for an example, or what it is if it is none.
+
+    `body`: its first bytes as they came. Of them, at most about `limit` bytes are decoded.
+    """
+    kind = "binary"
+    if coding and body:
+        try:
+            body = _begun(body, coding, limit)
+        except ValueError:
+            kind = coding[:_NAME_LENGTH]
+    text = " ".join(body[:limit].decode("utf-8", "replace").split())
+    odd = sum(c == "\ufffd" or not c.isprintable() for c in text)
+    return f"{kind} data" if odd * _ODD > len(text) else text
+
+
+def _begun(body: bytes, coding: str, limit: int) -> bytes:
+    try:
+        return decoded(body, coding, limit)
+    except ValueError:
+        _, line, rest = body.partition(b"\r\n")
+        if not line:
+            raise
+        return decoded(rest, coding, limit)  # the line was the size of a chunk
 
 
 def _gzip(body: bytes, limit: int) -> bytes:

@@ -13,12 +13,13 @@ from typing import Final
 
 import httptools
 
-from loadtool.engine.decoding import decoded
+from loadtool.engine.decoding import decoded, quotable
 from loadtool.engine.known_answers import KnownAnswers
 
 MAX_HEAD: Final = 256 * 1024  # bytes without a byte of a body among them; nginx and browsers stop earlier
 MAX_KEPT_BODY: Final = 16 * 1024 * 1024  # bytes of a body that `expect` looks at
 MAX_KEPT: Final = 512 * 1024 * 1024  # bytes of all bodies that are kept at a time in this process
+AT_HAND: Final = 16 * 1024  # bytes of a body that are looked at for an example
 _VERSION: Final = b"HTTP/1."
 _EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 
@@ -187,14 +188,17 @@ class Answer:
 
     def decoded_body(self) -> bytes:
         """The body without its Content-Encoding. Raises ValueError if that can't be undone."""
-        coding = ",".join(value for name, value in self.headers() if name == "content-encoding")
+        coding = self._coding()
         body = self.body_bytes()
         return decoded(body, coding, MAX_KEPT_BODY) if coding else body
 
     def snippet(self, limit: int = 200) -> str:
         """The beginning of the answer's body as far as it is at hand, for an example."""
-        text = self.body or self._final().partition(b"\r\n\r\n")[2]
-        return " ".join(text[:limit].decode("utf-8", "replace").split())
+        body = self.body or self._final().partition(b"\r\n\r\n")[2]
+        return quotable(bytes(body[:AT_HAND]), self._coding(), limit)
+
+    def _coding(self) -> str:
+        return ",".join(value for name, value in self.headers() if name == "content-encoding")
 
     def head_text(self) -> str:
         """Status line and headers as they came."""

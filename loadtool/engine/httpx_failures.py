@@ -14,7 +14,7 @@ import httpcore
 
 from loadtool.engine.dialler import Failure
 from loadtool.engine.failures import LOCAL
-from loadtool.engine.httpx_stream import Stream, Unreachable
+from loadtool.engine.httpx_stream import Stream, Unreachable, may_be_http2
 from loadtool.measure.outcome import CHECK, CONNECT, PROTOCOL, RESET, TIMEOUT, TLS, UNSENT
 
 REFUSED: Final = -3  # httpx will not send this request: never the target's fault
@@ -172,7 +172,8 @@ def began(error: BaseException, stream: Stream | None) -> bytes:
     """What came in place of an answer, if that is how it went wrong."""
     if stream is None or isinstance(error, Unreachable) or row_of(_source(error)) != PROTOCOL:
         return b""
-    return b"" if stream.began.startswith(b"HTTP/1.") and not stream.http2 else stream.began
+    spoken = may_be_http2(stream.began) if stream.http2 else stream.began.startswith(b"HTTP/1.")
+    return b"" if spoken else stream.began
 
 
 def gone_gracefully(error: BaseException) -> bool:

@@ -188,7 +188,7 @@ class Stream(httpcore.AsyncNetworkStream):
     def _look_at_head(self, data: bytes) -> None:
         """Refuse what h11 and h2 would wait for, or take, for ever."""
         if self.http2:
-            if not _may_be_http2(self.began):
+            if not may_be_http2(self.began):
                 raise httpcore.RemoteProtocolError("not HTTP/2")
             self.in_head = len(self.began) < _FRAME_HEAD
             return
@@ -285,7 +285,7 @@ def _may_be_http1(began: bytes) -> bool:
     return _HTTP1.startswith(began)
 
 
-def _may_be_http2(began: bytes) -> bool:
+def may_be_http2(began: bytes) -> bool:
     """Whether what begins like this may be a server of HTTP/2: with its settings (RFC 9113, 3.4)."""
     return len(began) < _FRAME_HEAD or (began[3] == _SETTINGS and began[5:_FRAME_HEAD] == bytes(4))
 

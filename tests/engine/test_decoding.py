@@ -7,8 +7,9 @@ import zlib
 
 import pytest
 from engine_harness import answering, job_for, run_job, serving
+from test_connections import on_every_transport
 
-from loadtool.engine.decoding import decoded
+from loadtool.engine.decoding import decoded, quotable
 from loadtool.plan.job import ExpectSpec
 
 TEXT = b"all is fine here " * 20
@@ -49,6 +50,31 @@ def test_a_small_body_does_not_unfold_without_bound() -> None:
     assert len(decoded(gzip.compress(bytes(50_000_000)), "gzip", 1_000_000)) == 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("body", "coding", "quoted"),
+    [
+        (TEXT, "", "all is fine here all"),
+        (gzip.compress(TEXT, mtime=0), "gzip", "all is fine here all"),
+        (gzip.compress(TEXT, mtime=0)[:-8], "gzip", "all is fine here all"),  # it had not come whole
+        (b"1f\r\n" + gzip.compress(TEXT, mtime=0) + b"\r\n0\r\n\r\n", "gzip", "all is fine here all"),
+        (gzip.compress(b"x" * 50_000_000, mtime=0), "gzip", "x" * 20),
+        (gzip.compress(bytes(1000), mtime=0), "gzip", "binary data"),
+        (gzip.compress(TEXT, mtime=0), "br", "br data"),
+        (gzip.compress(TEXT, mtime=0), "x" * 100, "x" * 20 + " data"),
+        (gzip.compress(TEXT, mtime=0), "", "binary data"),
+        (gzip.compress(TEXT, mtime=0)[:8] + b"\xff" * 100, "gzip", "gzip data"),
+        (TEXT, "gzip", "all is fine here all"),  # it is said to be, and is not
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "", "binary data"),
+        ("Öl für die Straße".encode(), "", "Öl für die Straße"),
+        ("Öl für die Straße".encode("latin-1"), "", "�l f�r die Stra�e"),
+        (b"", "gzip", ""),
+        (b"", "", ""),
+    ],
+)
+def test_what_an_example_quotes(body: bytes, coding: str, quoted: str) -> None:
+    assert quotable(body, coding, 20) == quoted
+
+
 def coded(body: bytes, coding: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s" % (
         coding,
@@ -71,3 +97,13 @@ async def test_expect_sees_the_decoded_body(answer: bytes, outcome: str) -> None
     with serving(answering(answer)) as server:
         done = await run_job(job_for(server.port, expect=ExpectSpec(contains=("all is fine",))))
     assert done.outcomes == {outcome: 10}
+
+
+@on_every_transport
+@pytest.mark.parametrize("expect", [ExpectSpec(contains=("gone",)), ExpectSpec(status=(404,))])
+async def test_an_example_quotes_the_decoded_body(expect: ExpectSpec) -> None:
+    """Whether or not `expect` has it kept."""
+    with serving(answering(coded(gzip.compress(TEXT, mtime=0), b"gzip"))) as server:
+        done = await run_job(job_for(server.port, expect=expect))
+    (example,) = done.examples.values()
+    assert "; the answer: all is fine here all" in example.detail

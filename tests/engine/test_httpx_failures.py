@@ -81,11 +81,12 @@ def test_what_has_no_row_is_raised() -> None:
 
 
 def stream(
-    *, ended: bool = False, broken: str = "", lacking: bool = False, alerted: bool = False, began: bytes = b""
-) -> Stream:
+    *, ended: bool = False, broken: str = "", lacking: bool = False, alerted: bool = False,
+    began: bytes = b"", http2: bool = False,
+) -> Stream:  # fmt: skip
     fake = SimpleNamespace(
         address="10.0.0.1:80", ended=ended, broken=broken, lacking=lacking, alerted=alerted, began=began,
-        http2=False,
+        http2=http2,
     )  # fmt: skip
     return cast(Stream, fake)
 
@@ -183,4 +184,8 @@ def test_only_what_is_no_answer_is_quoted() -> None:
     assert began(wrong, junk) == b"SSH-2.0"
     assert began(wrong, answer) == b""
     assert began(wrong, None) == b""
+    settings = stream(began=b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64", http2=True)
+    assert began(wrong, settings) == b""
+    assert began(passed_on(httpx.RemoteProtocolError, reset(ErrorCodes.CANCEL)), settings) == b""
+    assert began(wrong, stream(began=b"HTTP/1.1 200 OK\r\nX", http2=True)) == b"HTTP/1.1 200 OK\r\nX"
     assert began(httpx.ReadError(""), junk) == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 
 import pytest
@@ -101,11 +102,12 @@ def test_a_second_try_has_waited_already() -> None:
     assert again.cell.sums[H_LAG] == again.cell.sums[H_QUEUED] == 0
 
 
-def answered(body: bytes, expect: ExpectSpec) -> str:
+def answered(body: bytes, expect: ExpectSpec, coding: bytes = b"identity") -> str:
     """The example of an answer that is not as expected."""
     answer = Answer()
     answer.expect(no_body=False, keep_body=True)
-    answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(body))
+    answer.feed(head + body)
     subject = ledger(expect)
     subject.answered(arrival(), answer, MS, 2 * MS, 2 * MS)
     answer.close()
@@ -131,6 +133,8 @@ MISSING = "the body does not contain 'x'; the answer: "
 )
 def test_what_is_quoted_of_an_answer_has_no_part_of_a_secret(body: str, quoted: str) -> None:
     assert answered(body.encode(), ExpectSpec(contains=("x",))) == MISSING + quoted
+    coded = gzip.compress(body.encode(), mtime=0)
+    assert answered(coded, ExpectSpec(contains=("x",)), b"gzip") == MISSING + quoted
 
 
 @pytest.mark.parametrize(
