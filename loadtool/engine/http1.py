@@ -187,10 +187,18 @@ class Answer:
         return bytes(self.body)
 
     def decoded_body(self) -> bytes:
-        """The body without its Content-Encoding. Raises ValueError if that can't be undone."""
+        """The body without its Content-Encoding, as far as it is looked at: `truncated` says if that is all.
+
+        Raises ValueError if it can't be undone.
+        """
         coding = self._coding()
         body = self.body_bytes()
-        return decoded(body, coding, MAX_KEPT_BODY) if coding else body
+        if coding:
+            body = decoded(body, coding, MAX_KEPT_BODY + 1)
+        if len(body) > MAX_KEPT_BODY:
+            self.truncated = True
+            body = body[:MAX_KEPT_BODY]
+        return body
 
     def snippet(self, limit: int = 200) -> str:
         """The beginning of the answer's body as far as it is at hand, for an example."""
@@ -218,7 +226,7 @@ class Answer:
         KEPT.bytes -= self.body_length
         self.body = bytearray()  # not a list of parts: a server chooses how small they are
         self.body_length = 0
-        self.truncated = False  # the body goes on after what was kept of it
+        self.truncated = False  # the body goes on after what was kept or decoded of it
         self.starved = False  # ... because other answers took up the memory for that
 
     def close(self) -> None:

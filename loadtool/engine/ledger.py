@@ -50,10 +50,15 @@ def problem_of(answer: Answer, expectation: Expectation) -> tuple[str, str] | No
     if not expectation.needs_body:
         return expectation.problem(answer.status, b"")
     try:
-        return expectation.problem(answer.status, answer.decoded_body())
+        body = answer.decoded_body()
     except ValueError as e:
         problem = expectation.problem(answer.status, b"")
         return problem if problem is not None and problem[0] == "status" else ("check", str(e))
+    problem = expectation.problem(answer.status, body)
+    if problem is None or problem[0] == "status" or not answer.truncated:
+        return problem
+    why = "which is all that was kept" if answer.starved else "and is too long to be looked through whole"
+    return "check", f"{problem[1]} in its first {len(body):,} bytes, {why}"
 
 
 class Ledger:
@@ -207,8 +212,6 @@ class Ledger:
             outcome = STATUS  # nobody may turn away normal load
         cell.record(H_FAILED, response)
         if not self._noted[outcome]:
-            if answer.truncated:
-                detail = f"{detail} in its first {answer.body_length:,} bytes, which is all that was kept"
             snippet = self._quoted(answer.snippet(QUOTED + self._longest_secret), QUOTED)
             if snippet:
                 detail = f"{detail}; the answer: {snippet}"

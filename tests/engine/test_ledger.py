@@ -9,8 +9,8 @@ import pytest
 from engine_harness import job_for
 
 from loadtool.engine.client_ledger import ledger_of
-from loadtool.engine.connection import Arrival
-from loadtool.engine.http1 import KEPT, MAX_KEPT, Answer
+from loadtool.engine.connection import RECEIVE, Arrival
+from loadtool.engine.http1 import KEPT, MAX_KEPT, MAX_KEPT_BODY, Answer
 from loadtool.engine.ledger import QUOTED, Ledger
 from loadtool.measure.outcome import CHECK, H_LAG, H_QUEUED, PROTOCOL
 from loadtool.measure.recorder import Cell
@@ -107,12 +107,14 @@ def answered(body: bytes, expect: ExpectSpec, coding: bytes = b"identity") -> st
     answer = Answer()
     answer.expect(no_body=False, keep_body=True)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(body))
-    answer.feed(head + body)
+    whole = head + body
+    for begin in range(0, len(whole), RECEIVE):
+        answer.feed(whole[begin : begin + RECEIVE])
     subject = ledger(expect)
     subject.answered(arrival(), answer, MS, 2 * MS, 2 * MS)
     answer.close()
     (example,) = subject.examples
-    assert example.kind == "check"
+    assert example.kind == ("status" if expect.status else "check")
     return example.detail
 
 
@@ -163,6 +165,33 @@ def test_a_check_says_how_much_it_saw() -> None:
     assert detail.startswith(
         "the body does not contain 'x' in its first 0 bytes, which is all that was kept; the answer: much"
     )
+
+
+TOO_LONG = (
+    f" in its first {MAX_KEPT_BODY:,} bytes, and is too long to be looked through whole; the answer: ..."
+)
+
+
+@pytest.mark.parametrize("coding", [b"identity", b"gzip"])
+@pytest.mark.parametrize(
+    ("expect", "words"),
+    [
+        (ExpectSpec(contains=("x",)), "the body does not contain 'x'"),
+        (ExpectSpec(matches=("x$",)), "the body does not match 'x$'"),
+    ],
+)
+def test_a_check_says_that_a_body_was_too_long(coding: bytes, expect: ExpectSpec, words: str) -> None:
+    for length, told in ((MAX_KEPT_BODY, "; the answer: ..."), (MAX_KEPT_BODY + 1, TOO_LONG)):
+        body = b"." * length
+        if coding == b"gzip":
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+        assert answered(body, expect, coding).startswith(words + told)
+
+
+def test_a_wrong_status_is_not_a_matter_of_length() -> None:
+    assert answered(
+        b"." * (MAX_KEPT_BODY + 2 * RECEIVE), ExpectSpec(status=(404,), contains=("x",))
+    ).startswith("got status 200, want 404; the answer: ...")
 
 
 def test_one_example_a_kind() -> None:
