@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit
 
 import trio
 
@@ -20,7 +19,7 @@ from loadtool.engine.sources import source_for, source_problems
 from loadtool.errors import ProfileError, SetupError
 from loadtool.plan.build import build_job, endpoint_of
 from loadtool.plan.endpoint import proxy_of
-from loadtool.plan.job import Endpoint, Job
+from loadtool.plan.job import Job
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import Timeline
 from loadtool.processes import Child, python
@@ -105,7 +104,7 @@ class Preparation:
             stack.callback(self._see_it_alive, demo)
         url = demo.url if demo is not None else profile.target
         endpoint = endpoint_of(url)
-        allowed = (*profile.allow_hosts, *self._allow_hosts)
+        allowed = self._allowed(profile)
         proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
         addresses = await check_target(endpoint, proxy, allowed)
         if profile.steady_state or profile.probes:
@@ -119,6 +118,10 @@ class Preparation:
         if profile.wait_for or profile.steady_state or profile.probes or demo is not None:
             await self._ask(prepared, url, source_for(job.client.source, addresses), demo)
         return prepared
+
+    def _allowed(self, profile: Profile) -> tuple[str, ...]:
+        """Public hosts that may be loaded."""
+        return (*profile.allow_hosts, *self._allow_hosts)
 
     async def _ask(self, prepared: Prepared, url: str, source: str | None, demo: DemoService | None) -> None:
         """Wait for the target at `url`, see that it is steady, and prepare what is asked beside the load."""
@@ -143,6 +146,7 @@ class Preparation:
 
     async def _open_chaos(self, stack: AsyncExitStack, prepared: Prepared, demo: DemoService | None) -> None:
         """Open the proxies, send the load or the demo's store calls through them, plan the faults."""
+        from loadtool.chaos import front
         from loadtool.chaos.conductor import Conductor
         from loadtool.chaos.fault import planned_faults, proxy_specs
         from loadtool.chaos.journal import Journal
@@ -169,7 +173,8 @@ class Preparation:
         # The embedded server draws toxicity and jitter by the proxy's name too: on a server of its own, a run
         # has the same names each time.
         name = "run" if control is not None and control.owned else None
-        specs = proxy_specs(profile, places)
+        listen = await front.listen_of(prepared.loaded, control.url) if control is not None else None
+        specs = proxy_specs(profile, places, listen)
         conductor = Conductor(control, specs, faults, journal, heard, name, environment=self._environment)
         stack.push_async_callback(self._close, conductor, prepared.mask)
         prepared.conductor = conductor
@@ -178,10 +183,11 @@ class Preparation:
             if proxy.upstream == _DEMO_STORE and demo is not None:
                 await demo.reach_store_at(listens[name])
             elif proxy.upstream == "target" and control is not None:
-                moved = _behind(endpoint, listens[name], urlsplit(control.url).hostname or "")
-                # Whoever names a Toxiproxy means its host, as ever.
-                allowed = (*prepared.job.allow_hosts, moved.host)
-                prepared.job = replace(prepared.job, endpoint=moved, allow_hosts=allowed)
+                moved = front.behind(endpoint, listens[name], control.url)
+                await check_target(
+                    moved, prepared.job.client.proxy, self._allowed(profile), f"proxies.{name}:"
+                )
+                prepared.job = replace(prepared.job, endpoint=moved)
 
     async def _close(self, conductor: Conductor, mask: Callable[[str], str]) -> None:
         """Take the faults and proxies out, whatever came of the run."""
@@ -240,14 +246,6 @@ def join_address(host: str, port: int) -> str:
 def _foreign(control: Control | None) -> str:
     """The URL of a Toxiproxy that outlives the run, as it may be shown; "" if there is none."""
     return "" if control is None or control.owned else control.url
-
-
-def _behind(endpoint: Endpoint, listen: str, server: str) -> Endpoint:
-    """The endpoint reached through a proxy of Toxiproxy on host `server`; Host and SNI stay the target's."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    everywhere = host in ("", "0.0.0.0", "::")  # all addresses of that server
-    return replace(endpoint, host=server if everywhere else host, port=int(port))
 
 
 async def run_command(

@@ -10,6 +10,7 @@ from loadtool.chaos.command import Script, shown
 from loadtool.plan.job import FaultWindow
 from loadtool.plan.timeline import Timeline
 from loadtool.profile import toxics
+from loadtool.profile.addresses import TARGET
 from loadtool.profile.model import Fault, Profile
 from loadtool.units import format_duration, format_share
 
@@ -127,13 +128,18 @@ def _planned(fault: Fault, window: FaultWindow, directory: str) -> PlannedFault:
     )
 
 
-def proxy_specs(profile: Profile, addresses: Mapping[str, str]) -> dict[str, ProxySpec]:
-    """The profile's proxies, with upstreams such as `target` and `demo.store` looked up in `addresses`."""
+def proxy_specs(
+    profile: Profile, addresses: Mapping[str, str], front_listen: str | None = None
+) -> dict[str, ProxySpec]:
+    """The profile's proxies, with upstreams such as `target` and `demo.store` looked up in `addresses`.
+
+    `front_listen`: where the one before the target listens; by default where the profile has it.
+    """
     return {
         name: ProxySpec(
             name,
             upstream=addresses.get(proxy.upstream, proxy.upstream) if proxy.upstream is not None else None,
-            listen=proxy.listen,
+            listen=(front_listen if proxy.upstream == TARGET else None) or proxy.listen,
             existing=proxy.existing,
         )
         for name, proxy in profile.proxies.items()

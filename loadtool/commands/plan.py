@@ -101,6 +101,10 @@ def plan(
     warnings += _unusable_sources(loaded, addresses) if checked.client.source else ()
     mask = loaded.secrets.mask
     source = describe_source(toxiproxy or checked.toxiproxy) if checked.proxies else None
+    if source is not None and not source.owned:
+        front_hosts, front_warnings = trio.run(_front, loaded, source.where, allowed)
+        hosts += front_hosts
+        warnings += front_warnings
     around = plan_view.Surroundings(
         target=_embedded(checked.demo) if demo else mask(without_userinfo(checked.target)),
         hosts=[*map(mask, hosts), *(mask(text) for text in _upstreams(loaded))],
@@ -176,6 +180,28 @@ async def _look_up(
         warning = f"no answer within {_LOOK_UP_S:g} s to what the address of {name} is"
     known = [a for a in addresses if a != name]
     return (f"{place} ({', '.join(known)})" if known else place), addresses, warning
+
+
+async def _front(loaded: Loaded, url: str, allowed: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The host at which the load goes through the Toxiproxy at `url`, if it does, and why a run would not."""
+    import trio
+
+    from loadtool.chaos import front
+    from loadtool.errors import LoadtoolError, ProfileError
+
+    name = front.front_of(loaded.profile)
+    if name is None:
+        return [], []
+    host = front.dialled_host(loaded.profile.proxies[name].listen, url)
+    with trio.move_on_after(_LOOK_UP_S):
+        try:
+            await front.listen_of(loaded, url)
+        except ProfileError as e:
+            return [], [f"a run would stop at once: {e}"]
+        except LoadtoolError:
+            pass  # the look-up below says it, too
+    _, _, warning = await _look_up(host, 1, allowed, f"proxies.{name}:")
+    return [f"{host} (proxies.{name})"], [warning] if warning else []
 
 
 def _upstreams(loaded: Loaded) -> Iterator[str]:

@@ -88,12 +88,14 @@ async def check_behind(
         ) from e
 
 
-async def check_target(endpoint: Endpoint, proxy: ProxySpec | None, allowed: Sequence[str]) -> Sequence[str]:
+async def check_target(
+    endpoint: Endpoint, proxy: ProxySpec | None, allowed: Sequence[str], what: str = "target"
+) -> Sequence[str]:
     """Check all that the load reaches; the addresses that its connections go to. Raises as `check_host`."""
     if proxy is None:
-        return await check_host(endpoint.host, endpoint.port, allowed)
+        return await check_host(endpoint.host, endpoint.port, allowed, what=what)
     near = await check_host(proxy.host, proxy.port, allowed, what="client.proxy")
-    await check_behind(endpoint.host, endpoint.port, allowed)
+    await check_behind(endpoint.host, endpoint.port, allowed, what=what)
     return near
 
 
