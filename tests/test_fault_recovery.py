@@ -115,7 +115,8 @@ def test_what_a_killed_run_left_is_seen_and_taken_out(tmp_path: Path, kind: str)
             rf"(?=.*the command of fault loadtool-\w+-pause \(\(cd {tmp_path} && touch undone\)\)).*\n",
             status.stdout,
         ), status.stdout
-        elsewhere = chaos(tmp_path, "recover", "--toxiproxy", "http://127.0.0.1:1")
+        with SERVERS["embedded"]() as other:
+            elsewhere = chaos(tmp_path, "recover", "--toxiproxy", other)
         assert (elsewhere.returncode, elsewhere.stdout) == (0, "nothing is left\n")
         assert server.state() == broken
 

@@ -22,31 +22,35 @@ async def located(found: Sequence[Entry], url: str | None) -> list[tuple[Entry, 
     """Those that have something in the server at `url`, or all, each with the URL to ask.
 
     A run is known by what only it can have made, under whatever URL that shows; for the rest, such as a proxy
-    that was put down, it is the address in its journal that counts, and that is asked.
+    that was put down, it is the address in its journal that counts, and that is asked. Raises FaultError if
+    the server does not answer and none of them has its address: any of them may have something there.
     """
     if url is None:
         return [(entry, entry.url) for entry in found]
     known = []
+    unanswered: FaultError | None = None
+    there: Mapping[str, ProxyState] = {}
     async with Control(url) as control:
-        there = await _listed(control) if found else {}
+        try:
+            there = await control.list() if found else {}
+        except FaultError as e:
+            unanswered = e  # those that are at its address are told so when they ask for their own
         for entry in found:
             if any(_shows(there, change) for change in entry.changes):
                 known.append((entry, control.private_url))
             elif entry.url and await _is_same(urlsplit(entry.url), urlsplit(control.private_url)):
                 known.append((entry, control.private_url if is_masked(entry.url) else entry.url))
+    placed = any(change.kind != "run" for entry in found for change in entry.changes)
+    if unanswered is not None and placed and not known:
+        raise FaultError(
+            f"{unanswered}: start it or mend the URL; what killed runs may have left there was not looked for"
+        ) from unanswered
     return known
 
 
 def is_masked(url: str) -> bool:
     """Whether a journal's server takes a user and password, which no journal has."""
     return userinfo_span(url) is not None
-
-
-async def _listed(control: Control) -> Mapping[str, ProxyState]:
-    try:
-        return await control.list()
-    except FaultError:
-        return {}  # those that are at its address are told so when they ask for their own
 
 
 def _shows(there: Mapping[str, ProxyState], change: Change) -> bool:

@@ -53,7 +53,8 @@ Examples:
 \b
 Exit codes:
   0  nothing is left
-  3  something could not be taken out; what to do by hand is said
+  3  something could not be taken out, and what to do by hand is said; or the
+     server of --toxiproxy could not be asked
 """,
     )(recover)
     app.add_typer(group, name="chaos")

@@ -11,8 +11,10 @@ from chaos_servers import Proxy, Toxiproxy
 
 from loadtool.chaos import rollback
 from loadtool.chaos.journal import Change, Journal
+from loadtool.errors import FaultError
 
 UNKNOWN = "http://nobody.invalid"
+SILENT = "http://127.0.0.1:1"
 
 
 async def dead_run(server: Toxiproxy, url: str, directory: Path) -> tuple[Proxy, Proxy, Any]:
@@ -70,6 +72,39 @@ async def test_a_proxy_that_was_put_down_is_known_by_the_address_alone(
     assert len(await rollback.recover(toxiproxy.url, tmp_path)) == known
     assert (await theirs.ask("GET")).json()["enabled"] == known
     assert len(os.listdir(tmp_path)) == (not known)
+
+
+@pytest.mark.parametrize(
+    ("url", "change"),
+    [(UNKNOWN, Change("proxy", "p")), (f"{SILENT}0", Change("down", "p")), ("", Change("toxic", "p", "t"))],
+)
+async def test_a_server_that_does_not_answer_may_have_what_any_dead_run_left(
+    tmp_path: Path, url: str, change: Change
+) -> None:
+    with Journal(url, "r1", tmp_path) as journal:
+        journal.record(change)
+    for ask in (rollback.status(tmp_path, SILENT), rollback.recover(SILENT, tmp_path)):
+        with pytest.raises(FaultError) as caught:
+            await ask
+        assert str(caught.value) == (
+            f"cannot list the proxies: no Toxiproxy answers at {SILENT} (Connection refused): start it or "
+            "mend the URL; what killed runs may have left there was not looked for"
+        )
+    assert os.listdir(tmp_path) == ["r1.journal"]
+
+
+async def test_it_is_not_asked_for_what_no_server_can_have(tmp_path: Path) -> None:
+    """Nor said to have failed where the one run that is known to have been there is told of anyway."""
+    assert await rollback.recover(SILENT, tmp_path) == []
+    with Journal("", "r1", tmp_path) as journal:
+        journal.record(Change("run", toxic="stop", undo="true"))
+    assert await rollback.status(tmp_path, SILENT) == await rollback.recover(SILENT, tmp_path) == []
+    with Journal(SILENT, "r2", tmp_path) as journal:
+        journal.record(Change("down", "p"))
+    (left,) = await rollback.status(tmp_path, SILENT)
+    (recovery,) = await rollback.recover(SILENT, tmp_path)
+    assert left.problem == f"cannot read proxy p: no Toxiproxy answers at {SILENT} (Connection refused)"
+    assert len(recovery.problems) == 1
 
 
 async def test_nothing_else_is_touched(toxiproxy: Toxiproxy, tmp_path: Path) -> None:

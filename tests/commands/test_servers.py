@@ -20,6 +20,10 @@ from loadtool.chaos.journal import Change, Journal
 from loadtool.target.settings import OPTIONS
 
 URL = re.compile(r"http://127\.0\.0\.1:\d+")
+NOT_ASKED = (
+    "loadtool: cannot list the proxies: no Toxiproxy answers at http://127.0.0.1:1 (Connection refused): "
+    "start it or mend the URL; what killed runs may have left there was not looked for\n"
+)
 
 
 @contextmanager
@@ -118,8 +122,12 @@ def test_chaos_shows_and_takes_out_what_a_dead_run_left(
         assert cli.main(["chaos", "status"]) == 1
         out = capsys.readouterr().out
         assert out.endswith(f"(process {os.getpid()}, dead) has left proxy loadtool-1-store\n")
-        assert cli.main(["chaos", "recover", "--toxiproxy", "http://127.0.0.1:1"]) == 0
-        assert capsys.readouterr().out == "nothing is left\n", "not on that server"
+        with serving("toxiproxy", "--port", "0") as (_, other):
+            assert cli.main(["chaos", "recover", "--toxiproxy", other]) == 0
+            assert capsys.readouterr().out == "nothing is left\n", "not on that server"
+        for command in ("status", "recover"):
+            assert cli.main(["chaos", command, "--toxiproxy", "http://127.0.0.1:1"]) == 3
+            assert capsys.readouterr() == ("", NOT_ASKED), "it may have something under that name, too"
         assert cli.main(["chaos", "recover", "--toxiproxy", url]) == 0
         assert capsys.readouterr().out.endswith("dead): taken out: proxy loadtool-1-store\n")
         proxies = fetch(f"{url}/proxies")
