@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -150,13 +151,14 @@ class Preparation:
         from loadtool.chaos.conductor import Conductor
         from loadtool.chaos.fault import planned_faults, proxy_specs
         from loadtool.chaos.journal import Journal
-        from loadtool.chaos.source import open_toxiproxy
+        from loadtool.chaos.source import describe_source, open_toxiproxy
 
         profile, endpoint = prepared.loaded.profile, prepared.job.endpoint
         control: Control | None = None
         if profile.proxies:
             url = self._toxiproxy or profile.toxiproxy
-            opened = open_toxiproxy(url, seed=profile.seed, on_shortage=self._say_it_lacked)
+            lacked = partial(self._say_it_lacked, describe_source(url).name)
+            opened = open_toxiproxy(url, seed=profile.seed, on_shortage=lacked)
             control = await stack.enter_async_context(opened)
             prepared.toxiproxy = control.origin
         places = {"target": join_address(endpoint.host, endpoint.port)}
@@ -202,11 +204,11 @@ class Preparation:
                 " ended it, and run again"
             )
 
-    def _say_it_lacked(self, name: str) -> None:
+    def _say_it_lacked(self, who: str, name: str) -> None:
         """Our own Toxiproxy made clients wait, or turned them away: that says nothing about a service."""
         from loadtool.judge.validity import lacking
 
-        said = lacking("the embedded Toxiproxy", name)
+        said = lacking(who, name)
         self.problems.append(f"{said}; each connection through a proxy is two of its own")
 
     async def _tear_down(self) -> None:

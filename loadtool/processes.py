@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -163,6 +164,14 @@ class Child:
         """The last text that the child wrote to stderr (a foreign one: or stdout)."""
         return self._tail.text()
 
+    def watch_for(self, *texts: str) -> None:
+        """Count how often the child writes each of these from now on, where `stderr_tail` comes from."""
+        self._tail.watched = tuple(text.encode() for text in texts)
+
+    def times_written(self, text: str) -> int:
+        """How often it has written one of the texts of `watch_for`."""
+        return self._tail.written[text.encode()]
+
     def last_words(self) -> str:
         """How it ended and the last line that it wrote, for a message."""
         code = self.returncode
@@ -270,6 +279,8 @@ class _Tail:
     """Keeps the end of what a pipe says, so that a chatty child neither blocks nor fills a disk."""
 
     def __init__(self, fd: int) -> None:
+        self.watched: tuple[bytes, ...] = ()
+        self.written = Counter[bytes]()  # how often each of those came
         self._fd = fd
         self._data = bytearray()
         self._thread = threading.Thread(target=self._drain, daemon=True, name="child's stderr")
@@ -278,6 +289,8 @@ class _Tail:
     def _drain(self) -> None:
         with contextlib.suppress(OSError):
             while data := os.read(self._fd, 65536):
+                for text in self.watched:  # it may have come in two parts
+                    self.written[text] += (bytes(self._data[-len(text) + 1 :]) + data).count(text)
                 self._data += data
                 if len(self._data) > 2 * _TAIL_BYTES:
                     del self._data[:-_TAIL_BYTES]

@@ -236,3 +236,21 @@ def test_the_file_limit_is_raised_as_far_as_it_goes(
     monkeypatch.setattr(resource, "setrlimit", setrlimit)
     raise_file_limit()
     assert asked == tried
+
+
+async def test_what_is_watched_for_is_counted_however_it_comes() -> None:
+    """In two parts, twice in one, or so long ago that the tail has lost it."""
+    script = (
+        "import sys; from time import sleep; sys.stdin.readline(); say = sys.stderr; "
+        "say.write('xab'); say.flush(); sleep(0.2); say.write('cabcabc..ab'); say.write('x' * 100_000)"
+    )
+    child = Child("it", [PYTHON, "-c", script])
+    try:
+        child.watch_for("abc", "never")
+        await child.stdin.send_all(b"go\n")
+        await child.wait()
+        await child.rest_of_output(10)
+        assert (child.times_written("abc"), child.times_written("never")) == (3, 0)
+        assert "abc" not in child.stderr_tail()
+    finally:
+        await child.stop()

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import trio
 
@@ -23,6 +23,13 @@ from loadtool.profile.addresses import without_userinfo
 PROGRAM = "toxiproxy-server"
 _READY_S = 10.0
 _PORTS_TO_TRY = 5
+# What Toxiproxy's log says of what it lacks, in the words of Go, by the system's name for it.
+_LACKING: Final = {
+    "EMFILE": ': too many open files"',
+    "ENFILE": "too many open files in system",
+    "ENOBUFS": "no buffer space available",
+    "ENOMEM": "cannot allocate memory",
+}
 
 Which = Callable[[str], str | None]
 
@@ -37,6 +44,11 @@ class Source:
     kind: Literal["url", "path", "embedded"]
     text: str
     where: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a sentence."""
+        return {"url": "Toxiproxy", "path": PROGRAM, "embedded": "the embedded Toxiproxy"}[self.kind]
 
     @property
     def owned(self) -> bool:
@@ -65,9 +77,9 @@ async def open_toxiproxy(
 ) -> AsyncIterator[Control]:
     """A Toxiproxy that answers; one that was started for this ends with it.
 
-    `seed` makes toxicity and jitter of the embedded one repeatable. `on_shortage` is told, when that one has
-    ended, the system's name (EMFILE) of each thing that its proxies lacked. Raises FaultError if none answers
-    at `url`, SetupError if one cannot be started.
+    `seed` makes toxicity and jitter of the embedded one repeatable. `on_shortage` is told, when one that was
+    started has ended, the system's name (EMFILE) of each thing that its proxies lacked. Raises FaultError if
+    none answers at `url`, SetupError if one cannot be started.
     """
     source = describe_source(url, which)
     opener = {"url": _at_url, "path": _program, "embedded": _embedded}[source.kind]
@@ -122,8 +134,10 @@ async def _program(
             proxy = {"name": mark, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "enabled": False}
             await trio.Path(config).write_text(json.dumps([proxy]))
             argv = [source.where, "-host", "127.0.0.1", "-port", str(port), "-config", config]
-            # It would write a line for each connection.
-            child = Child(PROGRAM, argv, foreign=True, env={**os.environ, "LOG_LEVEL": "error"})
+            # Below warnings it would write a line for each connection. One of them tells of a client that it
+            # had no file for; that proxy accepts nobody any more.
+            child = Child(PROGRAM, argv, foreign=True, env={**os.environ, "LOG_LEVEL": "warn"})
+            child.watch_for(*_LACKING.values())
             try:
                 async with Control(f"http://127.0.0.1:{port}", owned=True) as control:
                     if await _is_ours(control, child, mark):
@@ -134,6 +148,11 @@ async def _program(
                         return
             finally:
                 await child.stop()
+                with trio.CancelScope(shield=True):
+                    await child.rest_of_output()
+                for name, words in _LACKING.items():
+                    if child.times_written(words):
+                        on_shortage(name)
     raise SetupError(f"{PROGRAM} found {_PORTS_TO_TRY} free ports taken one after another; try again")
 
 
