@@ -62,7 +62,8 @@ def try_(
     """Send each request of the profile once and show the exchanges.
 
     The bytes are those of a run, secrets are masked, and each answer is held against its `expect`. There are
-    no proxies and no faults: the requests go straight to the target.
+    no proxies and no faults: the requests go straight to the target, and a service that is wired to a proxy
+    of the run finds nobody there.
     """
     import trio
 
@@ -117,6 +118,11 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
     from loadtool.preparation import check_sources, demo_service
 
     profile = loaded.profile
+    if profile.proxies:
+        console.note(
+            f"no proxy of the profile is opened ({', '.join(profile.proxies)}): requests go straight to the "
+            "target, and a service that is wired to one finds nobody there"
+        )
     async with AsyncExitStack() as stack:
         url = profile.target
         if url == "demo":

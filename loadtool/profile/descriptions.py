@@ -32,9 +32,13 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
             "How the embedded service behaves, with target: demo; as the options of `loadtool target`.",
             {"slots": 4, "queue": "unbounded"},
         ),
-        "wait_for": Help("Do not start before this path answers.", {"get": "/health", "up_to": "60s"}),
+        "wait_for": Help(
+            "Do not start before this path answers; asked after `setup` and once the proxies are there.",
+            {"get": "/health", "up_to": "60s"},
+        ),
         "setup": Help(
-            "Commands before the load; lines NAME=value that they print are there as ${NAME}.",
+            "Commands before the load, before there are proxies and before `wait_for` asks; lines NAME=value "
+            "that they print are there as ${NAME}.",
             "./fetch-token.sh",
         ),
         "teardown": Help(

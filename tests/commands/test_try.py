@@ -64,6 +64,17 @@ def test_shows_each_exchange_and_passes(url: str, tmp_path: Path, capsys: pytest
     assert f"\n{url.removeprefix('http://')} · connect " in out
 
 
+def test_proxies_that_are_not_there_are_told_of(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxies = "proxies: {front: {upstream: target}, store: {upstream: '127.0.0.1:1'}}\n"
+    assert cli.main(["try", "-p", profile(tmp_path, url, "{name: one, get: /ok}", proxies)]) == 0
+    assert capsys.readouterr().err == (
+        "no proxy of the profile is opened (front, store): requests go straight to the target, and a service "
+        "that is wired to one finds nobody there\n"
+    )
+
+
 def test_an_answer_that_is_not_as_expected_exits_1(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
