@@ -89,6 +89,7 @@ class _Search:
         self._steps: list[Step] = []
         self._tried: list[Tried] = []
         self._runs = 0  # loads so far: each has a seed of its own
+        self._lacked = False  # our own Toxiproxy something, since the service was last seen to be well
         self._began = 0.0
         self._warnings: dict[str, None] = {}  # of all loads, each once
 
@@ -135,7 +136,8 @@ class _Search:
             found, verdict = None, "interrupted"
         capacity.steps = self._steps
         conclude(capacity, found, verdict)
-        capacity.reasons += [*self._warnings, *self.left()]
+        more = [*self._warnings, *self.left()]
+        capacity.reasons += [text for text in more if not any(text in r for r in capacity.reasons)]
         file = directory / CAPACITY_NAME
         try:
             write_text_atomically(capacity.text(), file)
@@ -204,10 +206,11 @@ class _Search:
             if done.outcome == "cut":
                 return None, "interrupted"
             self._tried.append(Tried(step, done.outcome == "holds", done.outcome == "late"))
-            if not done.answered and not any(t.holds for t in self._tried):
+            if not (done.answered or self._lacked or any(t.holds for t in self._tried)):
                 return None, "no-answer"
             if done.outcome != "holds" and not await self._settle(prepared, done):
-                return None, "down" if self._heed.signal is None else "interrupted"
+                why = "generator" if self._lacked else "down"
+                return None, why if self._heed.signal is None else "interrupted"
         settled = True
         for trial in beyond(self._hunt, step):
             if not settled and not await self._settle(prepared, done):
@@ -244,6 +247,7 @@ class _Search:
             if self._heed.signal is not None:
                 return False
             if done.answered and not done.failed:
+                self._lacked = False
                 return True
             if trio.current_time() >= give_up:
                 self._view.notice(f"the service did not come back within {self._options.settle_s:g} s")
@@ -264,6 +268,9 @@ class _Search:
                 self._heed.fleet = None
         result = result_of(loaded, measured, started)
         self._warnings |= dict.fromkeys(result.warnings)
+        lacked = prepared.shortages()
+        result.problems += lacked
+        self._lacked |= bool(lacked)
         return step_of(result, purpose, rate, began, cut=self._heed.signal is not None)
 
     def _job(self, job: Job, phases: tuple[PhaseSpec, ...]) -> Job:
@@ -386,6 +393,6 @@ def _said(number: int, step: Step) -> str:
 _OUTCOMES: Final = {
     "holds": "holds",
     "fails": "fails",
-    "late": "could not be sent on time",
+    "late": "proves nothing",
     "cut": "was cut short",
 }

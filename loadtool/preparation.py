@@ -60,6 +60,8 @@ class Prepared:
     prober: Prober | None = None
     toxiproxy: str | None = None  # where it came from, in words
     mask: Callable[[str], str] = str  # for what commands and probes said
+    # What the run's own Toxiproxy has lacked since this was last asked, with remedies.
+    shortages: Callable[[], Sequence[str]] = tuple
 
 
 class Preparation:
@@ -157,9 +159,12 @@ class Preparation:
         control: Control | None = None
         if profile.proxies:
             url = self._toxiproxy or profile.toxiproxy
-            lacked = partial(self._say_it_lacked, describe_source(url).name)
-            opened = open_toxiproxy(url, seed=profile.seed, on_shortage=lacked)
+            shortage = partial(_shortage, describe_source(url).name)
+            opened = open_toxiproxy(
+                url, seed=profile.seed, on_shortage=lambda name: self.problems.append(shortage(name))
+            )
             control = await stack.enter_async_context(opened)
+            prepared.shortages = lambda: [*map(shortage, control.lacked())]
             prepared.toxiproxy = control.origin
         places = {"target": join_address(endpoint.host, endpoint.port)}
         if demo is not None:
@@ -204,13 +209,6 @@ class Preparation:
                 " ended it, and run again"
             )
 
-    def _say_it_lacked(self, who: str, name: str) -> None:
-        """Our own Toxiproxy made clients wait, or turned them away: that says nothing about a service."""
-        from loadtool.judge.validity import lacking
-
-        said = lacking(who, name)
-        self.problems.append(f"{said}; each connection through a proxy is two of its own")
-
     async def _tear_down(self) -> None:
         loaded = self._loaded
         assert loaded is not None  # it is pushed by `prepare`
@@ -221,6 +219,13 @@ class Preparation:
                     await run_command(command, loaded.directory, self._environment, hidden)
                 except SetupError as e:
                     self.warnings.append(f"teardown: {e}")
+
+
+def _shortage(who: str, name: str) -> str:
+    """Our own Toxiproxy made clients wait, or turned them away: that says nothing about a service."""
+    from loadtool.judge.validity import lacking
+
+    return f"{lacking(who, name)}; each connection through a proxy is two of its own"
 
 
 def command_secrets(loaded: Loaded, environment: Mapping[str, str], printed: Iterable[str] = ()) -> Secrets:

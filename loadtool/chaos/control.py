@@ -17,7 +17,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -88,6 +88,8 @@ class Control:
         self.owned = owned
         self.origin = origin or f"at {self.url}"
         self.deadline_s = deadline_s
+        # What the proxies of one that is owned have lacked since this was last asked, as the system calls it.
+        self.lacked: Callable[[], Sequence[str]] = tuple
         self._given_up: set[Calls] = set()
         self._http = httpx.AsyncClient(
             base_url=self.private_url,

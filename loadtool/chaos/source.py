@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import shutil
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import trio
@@ -29,6 +32,10 @@ _LACKING: Final = {
     "ENFILE": "too many open files in system",
     "ENOBUFS": "no buffer space available",
     "ENOMEM": "cannot allocate memory",
+}
+# The embedded one's, of a client that it could not accept and of an upstream that it could not connect to.
+_LACKING_EMBEDDED: Final = {
+    name: (f": {os.strerror(getattr(errno, name))}\n", f": {name}\n") for name in _LACKING
 }
 
 Which = Callable[[str], str | None]
@@ -102,6 +109,7 @@ async def _embedded(
 ) -> AsyncIterator[Control]:
     argv = python("loadtool.chaos.server", "--host", "127.0.0.1", "--port", "0", "--lifeline")
     child = Child("the embedded Toxiproxy", argv if seed is None else [*argv, "--seed", str(seed)])
+    child.watch_for(*(text for texts in _LACKING_EMBEDDED.values() for text in texts))
     try:
         line = await child.read_line(_READY_S)
         try:
@@ -109,6 +117,7 @@ async def _embedded(
         except (ValueError, KeyError, TypeError):
             raise SetupError(f"the embedded Toxiproxy said {line[:200]!r}, not where it listens") from None
         async with Control(url, origin="embedded", owned=True) as control:
+            control.lacked = partial(_lacked_anew, child, Counter())
             try:
                 yield control
             finally:
@@ -140,6 +149,7 @@ async def _program(
             child.watch_for(*_LACKING.values())
             try:
                 async with Control(f"http://127.0.0.1:{port}", owned=True) as control:
+                    control.lacked = partial(_lacked_ever, child)
                     if await _is_ours(control, child, mark):
                         scratch.cleanup()  # it has read it, and a run that is killed would leave it behind
                         version = await control.version()
@@ -150,10 +160,22 @@ async def _program(
                 await child.stop()
                 with trio.CancelScope(shield=True):
                     await child.rest_of_output()
-                for name, words in _LACKING.items():
-                    if child.times_written(words):
-                        on_shortage(name)
+                for name in _lacked_ever(child):
+                    on_shortage(name)
     raise SetupError(f"{PROGRAM} found {_PORTS_TO_TRY} free ports taken one after another; try again")
+
+
+def _lacked_anew(child: Child, known: Counter[str]) -> list[str]:
+    """What the embedded one has lacked more often than is known; it goes on as soon as it has it again."""
+    times = Counter({n: sum(map(child.times_written, texts)) for n, texts in _LACKING_EMBEDDED.items()})
+    new = [name for name in times if times[name] > known[name]]
+    known.update(times - known)
+    return new
+
+
+def _lacked_ever(child: Child) -> list[str]:
+    """What a toxiproxy-server has lacked: from then on some of its proxies may accept nobody."""
+    return [name for name, words in _LACKING.items() if child.times_written(words)]
 
 
 async def _is_ours(control: Control, child: Child, mark: str) -> bool:

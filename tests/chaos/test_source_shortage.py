@@ -83,3 +83,28 @@ async def test_the_real_one_says_so(tmp_path: Path, room: int, words: str) -> No
         async with await trio.open_tcp_stream(host, int(port)):
             await trio.to_thread.run_sync(eventually, "it says so", lambda: words in log.read_text())
     assert told == ["EMFILE"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this machine has no prlimit")
+async def test_the_embedded_one_can_be_asked_what_it_has_lacked_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    async with open_toxiproxy(None, which=lambda _: None, on_shortage=told.append) as control:
+        host, _, port = (await control.create_proxy("p", "127.0.0.1:1")).rpartition(":")
+        assert control.lacked() == []
+        (pid,) = [p for p in children(os.getpid()) if "loadtool.chaos.server" in command_line(p)]
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        for _ in range(2):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+            async with await trio.open_tcp_stream(host, int(port)) as stream:
+                await trio.to_thread.run_sync(
+                    eventually, "it says so", lambda: control.lacked() == ["EMFILE"]
+                )
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+                assert await stream.receive_some(1) == b"", "it is let in, and its upstream is not there"
+            await (
+                control.list()
+            )  # an answer to what was asked after it had lacked something for the last time
+            await trio.to_thread.run_sync(eventually, "no more", lambda: control.lacked() == [])
+    assert told == ["EMFILE"]
