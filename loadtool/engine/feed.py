@@ -48,8 +48,7 @@ class Feed(Arrivals):
         self._tracer = tracer
         self._start = start_ns
         self._slice_ns = job.slice_ns
-        timeout = job.client.timeout_ns
-        self._patience = timeout if job.client.deadline_ns is None else min(timeout, job.client.deadline_ns)
+        self._patience = job.client.patience_ns
         self._cells: list[Cell | None] = [None] * len(job.requests)
         self._batch: Batch | None = None
         self._at = 0

@@ -32,7 +32,7 @@ class Http1Transport:
             self._dialler,
             poller,
             limit=parts.connections,
-            timeout_ns=job.client.timeout_ns,
+            patience_ns=job.client.patience_ns,
             dials_per_s=parts.dials_per_s,
             reconnect_at=parts.reconnect_at,
         )

@@ -34,15 +34,15 @@ class HttpxOpening(ABC):
         links: Links,
         ledger: Ledger,
         spare_tls: ssl.SSLContext | None,
-        timeout_ns: int,
+        patience_ns: int,
     ) -> None:
-        """`spare_tls`: of a connection that is opened for whoever needs one first; `timeout_ns` of those."""
+        """`spare_tls`: of a connection that is for whoever needs one first. `patience_ns`: as in `Pool`."""
         self._dialler = dialler
         self._network = network
         self._links = links
         self._ledger = ledger
         self._spare_tls = spare_tls
-        self._timeout_s = timeout_ns / 1e9
+        self._patience_s = patience_ns / 1e9
         self._pending = Pending()
         self._nursery: trio.Nursery | None = None
 
@@ -87,7 +87,7 @@ class HttpxOpening(ABC):
         """
         stream: Stream | None = None
         failure: Failure | None = None
-        with trio.move_on_after(self._timeout_s):  # those who wait for it have timeouts of their own
+        with trio.move_on_after(self._patience_s):  # those who wait for it have timeouts of their own
             try:
                 stream = await self._network.open(self._spare_tls, self._stage_over)
             except Unreachable as e:

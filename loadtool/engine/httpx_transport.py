@@ -62,7 +62,7 @@ class HttpxTransport(HttpxOpening):
         # After so long a silence nobody is there; a request that left in time has waited longer at its end.
         self._silence_ns = min(SILENCE_NS, job.client.timeout_ns // 2)
         spare_tls = parts.tls if not proxied else None  # a proxy is asked in plain
-        super().__init__(dialler, network, links, parts.ledger, spare_tls, job.client.timeout_ns)
+        super().__init__(dialler, network, links, parts.ledger, spare_tls, job.client.patience_ns)
         self._feed = parts.feed
         self._poller = parts.poller
         self._proxied = proxied

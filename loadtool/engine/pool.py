@@ -24,11 +24,13 @@ class Pool:
         poller: Poller,
         *,
         limit: int,
-        timeout_ns: int,
+        patience_ns: int,
         dials_per_s: float | None = None,
         reconnect_at: Sequence[int] = (),
     ) -> None:
-        """`timeout_ns`: for a connect that nobody in particular waits for.
+        """`patience_ns`: for a dial that is for whoever needs it first; what a first attempt has that is
+        due when the dial begins: one that began late for its own arrival may still serve those behind, and
+        one that is stuck does not keep them from a better one.
 
         `dials_per_s`: bound on new connections. `reconnect_at`: when all are closed and opened again, in ns.
         """
@@ -40,7 +42,7 @@ class Pool:
         self._dialler = dialler
         self._poller = poller
         self._limit = limit
-        self._timeout = timeout_ns
+        self._patience = patience_ns
         self._dial_every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
         self._next_dial = 0
         self._reconnect_at = sorted(reconnect_at, reverse=True)
@@ -87,7 +89,7 @@ class Pool:
         self._enter(found)
         if arrival is None:
             self.dialling += 1
-            found.deadline = now + self._timeout
+            found.deadline = now + self._patience
         else:
             self.promised += 1
             found.deadline = arrival.give_up

@@ -170,6 +170,11 @@ class ClientSpec:
     throttle: ThrottleSpec | None = None
     trace: bool = False  # a traceparent header on each attempt
 
+    @property
+    def patience_ns(self) -> int:
+        """How long a first attempt waits, from when it is due."""
+        return self.timeout_ns if self.deadline_ns is None else min(self.timeout_ns, self.deadline_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayBlock:
