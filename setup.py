@@ -32,6 +32,7 @@ HOT = (
     "loadtool/engine/known_answers.py",
     "loadtool/engine/ledger.py",
     "loadtool/engine/opening.py",
+    "loadtool/engine/pace.py",
     "loadtool/engine/parts.py",
     "loadtool/engine/pending.py",
     "loadtool/engine/poller.py",

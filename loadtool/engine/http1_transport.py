@@ -33,7 +33,7 @@ class Http1Transport:
             poller,
             limit=parts.connections,
             patience_ns=job.client.patience_ns,
-            dials_per_s=parts.dials_per_s,
+            pace=parts.pace,
             reconnect_at=parts.reconnect_at,
         )
         self._traffic = Traffic(

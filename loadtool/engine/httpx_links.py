@@ -17,7 +17,7 @@ from loadtool.engine.feed import FAR
 from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_network import Given, Network
 from loadtool.engine.httpx_stream import Stream
-from loadtool.engine.pool import SLACK_NS
+from loadtool.engine.pace import Pace
 from loadtool.plan.job import ClientSpec, Endpoint, ProxySpec
 
 
@@ -32,7 +32,7 @@ class Links:
         tls: ssl.SSLContext | None,
         *,
         limit: int,
-        dials_per_s: float | None = None,
+        pace: Pace,
         reconnect_at: Sequence[int] = (),
     ) -> None:
         """`limit`: of connections, each for one request at a time. The others as in `Pool`."""
@@ -40,8 +40,7 @@ class Links:
         self.dialling = 0  # connections being opened, for whoever has waited longest
         self._network = network
         self._limit = limit
-        self._every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
-        self._next_dial = 0
+        self._pace = pace
         self._reconnect_at = sorted(reconnect_at, reverse=True)
         self._to_reopen = 0
         self._keepalive = client.keepalive
@@ -75,7 +74,7 @@ class Links:
         return None
 
     def fresh(self) -> Link:
-        """A new link, whatever the bounds, for a request that another one failed."""
+        """A new link for a request that another one failed, once it `may_replace` that."""
         return self._link(self._network)
 
     def over(self, stream: Stream) -> Link:
@@ -100,7 +99,7 @@ class Links:
         A busy one first gets its answer.
         """
         while self._reconnect_at and self._reconnect_at[-1] <= now:
-            self._reconnect_at.pop()
+            self._pace.all_at(self._reconnect_at.pop())
             for link in self._all:
                 link.spent = link.retired = True
             self.sweep()
@@ -115,7 +114,7 @@ class Links:
         """When something is to be done next; `waiting`: for more connections than are being opened."""
         wake = FAR
         if (waiting or self._to_reopen) and len(self) + self.dialling < self._limit:
-            wake = max(self._network.dialler.not_before, self._next_dial)
+            wake = self._earliest()
         return min(wake, self._reconnect_at[-1]) if self._reconnect_at else wake
 
     def sweep(self) -> None:
@@ -144,13 +143,22 @@ class Links:
         """Whether a connection may be opened now; it is then counted as being opened, in `dialling`."""
         if len(self) + self.dialling >= self._limit:
             return False
-        if now < max(self._network.dialler.not_before, self._next_dial):
+        if now < self._earliest():
             return False
         self.dialling += 1
-        if self._every:
-            # From when it might have been, so that a loop that is a little late keeps the pace.
-            self._next_dial = max(self._next_dial, now - SLACK_NS) + self._every
+        self._pace.opened(now)
         return True
+
+    def may_replace(self, now: int) -> bool:
+        """Whether a link that is of no more use may be replaced now; it then is counted as opened."""
+        if now < self._earliest():
+            return False
+        self._pace.opened(now)
+        return True
+
+    def _earliest(self) -> int:
+        """When the next connection may be opened, if there is a place for it."""
+        return max(self._network.dialler.not_before, self._pace.next)
 
     def _link(self, network: httpcore.AsyncNetworkBackend) -> Link:
         pool = _pool(network, self._proxy, self._tls, http2=self._network.http2)

@@ -18,6 +18,7 @@ from loadtool.engine.httpx_failures import REFUSED, blame
 from loadtool.engine.httpx_links import Links
 from loadtool.engine.httpx_network import Network
 from loadtool.engine.ledger import Ledger
+from loadtool.engine.pace import Pace
 from loadtool.engine.poller import new_poller
 from loadtool.errors import SetupError
 from loadtool.measure.outcome import CONNECT, DNS, H_CONNECT, H_TLS, OUTCOMES, TIMEOUT, UNSENT
@@ -77,7 +78,7 @@ async def _look_up_and_send(
         http2=client.http2,
         proxied=client.proxy is not None,
     )
-    links = Links(network, endpoint, client, tls, limit=1)
+    links = Links(network, endpoint, client, tls, limit=1, pace=Pace())
     now = clock()
     arrival = Arrival(now, now + client.timeout_ns, 0, Cell((0, 0, 0), True), data)
     ledger = Ledger(names=[""], expectations=[expectation], shed=(), good_within_ns=0, start_ns=now)

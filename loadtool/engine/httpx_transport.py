@@ -56,7 +56,7 @@ class HttpxTransport(HttpxOpening):
             job.client,
             parts.tls,
             limit=parts.connections,
-            dials_per_s=parts.dials_per_s,
+            pace=parts.pace,
             reconnect_at=parts.reconnect_at,
         )
         # After so long a silence nobody is there; a request that left in time has waited longer at its end.
@@ -181,7 +181,7 @@ class HttpxTransport(HttpxOpening):
     def _next(self, now: int) -> None:
         """Something has ended."""
         self._serve_pending(now)
-        if self._finished() or self._ledger.waiting.next_due() < self._wake:
+        if self._finished() or self._next_event() < self._wake:
             self._poller.arm(now)  # the loop waits for something that will not come, or not soon enough
 
     def _next_event(self) -> int:
@@ -306,7 +306,12 @@ class HttpxTransport(HttpxOpening):
         if failure.outcome in _CLOSED and (in_vain or gone_gracefully(error)) and not exchange.second:
             arrival.resent = scene.sent
             self._retried += 1
-            return self._exchange(arrival, self._links.fresh(), now, second=True)
+            if self._links.may_replace(now):
+                return self._exchange(arrival, self._links.fresh(), now, second=True)
+            exchange.over = True
+            arrival.dialled = 0
+            self._pending.insert(arrival)  # it waits with the others, for whichever is free first
+            return None
         exchange.over = True
         if failure.outcome in (LOCAL, NOT_NOW):
             arrival.dialled = 0

@@ -102,6 +102,27 @@ class Opening(ABC):
     def _open(self, now: int, arrival: Arrival | None, tried: list[Address]) -> None:
         self._begun(self.pool.open_new(now, arrival, tried), arrival, now)
 
+    def _open_anew(self, now: int, arrival: Arrival) -> None:
+        """Open a connection for one that another has failed.
+
+        If none may be opened yet it waits with the others, for whichever is free first.
+        """
+        if self.pool.may_open(now):
+            self._open(now, arrival, [])
+            return
+        arrival.dialled = 0
+        self.pending.insert(arrival)
+
+    def _use_idle(self, now: int) -> None:
+        """Let nobody wait while connections are idle, as they may be when one waits whose own has failed."""
+        while self.pending.size:
+            connection = self.pool.take_idle()
+            if connection is None:
+                return
+            connection.state = BUSY
+            self.pool.busy += 1
+            self._take_pending(connection, now, now)
+
     def _begun(self, begun: Connection | Failure, arrival: Arrival | None, now: int) -> None:
         if isinstance(begun, Failure):
             self._dial_failed(begun, arrival, now)

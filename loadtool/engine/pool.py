@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from loadtool.engine.addresses import Address
 from loadtool.engine.connection import BUSY, CLOSED, IDLE, Arrival, Connection
 from loadtool.engine.dialler import Dialler, Failure
 from loadtool.engine.feed import FAR
+from loadtool.engine.pace import Pace
 from loadtool.engine.poller import Poller
-
-SLACK_NS: Final = 10_000_000
 
 
 class Pool:
@@ -25,14 +23,14 @@ class Pool:
         *,
         limit: int,
         patience_ns: int,
-        dials_per_s: float | None = None,
+        pace: Pace,
         reconnect_at: Sequence[int] = (),
     ) -> None:
         """`patience_ns`: for a dial that is for whoever needs it first; what a first attempt has that is
         due when the dial begins: one that began late for its own arrival may still serve those behind, and
         one that is stuck does not keep them from a better one.
 
-        `dials_per_s`: bound on new connections. `reconnect_at`: when all are closed and opened again, in ns.
+        `reconnect_at`: when all are closed and opened again, in ns.
         """
         self.by_fd: list[Connection | None] = []  # a kernel gives the lowest descriptor that is free
         self.size = 0  # connections
@@ -43,8 +41,7 @@ class Pool:
         self._poller = poller
         self._limit = limit
         self._patience = patience_ns
-        self._dial_every = round(1e9 / dials_per_s) if dials_per_s is not None else 0
-        self._next_dial = 0
+        self._pace = pace
         self._reconnect_at = sorted(reconnect_at, reverse=True)
         self._to_reopen = 0
         self._idle: list[Connection] = []  # a stack; closed ones are dropped when they come up
@@ -64,6 +61,9 @@ class Pool:
             self._idle_closed -= 1
         return None
 
+    def has_idle(self) -> bool:
+        return len(self._idle) > self._idle_closed
+
     def put_idle(self, connection: Connection) -> None:
         connection.state = IDLE
         connection.arrival = None
@@ -74,11 +74,9 @@ class Pool:
 
     def may_open(self, now: int) -> bool:
         """Whether a connection may be opened now; it is then counted as opened."""
-        if self.size >= self._limit or now < self._dialler.not_before or now < self._next_dial:
+        if self.size >= self._limit or now < self._dialler.not_before or now < self._pace.next:
             return False
-        if self._dial_every:
-            # From when it might have been, so that a loop that is a little late keeps the pace.
-            self._next_dial = max(self._next_dial, now - SLACK_NS) + self._dial_every
+        self._pace.opened(now)
         return True
 
     def open_new(self, now: int, arrival: Arrival | None, tried: list[Address]) -> Connection | Failure:
@@ -150,7 +148,7 @@ class Pool:
     def reconnect(self, now: int) -> None:
         """At its moment, close every connection and open as many again; a busy one first gets its answer."""
         while self._reconnect_at and self._reconnect_at[-1] <= now:
-            self._reconnect_at.pop()
+            self._pace.all_at(self._reconnect_at.pop())
             for connection in self.all():
                 if connection.state == IDLE:
                     self.retire(connection)
@@ -190,5 +188,5 @@ class Pool:
         """When something is to be done next, with so many arrivals that wait for a connection."""
         wake = self._expiry[0][0] if self._expiry else FAR
         if (self.dialling < waiting or self._to_reopen) and self.size < self._limit:
-            wake = min(wake, max(self._dialler.not_before, self._next_dial))
+            wake = min(wake, max(self._dialler.not_before, self._pace.next))
         return min(wake, self._reconnect_at[-1]) if self._reconnect_at else wake

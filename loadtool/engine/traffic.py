@@ -129,6 +129,7 @@ class Traffic(Opening, Exchanges):
             return False
         pool = self.pool
         self._expire_pending(now)
+        self._use_idle(now)
         due = pool.next_event(self.pending.size) <= now
         if due:
             for connection in pool.expired(now):
@@ -150,7 +151,9 @@ class Traffic(Opening, Exchanges):
         """When `upkeep` is needed next."""
         pending = self.pending
         wake = min(self.pool.next_event(pending.size), self._ledger.waiting.next_due())
-        return min(wake, pending.at(0).give_up) if pending.size else wake
+        if not pending.size:
+            return wake
+        return 0 if self.pool.has_idle() else min(wake, pending.at(0).give_up)
 
     def abort(self, now: int) -> None:
         """The run is over: whatever is under way is aborted."""
@@ -364,7 +367,7 @@ class Traffic(Opening, Exchanges):
             # The server closed it just as we wrote: once more on a fresh one, as browsers do.
             arrival.resent = True
             self.resent += 1
-            self._open(now, arrival, [])
+            self._open_anew(now, arrival)
             return
         what = describe(error) if error is not None else connection.cut or "the connection was closed"
         self._ledger.fail(arrival, outcome, f"{connection.address}: {what} {where}")

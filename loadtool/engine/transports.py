@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from loadtool.engine.addresses import Addresses
 from loadtool.engine.feed import Feed
 from loadtool.engine.ledger import Ledger
+from loadtool.engine.pace import Pace
 from loadtool.engine.poller import Poller
 from loadtool.plan.expect import Expectation
 from loadtool.plan.job import ClientSpec, Endpoint, Job
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Parts:
     """What a worker gives its transport. Totals of the run are this worker's share of them.
 
-    `addresses`: where connections go. `reconnect_at`: ns of the monotonic clock.
+    `addresses`: where connections go; `pace`: how fast. `reconnect_at`: ns of the monotonic clock.
     """
 
     job: Job
@@ -38,7 +39,7 @@ class Parts:
     expectations: Sequence[Expectation]
     tls: ssl.SSLContext | None
     connections: int
-    dials_per_s: float | None
+    pace: Pace
     reconnect_at: Sequence[int]
 
 

@@ -21,6 +21,7 @@ from loadtool.engine.addresses import Addresses, is_name, keep_resolved, resolve
 from loadtool.engine.client_ledger import ledger_of
 from loadtool.engine.feed import Feed
 from loadtool.engine.hosts import Guard, check_addresses
+from loadtool.engine.pace import Pace
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
 from loadtool.engine.renderer import Renderer
@@ -96,7 +97,6 @@ class Worker:
         feed = Feed(job, batches, self._renderer.render, self._mix, recorder, start_ns, tracer)
         expectations = [Expectation.of(r.expect) for r in job.requests]
         ledger = ledger_of(job, expectations, start_ns, self._worker, self._workers, tracer)
-        dials_per_s = job.client.dials_per_s
         transport = self._new_transport(
             Parts(
                 job=job,
@@ -107,7 +107,7 @@ class Worker:
                 expectations=expectations,
                 tls=self._tls,
                 connections=connections,
-                dials_per_s=dials_per_s / self._workers if dials_per_s is not None else None,
+                pace=Pace(job.client.dials_per_s, self._worker, self._workers, start_ns),
                 reconnect_at=[start_ns + ns for ns in job.client.reconnect_ns],
             )
         )

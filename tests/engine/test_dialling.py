@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
+import threading
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
-from engine_harness import MS, SECOND, job_for, run_job
+from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_request, run_job, serving
 from test_hostile_connections import full_queue
 
-from loadtool.engine.transports import TRANSPORTS
+from loadtool.engine.feed import FAR
+from loadtool.engine.transports import TRANSPORTS, Parts, Transport
 from loadtool.plan.job import Job
 
 on_every_transport = pytest.mark.usefixtures("transport")
@@ -36,3 +40,71 @@ async def test_a_dial_is_given_up_when_those_it_began_for_may_not_wait_any_longe
         done = await run_job(job, transport=partial(TRANSPORTS[job.transport](), new_socket=new_socket))
     assert done.outcomes == {"unsent": 4}
     assert len(made) >= 2
+
+
+@on_every_transport
+async def test_a_request_that_is_sent_again_keeps_the_bound_on_new_connections() -> None:
+    """A server that answers once on each connection, and hangs up at the second request."""
+    made: list[socket.socket] = []
+
+    def new_socket(family: int, kind: int) -> socket.socket:
+        made.append(socket.socket(family, kind))
+        return made[-1]
+
+    def once(sock: socket.socket) -> None:
+        read_request(sock)
+        sock.sendall(OK_ANSWER)
+        read_request(sock)
+
+    with serving(once) as server:
+        job = with_client(job_for(server.port, count=40, rate=80, timeout_ns=SECOND), dials_per_s=10.0)
+        began = time.monotonic()
+        done = await run_job(job, transport=partial(TRANSPORTS[job.transport](), new_socket=new_socket))
+        elapsed = time.monotonic() - began
+    assert done.outcomes["ok"] >= 1
+    assert sum(frame.retried for frame in done.frames) >= 1
+    # Each is opened a tenth of a second after the one before, however slow this machine is.
+    assert (len(made) - 1) / 10 <= elapsed
+
+
+@on_every_transport
+async def test_a_worker_awaits_its_turn_to_open_its_first_connection() -> None:
+    """The second of two, one connection a second for both: its first is opened a second after the start."""
+    with serving(answering(OK_ANSWER)) as server:
+        job = with_client(job_for(server.port, count=4, rate=10), dials_per_s=1.0)
+        done = await run_job(job, worker=1, workers=2)
+    assert done.outcomes == {"ok": 2}
+    # Due at 0.1 and 0.3 s. However late this machine is, that is lag, and the two together are the wait.
+    assert sum(done.values("queued")) + sum(done.values("lag")) >= 1_500_000
+
+
+@on_every_transport
+async def test_nobody_waits_for_a_new_connection_while_another_is_idle() -> None:
+    """The first connection fails its second request, and from then on no connection may be opened."""
+    given: list[Parts] = []
+    accepted = itertools.count()
+    others_idle = threading.Event()
+
+    def handler(sock: socket.socket) -> None:
+        first = next(accepted) == 0
+        while read_request(sock):
+            if first:
+                assert others_idle.wait(20)
+            given[0].pace.next = FAR
+            sock.sendall(OK_ANSWER)
+            others_idle.set()
+            if first:
+                read_request(sock)
+                return
+
+    with serving(handler) as server:
+        job = with_client(job_for(server.port, count=40, rate=80, timeout_ns=5 * SECOND), dials_per_s=20.0)
+        make = TRANSPORTS[job.transport]()
+
+        def transport(parts: Parts) -> Transport:
+            given.append(parts)
+            return make(parts)
+
+        done = await run_job(job, transport=transport)
+    assert done.outcomes.keys() <= {"ok", "reset"}
+    assert sum(frame.retried for frame in done.frames) >= 1
