@@ -15,7 +15,16 @@ from typing import Final
 from loadtool.engine import connection as state
 from loadtool.engine.addresses import Address, Addresses
 from loadtool.engine.connection import RECEIVE, Arrival, Connection
-from loadtool.engine.failures import CONNECTING, HANDSHAKING, LOCAL, NOT_NOW, classify, describe, local_name
+from loadtool.engine.failures import (
+    CONNECTING,
+    FULL_QUEUE,
+    HANDSHAKING,
+    LOCAL,
+    NOT_NOW,
+    classify,
+    describe,
+    local_name,
+)
 from loadtool.engine.poller import READ, WRITE, Poller
 from loadtool.engine.sources import Sources
 from loadtool.engine.stamps import ask_for
@@ -67,6 +76,7 @@ class Dialler:
         self.not_before = 0  # no dial before this moment: something ran out
         self.local: dict[str, int] = {}  # what ran out, how often; since the last frame
         self.lacking = ""  # what ran out, in words, until a connection comes about again
+        self.crowded = ""  # whose queue of connections is full, likewise
         self.session: ssl.SSLSession | None = None  # shared: reading it from a socket copies it
         self._addresses = addresses
         self._poller = poller
@@ -130,7 +140,7 @@ class Dialler:
             number = connection.sock.getsockopt(_SOL_SOCKET, _SO_ERROR)
             if number:
                 return self.failure(OSError(number, ""), CONNECTING, connection.address, now)
-        self.lacking = ""
+        self.came_about()
         connection.stamped = ask_for(connection.sock, connection.address.family)
         if self._tls is None:
             return None
@@ -212,6 +222,16 @@ class Dialler:
             self._poller.modify(connection.fd, flags)
             connection.writing = writing
 
+    def came_about(self) -> None:
+        """A connection was made."""
+        self.lacking = self.crowded = ""
+
+    def why_not_ready(self) -> str:
+        """What kept a connection from being ready in time for the arrival it was opened for, in words."""
+        if self.crowded:
+            return f"{self.crowded}: the target's queue of connections was full until the timeout"
+        return "the connection opened for it was not ready before the timeout"
+
     def ran_out(self, error: BaseException) -> None:
         """Count a resource of this machine that ran out."""
         self.ran_out_of(local_name(error))
@@ -224,7 +244,8 @@ class Dialler:
         """What an error means at this stage. Remembers what it says of the address or of this machine."""
         if isinstance(error, BlockingIOError) and address.family == socket.AF_UNIX:
             self.not_before = now + SOON_NS
-            return Failure(NOT_NOW, f"{address}: its queue of connections is full")
+            self.crowded = str(address)
+            return Failure(NOT_NOW, f"{address}: {FULL_QUEUE}")
         outcome = classify(error, stage)
         if outcome == LOCAL:
             self.ran_out(error)

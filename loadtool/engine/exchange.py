@@ -17,7 +17,16 @@ import trio
 
 from loadtool.engine.addresses import Address, Addresses, resolve
 from loadtool.engine.encoder import encode
-from loadtool.engine.failures import CONNECTING, EXCHANGING, HANDSHAKING, LOCAL, classify, describe, ended_by
+from loadtool.engine.failures import (
+    CONNECTING,
+    EXCHANGING,
+    FULL_QUEUE,
+    HANDSHAKING,
+    LOCAL,
+    classify,
+    describe,
+    ended_by,
+)
 from loadtool.engine.http1 import Answer, ProtocolError
 from loadtool.engine.ledger import problem_of
 from loadtool.engine.sources import Sources
@@ -139,7 +148,13 @@ async def _connect(done: Exchange, addresses: Addresses, sources: Sources) -> tr
             try:
                 sources.bind(plain, address.family)
                 sock = trio.socket.from_stdlib_socket(plain)
-                await sock.connect(address.sockaddr)
+                if address.family == socket.AF_UNIX:
+                    try:  # at once or not at all; trio would take EAGAIN for a yes
+                        plain.connect(address.sockaddr)
+                    except BlockingIOError:
+                        raise _Failed(CONNECTING, FULL_QUEUE) from None
+                else:
+                    await sock.connect(address.sockaddr)
             except BaseException:
                 plain.close()
                 raise

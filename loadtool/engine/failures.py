@@ -19,7 +19,8 @@ from loadtool.engine.http1 import ProtocolError
 from loadtool.measure.outcome import CONNECT, DNS, PROTOCOL, RESET, TLS
 
 LOCAL: Final = -1
-NOT_NOW: Final = -2  # nothing ran out and nothing is wrong: try again a little later
+NOT_NOW: Final = -2  # the target has no room for the connection yet: try again a little later
+FULL_QUEUE: Final = "the target's queue of connections is full"
 
 # The stages of a connection, and what each makes of an OSError that is not local.
 CONNECTING: Final = CONNECT

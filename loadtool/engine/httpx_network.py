@@ -87,7 +87,7 @@ class Network(httpcore.AsyncNetworkBackend):
                     sock.close()
                 raise
             else:
-                self.dialler.lacking = ""
+                self.dialler.came_about()
                 http2 = self.http2 and not self.proxied
                 return Stream(self, sock, trio.SocketStream(sock), address, http2=http2)
 

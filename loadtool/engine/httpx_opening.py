@@ -14,6 +14,7 @@ import trio
 
 from loadtool.engine.connection import Arrival
 from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.failures import LOCAL
 from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_links import Links
 from loadtool.engine.httpx_network import Network
@@ -77,7 +78,7 @@ class HttpxOpening(ABC):
             self._begin(link, now)
         while links.dialling < pending.size and links.may_dial(now):
             arrival = pending.at(links.dialling - 1)
-            arrival.dialled = now
+            arrival.dialled = arrival.dialled or now
             self._nursery.start_soon(self._dial, arrival)
 
     async def _dial(self, arrival: Arrival | None) -> None:
@@ -101,8 +102,9 @@ class HttpxOpening(ABC):
             else:
                 self._links.keep(stream)
         elif failure is not None and failure.local:
-            if arrival is not None:
-                arrival.dialled = 0  # not the target's fault: it waits on
+            # It waits on. A target that had no room was tried all the same, as if the kernel waited for it.
+            if arrival is not None and failure.outcome == LOCAL:
+                arrival.dialled = 0
         elif failure is not None and self._pending.size:
             unlucky = self._pending.take()
             self._ledger.unreachable(unlucky, now, failure.outcome, failure.detail)
@@ -116,7 +118,7 @@ class HttpxOpening(ABC):
 
     def _why_unsent(self, arrival: Arrival) -> str:
         if arrival.dialled:
-            return "the connection opened for it was not ready before the timeout"
+            return self._dialler.why_not_ready()
         if self._dialler.lacking:
             return f"this machine could open no connection: {self._dialler.lacking}"
         return "no connection was free before the timeout"

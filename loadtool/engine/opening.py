@@ -13,6 +13,7 @@ from typing import Final
 from loadtool.engine.addresses import Address
 from loadtool.engine.connection import BUSY, CONNECTING, HANDSHAKING, Arrival, Connection
 from loadtool.engine.dialler import Dialler, Failure
+from loadtool.engine.failures import NOT_NOW
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.pending import Pending
 from loadtool.engine.poller import READ
@@ -71,15 +72,30 @@ class Opening(ABC):
         while pool.dialling < pending.size and pool.may_open(now):
             begun = pool.open_new(now, None, [])
             if isinstance(begun, Connection):
-                pending.at(pool.dialling - 1).dialled = now
+                arrival = pending.at(pool.dialling - 1)
+                arrival.dialled = arrival.dialled or now
+            elif begun.outcome == NOT_NOW:
+                self._turned_away(now)
             self._begun(begun, None, now)
             now = clock()
+
+    def _turned_away(self, now: int) -> None:
+        """The target has no room for another connection: all that have a place here wait for that now.
+
+        So would they in the kernel, if connections were made with calls that block.
+        """
+        pending, pool = self.pending, self.pool
+        for i in range(min(pending.size, pool.dialling + pool.places()) - 1, pool.dialling - 1, -1):
+            arrival = pending.at(i)
+            if arrival.dialled:
+                return
+            arrival.dialled = now
 
     def _why_unsent(self, arrival: Arrival) -> str:
         if self._dialler.lacking:
             return f"this machine could open no connection: {self._dialler.lacking}"
         if arrival.dialled:
-            return "the connection opened for it was not ready before the timeout"
+            return self._dialler.why_not_ready()
         return "no connection was free before the timeout"
 
     def _take_pending(self, connection: Connection, now: int, turn: int) -> None:

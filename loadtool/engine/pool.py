@@ -72,6 +72,10 @@ class Pool:
 
     # Opening and closing
 
+    def places(self) -> int:
+        """How many more connections there may be."""
+        return self._limit - self.size
+
     def may_open(self, now: int) -> bool:
         """Whether a connection may be opened now; it is then counted as opened."""
         if self.size >= self._limit or now < self._dialler.not_before or now < self._pace.next:

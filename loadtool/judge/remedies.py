@@ -27,6 +27,11 @@ _ROWS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
         "fewer requests per core, more --workers, or a quieter machine",
     ),
     (
+        ("queue of connections",),
+        "see that the target accepts its connections, or let it queue more of them (the backlog that it "
+        "listens with, up to net.core.somaxconn)",
+    ),
+    (
         ("no connection was free",),
         "see that it is up and answers, or give the load more of them with `client: {connections: …}`",
     ),

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from test_hostile_connections import full_queue
 
 from loadtool.engine.feed import FAR
 from loadtool.engine.transports import TRANSPORTS, Parts, Transport
-from loadtool.plan.job import Job
+from loadtool.plan.job import Endpoint, Job
 
 on_every_transport = pytest.mark.usefixtures("transport")
 
@@ -108,3 +109,20 @@ async def test_nobody_waits_for_a_new_connection_while_another_is_idle() -> None
         done = await run_job(job, transport=transport)
     assert done.outcomes.keys() <= {"ok", "reset"}
     assert sum(frame.retried for frame in done.frames) >= 1
+
+
+@on_every_transport
+async def test_a_full_queue_of_the_target_is_told_as_that(tmp_path: Path) -> None:
+    """A unix-domain socket says at once that it is full. Waiting for that is a try, as it is over TCP."""
+    path = str(tmp_path / "full.sock")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
+        listener.bind(path)
+        listener.listen(0)
+        other.connect(path)
+        job = job_for(0, count=20, timeout_ns=SECOND)
+        done = await run_job(replace(job, endpoint=Endpoint("http", path, 0, "localhost", "localhost")))
+    assert done.outcomes == {"unsent": 20}
+    words = f"unix:{path}: the target's queue of connections was full until the timeout"
+    assert done.examples["unsent"].detail == words
+    assert done.tally.totals.attempts == 20
+    assert all(frame.local == {} for frame in done.frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -153,6 +154,16 @@ async def test_over_a_unix_domain_socket(tmp_path: Path) -> None:
             done = await exchange(GET, Endpoint("http", path, 0, "x", "x"), CLIENT, ANYTHING)
             nursery.cancel_scope.cancel()
     assert (done.outcome, done.address) == ("ok", f"unix:{path}")
+
+
+async def test_over_a_unix_domain_socket_whose_queue_is_full(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
+        listener.bind(path)
+        listener.listen(0)
+        other.connect(path)
+        done = await exchange(GET, Endpoint("http", path, 0, "x", "x"), CLIENT, ANYTHING)
+    assert (done.outcome, done.detail) == ("connect", "the target's queue of connections is full")
 
 
 async def test_a_silent_server_times_out() -> None:

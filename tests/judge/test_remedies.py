@@ -34,6 +34,7 @@ def test_what_mends_a_tls_failure(detail: str, remedy: str) -> None:
     [
         ("the generator got round to it only after its timeout", "--workers"),
         ("no connection was free before the timeout", "client: {connections: …}"),
+        ("unix:/run/a: the target's queue of connections was full until the timeout", "net.core.somaxconn"),
     ],
 )
 def test_what_mends_arrivals_that_never_left(detail: str, remedy: str) -> None:
