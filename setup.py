@@ -22,6 +22,7 @@ from setuptools.errors import BaseError, CCompilerError
 
 # What every request passes through in a worker, and what renders the requests there.
 HOT = (
+    "loadtool/engine/aborting.py",
     "loadtool/engine/client_ledger.py",
     "loadtool/engine/connection.py",
     "loadtool/engine/dialler.py",

@@ -232,13 +232,16 @@ class Drive:
         )
         schedule = Schedule(self.job)
         for worker, how in sorted(lost.items()):
-            due = schedule.counts_by_segment_and_request(end_ns, worker, self.workers)
+            # In a thread: the whole schedule is drawn for it, and signals are heeded meanwhile.
+            due = await trio.to_thread.run_sync(
+                schedule.counts_by_segment_and_request, end_ns, worker, self.workers
+            )
             n = tally.lose(worker, due)
             measured.problems.append(
                 f"worker {worker + 1} of {self.workers} was lost ({how}), and {n:,} arrivals with it: look "
                 "in the system's log for what ended it (often too little memory), and run again"
             )
-        planned = None if cut_short else schedule.count()
+        planned = None if cut_short else await trio.to_thread.run_sync(schedule.count)
         measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation(planned)]
         return measured
 

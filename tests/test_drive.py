@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from loadtool import drive as drive_module
 from loadtool.drive import Drive, Silent, result_of, stage_of
-from loadtool.engine.fleet import Fleet
+from loadtool.engine.fleet import Fleet, Lost
 from loadtool.measure.frame import CellDelta, Frame
 from loadtool.measure.outcome import OK, OUTCOMES
 from loadtool.measure.result import SloFigure
@@ -20,6 +22,7 @@ from loadtool.measure.tally import Tally
 from loadtool.plan.build import build_job
 from loadtool.plan.endpoint import endpoint_of
 from loadtool.plan.job import Job
+from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import load_profile
 from loadtool.report.stage import Bar, Stage
@@ -191,3 +194,39 @@ def test_a_phase_has_its_rate_from_its_first_moment_on(tmp_path: Path) -> None:
     for phase, rate, before in zip(stage.phases, (10, 300, 20), (0, 10, 300), strict=True):
         assert stage.rate(phase.start_s) == rate
         assert stage.rate(phase.start_s - 0.001) == before
+
+
+class Losing(Scripted):
+    """Its worker is lost at once."""
+
+    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
+        self._send.send_nowait(Lost(0, "it was killed"))
+        await super().run(duration_ns, task_status=task_status)
+
+
+async def test_what_a_lost_worker_leaves_is_counted_while_signals_are_heeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole schedule is drawn for it, so not in the thread that heeds them."""
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    drawn_in: list[threading.Thread] = []
+
+    class Noted:
+        def __init__(self, job: Job) -> None:
+            self._schedule = Schedule(job)
+
+        def counts_by_segment_and_request(self, *share: int) -> dict[tuple[int, int, int], int]:
+            drawn_in.append(threading.current_thread())
+            return self._schedule.counts_by_segment_and_request(*share)
+
+        def count(self) -> int:
+            drawn_in.append(threading.current_thread())
+            return self._schedule.count()
+
+    monkeypatch.setattr(drive_module, "Schedule", Noted)
+    measured = await Drive(loaded, job, 1, Silent()).run(Losing(job, []))
+    assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
+    assert len(drawn_in) >= 2
+    assert threading.current_thread() not in drawn_in

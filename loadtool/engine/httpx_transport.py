@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 
+from loadtool.engine.aborting import abort_some, cut_off_some
 from loadtool.engine.connection import Arrival
 from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import LOCAL, NOT_NOW
@@ -114,10 +115,7 @@ class HttpxTransport(HttpxOpening):
         feed, poller = self._feed, self._poller
         while True:
             self._launch_due()
-            for fd, _ in poller.poll():
-                handler = self.special.get(fd)
-                if handler is not None:  # else an earlier one has done with it
-                    handler()
+            self._heed_pipes()
             now = clock()
             self._upkeep(now)
             if now >= self._stop:
@@ -134,6 +132,12 @@ class HttpxTransport(HttpxOpening):
             else:
                 poller.arm(wake)
                 await trio.lowlevel.wait_readable(poller.fileno())
+
+    def _heed_pipes(self) -> None:
+        for fd, _ in self._poller.poll():
+            handler = self.special.get(fd)
+            if handler is not None:  # else an earlier one has done with it
+                handler()
 
     def _launch_due(self) -> None:
         feed = self._feed
@@ -169,6 +173,10 @@ class HttpxTransport(HttpxOpening):
         self._serve_pending(now)
         if now >= self._tick:
             self._links.sweep()
+        self._tick_if_due(now)
+
+    def _tick_if_due(self, now: int) -> None:
+        if now >= self._tick:
             self._tick = self._on_tick(now)
 
     def _begin(self, link: Link, now: int) -> None:
@@ -201,10 +209,8 @@ class HttpxTransport(HttpxOpening):
         return not under_way and not self._feed.has_next()
 
     def _abort(self, now: int) -> None:
-        """The run is over: whatever is under way is aborted."""
-        feed, ledger = self._feed, self._ledger
-        while feed.has_next() and feed.ready[-1].due < self._stop:
-            ledger.cut_off(feed.ready.pop(), now)
+        """The run is over: whatever is under way is aborted. In between, only the pipes have a say."""
+        ledger = self._ledger
         for exchange in self._live:
             if not exchange.over:
                 exchange.over = True
@@ -212,10 +218,9 @@ class HttpxTransport(HttpxOpening):
                     ledger.aborted(exchange.arrival)
                 else:
                     ledger.aborted_waiting(exchange.arrival, now)
-        for arrival in self._pending.drain():
-            ledger.aborted_waiting(arrival, now)
-        for arrival in ledger.waiting.drain():
-            ledger.aborted(arrival)
+        while abort_some(self._pending, ledger, now) or cut_off_some(self._feed, ledger, self._stop, now):
+            self._heed_pipes()
+            self._tick_if_due(clock())
 
     # One arrival
 

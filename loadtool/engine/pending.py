@@ -71,9 +71,9 @@ class Pending:
         self._begin = begin
         return arrival
 
-    def drain(self) -> list[Arrival]:
-        """All of them; none waits any more."""
-        return [self.take() for _ in range(self.size)]
+    def drain(self, most: int) -> list[Arrival]:
+        """The first ones, so many at most; they wait no more."""
+        return [self.take() for _ in range(min(most, self.size))]
 
 
 def _give_up(arrival: Arrival | None) -> int:

@@ -17,6 +17,7 @@ from typing import Final
 
 import trio
 
+from loadtool.engine.aborting import cut_off_some
 from loadtool.engine.feed import FAR, FILLED_AT_ONCE
 from loadtool.engine.ledger import Ledger
 from loadtool.engine.parts import Arrivals, Exchanges
@@ -183,11 +184,15 @@ class Reactor:
         return min(self.next_tick, self.stop_at, self._due, self._traffic.next_event())
 
     def _abort_rest(self, now: int) -> None:
-        feed, ledger = self._feed, self._ledger
-        while feed.has_next() and feed.ready[-1].due < self.stop_at:
-            ledger.cut_off(feed.ready.pop(), now)
+        """The run is over: whatever is under way is aborted. In between, only the pipes have a say."""
         self._due = FAR
-        self._traffic.abort(now)
+        traffic = self._traffic
+        traffic.close()
+        while traffic.abort_some(now) or cut_off_some(self._feed, self._ledger, self.stop_at, now):
+            traffic.dispatch(self._poller.poll(), False)
+            moment = self._clock()
+            if moment >= self.next_tick:
+                self.next_tick = self.on_tick(moment)
 
 
 def _never(now: int) -> int:

@@ -40,10 +40,10 @@ class Waiting:
             return None
         return heapq.heappop(self._heap)[2]
 
-    def drain(self) -> list[Arrival]:
-        """All of them, as the run is over."""
-        arrivals = [entry[2] for entry in self._heap]
-        self._heap.clear()
+    def drain(self, most: int) -> list[Arrival]:
+        """So many of them at most, whichever, as the run is over."""
+        arrivals = [entry[2] for entry in self._heap[-most:]]
+        del self._heap[-most:]  # what is before the end of a heap is one
         return arrivals
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from loadtool.engine import nonblocking, stamps
+from loadtool.engine.aborting import abort_some
 from loadtool.engine.connection import (
     BUSY,
     CONNECTING,
@@ -155,13 +156,9 @@ class Traffic(Opening, Exchanges):
             return wake
         return 0 if self.pool.has_idle() else min(wake, pending.at(0).give_up)
 
-    def abort(self, now: int) -> None:
-        """The run is over: whatever is under way is aborted."""
-        for arrival in self.pending.drain():
-            self._ledger.aborted_waiting(arrival, now)
-        for arrival in self._ledger.waiting.drain():
-            self._ledger.aborted(arrival)
-        self.close()
+    def abort_some(self, now: int) -> bool:
+        """The run is over, and connections are closed: abort some of those that wait. False: nobody does."""
+        return abort_some(self.pending, self._ledger, now)
 
     def close(self) -> None:
         """Close all connections; arrivals on them are aborted."""

@@ -52,7 +52,7 @@ def test_it_is_a_queue(steps: list[tuple[str, int]]) -> None:
                 model.append(one)
                 assert pending.take() is model.pop(0)
         assert [pending.at(i) for i in range(pending.size)] == model
-    assert pending.drain() == model
+    assert pending.drain(pending.size) == model
     assert pending.size == 0
 
 
@@ -62,7 +62,7 @@ def test_those_that_wait_for_a_connection_are_in_the_order_in_which_they_give_up
     for number, time in enumerate(times):
         pending.insert(arrival(time, number))
     wanted = sorted(enumerate(times), key=lambda entry: entry[1])  # stable: first come, first served
-    assert [(one.number, one.give_up) for one in pending.drain()] == wanted
+    assert [(one.number, one.give_up) for one in pending.drain(pending.size)] == wanted
 
 
 @pytest.mark.parametrize("left", [0, 1, 700])

@@ -117,6 +117,9 @@ class World:
     def upkeep(self, now: int) -> bool:
         return False
 
+    def abort_some(self, now: int) -> bool:
+        return False
+
     def next_event(self) -> int:
         return FAR
 

@@ -163,7 +163,7 @@ def test_waiting_ones_leave_in_the_order_in_which_they_are_due() -> None:
     taken = [waiting.take(20), waiting.take(20), waiting.take(20)]
     assert [one.number for one in taken if one is not None] == [1, 3, 2]
     assert waiting.take(29) is None
-    assert [one.number for one in waiting.drain()] == [0]
+    assert [one.number for one in waiting.drain(1)] == [0]
     assert (waiting.next_due(), len(waiting)) == (FAR, 0)
 
 
