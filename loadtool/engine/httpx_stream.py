@@ -105,11 +105,12 @@ class Stream(httpcore.AsyncNetworkStream):
         try:
             if self.http2:
                 await self._send_whole(buffer)
+                self.written += len(buffer)
             elif len(buffer) > AT_ONCE:
                 await self._send_and_listen(buffer)
             else:
                 await self._transport.send_all(buffer)
-            self.written += len(buffer)
+                self.written += len(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
             words = self._break(e)
             # After a WriteError httpcore still reads: the peer may have said why it takes no more.
@@ -237,6 +238,22 @@ class Stream(httpcore.AsyncNetworkStream):
             self.close()
             raise trio.ClosedResourceError from TimeoutError(errno.ETIMEDOUT, "")
 
+    async def _send_counting(self, data: bytes) -> None:
+        """Send all of it, and know how much has left should that fail; under TLS only what it was before."""
+        if not isinstance(self._transport, trio.SocketStream):
+            await self._transport.send_all(data)
+            self.written += len(data)
+            return
+        with memoryview(data) as rest:
+            at = 0
+            while at < len(data):
+                try:
+                    count = await self._sock.send(rest[at:])
+                except OSError as e:
+                    raise trio.BrokenResourceError from e
+                at += count
+                self.written += count
+
     async def _send_and_listen(self, data: bytes) -> None:
         """Send much, and stop when the peer answers before it has everything: it may not read on."""
         failed: list[BaseException] = []  # raised outside, or the nursery would wrap it
@@ -260,7 +277,7 @@ class Stream(httpcore.AsyncNetworkStream):
 
             nursery.start_soon(listen)
             try:
-                await self._transport.send_all(data)
+                await self._send_counting(data)
                 done = True
             except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
                 failed.append(e)

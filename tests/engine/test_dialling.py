@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from engine_harness import MS, OK_ANSWER, SECOND, answering, job_for, read_request, run_job, serving
+from racing_server import await_request, deafen, end, ending_as_the_next_comes, needs_filters
 from test_hostile_connections import full_queue
 
 from loadtool.engine.feed import FAR
@@ -43,21 +44,17 @@ async def test_a_dial_is_given_up_when_those_it_began_for_may_not_wait_any_longe
     assert len(made) >= 2
 
 
+@needs_filters
 @on_every_transport
 async def test_a_request_that_is_sent_again_keeps_the_bound_on_new_connections() -> None:
-    """A server that answers once on each connection, and hangs up at the second request."""
+    """A server that answers once on each connection, and hangs up as the second request comes."""
     made: list[socket.socket] = []
 
     def new_socket(family: int, kind: int) -> socket.socket:
         made.append(socket.socket(family, kind))
         return made[-1]
 
-    def once(sock: socket.socket) -> None:
-        read_request(sock)
-        sock.sendall(OK_ANSWER)
-        read_request(sock)
-
-    with serving(once) as server:
+    with serving(ending_as_the_next_comes()) as server:
         job = with_client(job_for(server.port, count=40, rate=80, timeout_ns=SECOND), dials_per_s=10.0)
         began = time.monotonic()
         done = await run_job(job, transport=partial(TRANSPORTS[job.transport](), new_socket=new_socket))
@@ -79,6 +76,7 @@ async def test_a_worker_awaits_its_turn_to_open_its_first_connection() -> None:
     assert sum(done.values("queued")) + sum(done.values("lag")) >= 1_500_000
 
 
+@needs_filters
 @on_every_transport
 async def test_nobody_waits_for_a_new_connection_while_another_is_idle() -> None:
     """The first connection fails its second request, and from then on no connection may be opened."""
@@ -91,11 +89,13 @@ async def test_nobody_waits_for_a_new_connection_while_another_is_idle() -> None
         while read_request(sock):
             if first:
                 assert others_idle.wait(20)
+                deafen(sock)
             given[0].pace.next = FAR
             sock.sendall(OK_ANSWER)
             others_idle.set()
             if first:
-                read_request(sock)
+                await_request(sock)
+                end(sock)
                 return
 
     with serving(handler) as server:
