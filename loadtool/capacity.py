@@ -34,7 +34,7 @@ from loadtool.profile.load import Loaded
 from loadtool.profile.slo import Slo
 from loadtool.report import figures
 from loadtool.report.result_file import write_text_atomically
-from loadtool.run import remove_if_empty, run_directory, workers_for
+from loadtool.run import run_directory, workers_for
 from loadtool.units import SECOND
 
 HIGHEST: Final = 100_000.0  # arrivals/s, unless --max says otherwise
@@ -124,13 +124,13 @@ class _Search:
                     capacity.elapsed_s = round(trio.current_time() - self._began, 3)
         except BaseException:
             if not self._steps:
-                remove_if_empty(directory)
+                directory.remove_if_empty()
             raise
         finally:
             self._view.end()
         if self._heed.signal is not None:
             if not self._steps:
-                remove_if_empty(directory)
+                directory.remove_if_empty()
                 raise Interrupted(self._heed.signal or signal.SIGINT)
             capacity.interrupted = self._heed.signal.name
             found, verdict = None, "interrupted"
@@ -138,7 +138,7 @@ class _Search:
         conclude(capacity, found, verdict)
         more = [*self._warnings, *self.left()]
         capacity.reasons += [text for text in more if not any(text in r for r in capacity.reasons)]
-        file = directory / CAPACITY_NAME
+        file = directory.path / CAPACITY_NAME
         try:
             write_text_atomically(capacity.text(), file)
         except OutputError as e:

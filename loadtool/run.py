@@ -34,7 +34,7 @@ from loadtool.report.stage import Stage
 if TYPE_CHECKING:  # what most runs do not load
     from loadtool.report.exporter import Exporter
 
-__all__ = ["Finished", "RunOptions", "View", "remove_if_empty", "run_directory", "spike", "workers_for"]
+__all__ = ["Finished", "RunOptions", "View", "run_directory", "spike", "workers_for"]
 
 RESULTS: Final = Path("loadtool-results")
 
@@ -121,11 +121,11 @@ class _Run:
                 await self._calm_down(prepared, measured)
         except BaseException:
             if measured is None:
-                remove_if_empty(directory)
+                directory.remove_if_empty()
             raise
         finally:
             self._view.end()
-        return self._finish(started, prepared, directory, measured, beyond)
+        return self._finish(started, prepared, directory.path, measured, beyond)
 
     def _cut_loads(self, started: datetime, prepared: Prepared, workers: int) -> CutLoads:
         """The load that follows the planned one, as far as it has to."""
@@ -214,31 +214,41 @@ def workers_for(loaded: Loaded, wanted: int | None) -> int:
     return workers
 
 
-def run_directory(out: Path | None, started: datetime, name: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Where a run's files go. `made`: the directories that were not there before the run, innermost first."""
+
+    path: Path
+    made: tuple[Path, ...]
+
+    def remove_if_empty(self) -> None:
+        """A run that never began leaves no trace, and what the user had made stays."""
+        for directory in self.made:
+            try:
+                directory.rmdir()
+            except OSError:
+                return
+
+
+def run_directory(out: Path | None, started: datetime, name: str) -> RunDirectory:
     """The directory for a run's files: `out`, proven writable, or a new one below RESULTS.
 
     Raises UsageError if nothing can be written to `out`, OutputError if a new one can't be made.
     """
     if out is None:
-        return new_run_directory(RESULTS, started, name)
+        directory = new_run_directory(RESULTS, started, name)
+        return RunDirectory(directory, (directory,))
     try:
+        made = tuple(place for place in (out, *out.parents) if not place.exists())
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as e:
         raise UsageError(f"--out: got {out}, want a directory that can be written: {e.strerror}") from e
-    return out
+    return RunDirectory(out, made)
 
 
 def _masked(fault: FaultFigure, mask: Callable[[str], str]) -> FaultFigure:
     text, problem, output = mask(fault.text), mask(fault.problem), mask(fault.output)
     return replace(fault, text=text, problem=problem, output=output)
-
-
-def remove_if_empty(directory: Path) -> None:
-    """A run that never began leaves no trace."""
-    try:
-        directory.rmdir()
-    except OSError:
-        return
