@@ -11,7 +11,7 @@ import csv
 import json
 import re
 from calendar import timegm
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -145,25 +145,64 @@ def json_lines(lines: Iterable[bytes], fields: Mapping[str, str]) -> Iterator[En
 
 
 def csv_lines(lines: Iterable[bytes], fields: Mapping[str, str]) -> Iterator[Entry]:
-    """CSV whose first line names the columns."""
-    reader = csv.reader(line.decode("utf-8-sig", "replace") for line in lines)
+    """CSV whose first line names the columns.
+
+    A row may go on over several lines within quotes. Of one that is broken each line is; its number is that
+    of the line on which it begins.
+    """
+    taken: list[str] = []  # lines of the row that is being read
+
+    def texts() -> Iterator[str]:
+        for line in lines:
+            taken.append(line.decode("utf-8-sig", "replace"))
+            yield taken[-1]
+
+    reader = csv.reader(texts(), strict=True)
     header: list[str] | None = None
     while True:
+        first = reader.line_num + 1
+        taken.clear()
+        row: list[str] = []
+        flaw = ""
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as e:
-            yield reader.line_num, BROKEN, f"not CSV: {e}", 0
-            continue
+            flaw = f"not CSV: {e}"
         if header is None:
-            header = [name.strip() for name in row]
-        elif row:
-            if len(row) == len(header):
-                filled = {name: value for name, value in zip(header, row, strict=True) if value}
-                yield _entry(reader.line_num, filled, fields)
+            if flaw:
+                yield from _broken_rows(first, len(taken), flaw)
             else:
-                yield reader.line_num, BROKEN, f"{len(row)} values for {len(header)} columns", 0
+                header = [name.strip() for name in row]
+        elif flaw or (row and len(row) != len(header)):
+            flaw = flaw or f"{len(row)} values for {len(header)} columns"
+            yield from _broken_rows(first, len(taken), flaw)
+        elif any(_csv_entry(first, text, header, fields) for text in taken[1:]):
+            # Two stray quotes: what lies between them looks like a value of many lines.
+            yield from _broken_rows(first, len(taken), "a value takes in other rows")
+        elif row:
+            yield _entry(first, _filled(header, row), fields)
+
+
+def _broken_rows(first: int, lines: int, flaw: str) -> Iterator[Entry]:
+    if lines > 1:
+        flaw += f", in quotes that go on to line {first + lines - 1}"
+    return ((number, BROKEN, flaw, 0) for number in range(first, first + lines))
+
+
+def _csv_entry(number: int, text: str, header: list[str], fields: Mapping[str, str]) -> Entry | None:
+    """What a line says if it is a row of its own."""
+    try:
+        row = next(csv.reader([text], strict=True), [])
+    except csv.Error:
+        return None
+    entry = _entry(number, _filled(header, row), fields) if len(row) == len(header) else None
+    return entry if entry is not None and entry[1] != BROKEN else None
+
+
+def _filled(header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, value in zip(header, row, strict=True) if value}
 
 
 FORMATS: Final[Mapping[str, Callable[[Iterable[bytes], Mapping[str, str]], Iterator[Entry]]]] = {

@@ -117,6 +117,35 @@ def test_csv_with_names_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("swap", "broken", "flaw"),
+    [
+        ({4: '4,/4,"x'}, 9, "not CSV: unexpected end of data, in quotes that go on to line 12"),
+        (
+            {4: '4,/4,"x', 9: '9,/9,"x"'},
+            6,
+            "not CSV: ',' expected after '\"', in quotes that go on to line 9",
+        ),
+        ({4: '4,/4,"x', 9: '9,/9,x"'}, 6, "a value takes in other rows, in quotes that go on to line 9"),
+        ({4: '4,"/4,x', 9: '9,/9",x'}, 6, "a value takes in other rows, in quotes that go on to line 9"),
+        ({4: '4,"/4,x', 9: '9,/9,x"'}, 6, "2 values for 3 columns, in quotes that go on to line 9"),
+        ({4: '4,/4,"x"y'}, 1, "not CSV: ',' expected after '\"'"),
+        ({4: '4,/4,x"y'}, 0, ""),
+        ({4: '4,/4,"x\ny,\nz"'}, 0, ""),
+    ],
+)
+def test_a_stray_quote_in_csv_loses_no_row_in_silence(
+    tmp_path: Path, swap: dict[int, str], broken: int, flaw: str
+) -> None:
+    rows = [swap.get(i, f"{i},/{i},x") for i in range(2, 13)]
+    it = read(tmp_path / "a.csv", "\n".join(["time,path,agent", *rows, ""]), format="csv", broken=0.9)
+    assert (it.broken, it.first_broken) == (broken, (4, flaw) if flaw else (0, ""))
+    assert len(it) == 11 - broken
+    if broken:
+        with pytest.raises(ValueError, match=rf"^got {broken} broken lines of 11 .*; the first is line 4: "):
+            read_recording(tmp_path / "a.csv", format="csv")
+
+
+@pytest.mark.parametrize(
     ("row", "flaw"),
     [
         ('{"path": "/"}', "has no time"),
