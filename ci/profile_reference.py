@@ -156,7 +156,8 @@ def _needed(mapping: Schema) -> dict[str, str]:
     """Which keys a mapping must have, and unless which other key it has."""
     needed = dict.fromkeys(mapping.get("required", ()), "required")
     for rule in mapping.get("allOf", ()):
-        absent = [key for key, value in rule.get("if", {}).get("properties", {}).items() if value is False]
+        conditions = rule.get("if", {}).get("properties", {})
+        absent = [key for key, value in conditions.items() if value in (False, {"type": "null"})]
         for key in rule["then"].get("required", ()) if len(absent) == 1 else ():
             needed[key] = f"required without `{absent[0]}`"
     return needed

@@ -100,6 +100,14 @@ SYNONYMS: Final[Mapping[str, Mapping[str, str]]] = {
     "Objective": {"text": "slo", "objective": "slo", "abort_after": "after", "delay": "after"},
 }  # fmt: skip
 
+# Keys that may be empty: without a value they are as if they were not there.
+SECTIONS: Final = frozenset(
+    {
+        "allow_hosts", "client", "data", "demo", "expect", "faults", "form", "headers", "multipart", "probes",
+        "proxies", "query", "replay", "setup", "slos", "steady_state", "teardown", "tls", "validity",
+    }
+)  # fmt: skip
+
 # Text, whatever it looks like: an unquoted number keeps its source text there.
 TEXTS: Final = (
     ("name",),

@@ -141,7 +141,7 @@ def _request(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
 
 
 def _phase(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
-    for key in UNREPLAYED_PHASE if "replay" in draft.data else ():
+    for key in UNREPLAYED_PHASE if draft.data.get("replay") is not None else ():
         if key in item:
             message = "the replay says when requests leave; leave this out, or use replay: {speed, scale}"
             draft.report((*path, key), message)

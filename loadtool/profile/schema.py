@@ -15,9 +15,11 @@ from loadtool.profile import fields, model, toxics
 from loadtool.profile.demo import Demo
 from loadtool.profile.descriptions import DESCRIPTIONS
 from loadtool.profile.gauge import Gauge
+from loadtool.profile.keys import SECTIONS
 
 Schema = dict[str, Any]
 _REFERENCE: Final[Schema] = {"type": "string", "pattern": r"\$\{"}  # its value is not known here
+_NULL: Final[Schema] = {"type": "null"}
 _OPTIONAL: Final[dict[str, frozenset[str]]] = {  # which the loader fills in
     "Profile": frozenset({"name"}),
     "Request": frozenset({"name"}),
@@ -61,6 +63,8 @@ def _property(m: type[model.Model], key: str, info: FieldInfo) -> Schema:
     if (nested := _NESTED.get((m.__name__, key))) is not None:
         schema = nested()
     schema = _or_reference(schema)
+    if key in SECTIONS:
+        schema = _or_null(schema)
     schema = {"description": help_.text, **schema, "examples": [help_.example]}
     if info.default is not None and not info.is_required():
         default = adapter.dump_python(info.default, mode="json", by_alias=True)
@@ -93,6 +97,12 @@ def _or_reference(schema: Schema) -> Schema:
         return {**schema, "items": _or_reference(schema["items"])}
     choices = [_or_reference(s) if s.get("type") == "array" else s for s in schema.get("anyOf", [schema])]
     return {"anyOf": [*choices, _REFERENCE]}
+
+
+def _or_null(schema: Schema) -> Schema:
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], _NULL]}
+    return {**schema, "type": [schema["type"], "null"]}
 
 
 def _items(m: type[model.Model]) -> Schema:
@@ -149,7 +159,7 @@ def _one_of(*names: str) -> Schema:
 
 def _request(schema: Schema) -> Schema:
     at_most_one_body = {"not": {"anyOf": [
-        {"required": [a, b]} for i, a in enumerate(model.BODIES) for b in model.BODIES[i + 1 :]
+        _given(a, b) for i, a in enumerate(model.BODIES) for b in model.BODIES[i + 1 :]
     ]}}  # fmt: skip
     return {**schema, "allOf": [_one_of(*model.METHODS), at_most_one_body]}
 
@@ -181,7 +191,12 @@ def _needs(key: str, other: str) -> Schema:
 
 
 def _without(*keys: str) -> Schema:
-    return {"properties": {key: False for key in sorted(keys)}}
+    return {"properties": {key: _NULL if key in SECTIONS else False for key in sorted(keys)}}
+
+
+def _given(*keys: str) -> Schema:
+    empty = {key: {"not": _NULL} for key in keys if key in SECTIONS}
+    return {"required": [*keys], **({"properties": empty} if empty else {})}
 
 
 def _attribute_help(name: str) -> str:
@@ -216,7 +231,7 @@ def _profile(schema: Schema) -> Schema:
     unrated = {"phases": {"items": _without("rate", "ramp", "double_every", "arrivals")}}
     without = {"properties": {**_without("requests", "data", "arrivals")["properties"], **unrated}}
     rules = [
-        {"if": {"required": ["replay"]}, "then": without},
+        {"if": _given("replay"), "then": without},
         {"if": _without("replay"), "then": {"required": ["requests", "phases"], **rated}},
     ]
     return {**schema, "allOf": rules}

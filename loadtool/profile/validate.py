@@ -56,25 +56,6 @@ _LISTS: Final[dict[str, type[Model]]] = {
     "probes": Gauge,
 }
 _MAPPINGS: Final[dict[str, type[Model]]] = {"proxies": Proxy, "data": DataSource}
-_CONTAINERS: Final = frozenset(
-    {
-        "demo",
-        "headers",
-        "query",
-        "form",
-        "multipart",
-        "data",
-        "proxies",
-        "faults",
-        "steady_state",
-        "probes",
-        "slos",
-        "setup",
-        "teardown",
-        "client",
-    }
-    | {"expect", "validity", "allow_hosts", "tls"}
-)
 
 
 def validate(draft: Draft, stem: str) -> Pieces:
@@ -183,10 +164,10 @@ def _drop_blank(draft: Draft, path: Path, item: dict[str, Any]) -> None:
     """A key with nothing after its colon: an empty section is no section, an empty value is a mistake."""
     for key in [key for key, value in item.items() if value is None]:
         at = (*path, key)
-        if draft.sources.get(at) == "" and key not in _CONTAINERS:
+        if draft.sources.get(at) == "" and key not in keys.SECTIONS:
             example = keys.example_at(at)
             draft.report(at, got(None, f"a value such as {example}, or no {key}"))
-        if draft.sources.get(at) == "" or key in _CONTAINERS:
+        if draft.sources.get(at) == "" or key in keys.SECTIONS:
             del item[key]
 
 

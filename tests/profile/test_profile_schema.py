@@ -12,7 +12,7 @@ from schema_check import flaws
 
 from loadtool.profile import model
 from loadtool.profile.descriptions import DESCRIPTIONS
-from loadtool.profile.keys import MODELS, flow
+from loadtool.profile.keys import MODELS, SECTIONS, flow
 from loadtool.profile.schema import json_schema
 from loadtool.profile.starter import starter
 from loadtool.profile.toxics import ATTRIBUTES, TOXICS
@@ -144,6 +144,7 @@ REQUESTS = [
     ("{get: /a, weight: ${W}}", True),
     ("{post: /, multipart: {a: b, c: {file: up.png}}}", True),
     ("{post: /, raw: text}", True),
+    ("{post: /, raw: text, form: , multipart: , query: , headers: , expect: }", True),
     ("{get: /a, expect: {status: 200, contains: [a, b], matches: x}}", True),
     ("{}", False),
     ("{get: /, post: /}", False),
@@ -214,6 +215,12 @@ def test_schema_and_loader_agree_on_targets(tmp_path: Path) -> None:
         ("app.sock", "", False),
     ]:
         _agree(tmp_path, f"{SMALL.replace('http://127.0.0.1:8080', target)}{more}\n", fits)
+
+
+@pytest.mark.parametrize("key", sorted(SECTIONS & set(DESCRIPTIONS["Profile"])))
+def test_schema_and_loader_agree_on_empty_sections(tmp_path: Path, key: str) -> None:
+    _agree(tmp_path, f"{SMALL}{key}:\n", True)
+    _agree(tmp_path, f"{SMALL}{key}: null\n", True)
 
 
 @pytest.mark.parametrize(("item", "fits"), REQUESTS)

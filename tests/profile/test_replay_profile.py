@@ -117,6 +117,17 @@ def test_mistakes(tmp_path: Path, log: Path, text: str, said: list[str]) -> None
     assert sorted(found) == sorted(f"shop.yaml:{line}" for line in said)
 
 
+@pytest.mark.parametrize("text", ["replay: null\n", "replay:\n"])
+def test_an_empty_replay_is_as_if_it_were_not_there(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, SMALL + text).profile == load(tmp_path, SMALL).profile
+    missing = [
+        "shop.yaml:1: requests: missing, such as [{get: /}]",
+        "shop.yaml:1: phases: missing, such as [{name: baseline, rate: 50/s, for: 30s}]",
+    ]
+    assert mistakes(tmp_path, HEAD + text) == missing
+    assert mistakes(tmp_path, f"{HEAD}replay: access.log\n", overrides=["replay=null"]) == missing
+
+
 @pytest.mark.parametrize(
     ("text", "fits"),
     [
@@ -130,8 +141,13 @@ def test_mistakes(tmp_path: Path, log: Path, text: str, said: list[str]) -> None
         ("replay: {file: access.log, fields: {when: t}}\n", False),
         ("requests: [{get: /}]\nphases: [{name: a, for: 5s}]\n", False),
         ("requests: [{get: /}]\n", False),
+        ("replay: null\n", False),
+        ("replay: null\nrequests: [{get: /}]\nphases: [{name: a, for: 5s, rate: 5/s}]\n", True),
+        ("replay: access.log\ndata: null\n", True),
         ("", False),
     ],
 )
-def test_the_schema_says_the_same(text: str, fits: bool) -> None:
+def test_the_schema_says_the_same(tmp_path: Path, log: Path, text: str, fits: bool) -> None:
     assert (flaws(json_schema(), read_tree(HEAD + text).data) == []) == fits
+    if fits and "format: csv" not in text:
+        load(tmp_path, HEAD + text)
