@@ -70,7 +70,7 @@ def import_log(
     """Write profiles from an access log.
 
     Of nginx or Apache, or in JSON or CSV. One has the log's mix of requests and its rates, the other replays
-    it. What looks like a secret in a query is masked.
+    it, with its headers and bodies where the log has them. What looks like a secret is masked or left out.
     """
     from loadtool.profile import imported
     from loadtool.profile.replay_file import read_recording
@@ -87,8 +87,8 @@ def import_log(
             )
     try:
         # Bodies that were not recorded are the replay's business: here every request counts.
-        empty = {"POST": "", "PUT": "", "PATCH": ""}
-        recording = read_recording(log, format=format, bodies=empty)
+        bodies = dict.fromkeys(imported.BODIED, imported.UNRECORDED)
+        recording = read_recording(log, format=format, bodies=bodies)
     except ValueError as e:
         raise UsageError(f"{log}: {e}") from None
     it = imported.read_log(recording)
@@ -128,7 +128,7 @@ def _name(log: Path) -> str:
 
 def _summary(it: Imported, log: Path) -> Iterator[str]:
     from loadtool.profile.replay_file import broken_text
-    from loadtool.units import SECOND, format_duration
+    from loadtool.units import SECOND, counted, format_duration
 
     recording, rates = it.recording, it.rates
     began = datetime.fromtimestamp(recording.began_ns // SECOND, UTC)
@@ -155,7 +155,18 @@ def _summary(it: Imported, log: Path) -> Iterator[str]:
     if text := broken_text(recording):
         yield text
     if it.masked:
-        yield f"masked: what looks like a secret in the queries of {it.masked:,} different requests"
+        yield (
+            f"masked: what looks like a secret in the queries and bodies of {it.masked:,} different requests"
+        )
+    if it.headers:
+        more = f" and {len(it.headers) - _SHOWN} more" if len(it.headers) > _SHOWN else ""
+        names = f"{', '.join(it.headers[:_SHOWN])}{more}"
+        yield f"left out: headers of {counted(it.headless, 'request')} that look like secrets: {names}"
+    if it.unbodied:
+        whose = counted(it.unbodied, "request")
+        yield f"left out: bodies of {whose}, neither JSON nor forms: any may hold a secret"
+    if it.headed or any(kind.bodies for kind in it.kinds):
+        yield "headers and bodies of the log are in the replay, not in the mix"
 
 
 def _write_lines(lines: Iterable[str], path: Path) -> None:

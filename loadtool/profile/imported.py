@@ -1,6 +1,6 @@
 """Profiles from a log: its traffic mix with measured rates, and a replay of it, both as texts to edit.
 
-What looks like a secret in a query (token=, password=, key=) is masked in all that comes from here.
+What looks like a secret is masked or left out in all that comes from here (`profile/scrubbed.py`).
 """
 
 from __future__ import annotations
@@ -14,31 +14,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtool.profile import environment
-from loadtool.profile.recording import Recording
+from loadtool.profile.recording import Recorded, Recording, recorded_of
 from loadtool.profile.request_names import OTHER
-from loadtool.profile.secrets import MASK
+from loadtool.profile.scrubbed import scrubbed
 from loadtool.units import SECOND, format_duration, format_rate
 
 MOST_REQUESTS: Final = 20  # of the mix; what is rarer is left out of it, and told
 MOST_PATHS: Final = 500  # rows of a request's feeder, drawn evenly from its lines
-_SECRET: Final = re.compile(
-    r"passw|pwd|secret|token|api[-_]?key|jwt|credential|signature"
-    r"|(?:^|[-_.\[])(?:key|auth|authorization|sig|session|sessionid|sid|code|otp|pass|pin)\]?$",
-    re.IGNORECASE,
-)
+BODIED: Final = ("POST", "PUT", "PATCH")
+UNRECORDED: Final = "\0"  # stands for the body of a request whose own is not in the log
 _NAME: Final = re.compile(r"[^A-Za-z0-9]+")
-
-
-def masked(target: str) -> str:
-    """The path and query with the values of parameters masked whose names say that they are secrets."""
-    path, mark, query = target.partition("?")
-    if not mark:
-        return target
-    pairs = []
-    for pair in query.split("&"):
-        name, equals, value = pair.partition("=")
-        pairs.append(f"{name}={MASK}" if equals and value and _SECRET.search(name) else pair)
-    return f"{path}?{'&'.join(pairs)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +47,12 @@ class Kind:
     requests: int
     paths: list[str] = field(default_factory=list)
     feeder: str = ""  # that it draws its path from, if there are several
+    bodies: int = 0  # requests whose body is in the replay
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether some of its requests need a body and have none in the replay."""
+        return self.method in BODIED and self.bodies < self.requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,11 @@ class Imported:
     recording: Recording
     rates: Rates
     kinds: tuple[Kind, ...]
-    masked: int  # different requests with a secret in their query
+    masked: int  # different requests with a secret in their query or body
+    headed: bool  # whether the replay has headers of the log
+    headers: tuple[str, ...]  # names of headers that are left out as they look like secrets
+    headless: int  # requests that had them
+    unbodied: int  # requests whose body is left out
 
     @property
     def left_out(self) -> int:
@@ -96,7 +91,6 @@ def read_log(recording: Recording) -> Imported:
     kinds = [Kind(n.name, n.method, n.requests) for n in named]
     place = {recording.names.index(n): i for i, n in enumerate(named)}
     seen = array("I", bytes(4 * len(kinds)))
-    secret = 0
     drawn: list[list[int]] = [[] for _ in kinds]
     for kind in recording.kinds:
         at = place.get(recording.name_of[kind])
@@ -107,17 +101,29 @@ def read_log(recording: Recording) -> Imported:
             seen[at] += 1
     taken: set[str] = set()
     for it, numbers in zip(kinds, drawn, strict=True):
-        it.paths = [masked(_target(recording, number)) for number in numbers]
+        it.paths = [scrubbed(_recorded(recording, number)).request.target for number in numbers]
         if len(set(it.paths)) > 1:
             it.feeder = _feeder(it.name, taken)
-    for number in range(len(recording.texts)):
-        target = _target(recording, number)
-        secret += masked(target) != target
-    return Imported(recording, rates_of(recording), tuple(kinds), secret)
+    counted = Counter(recording.kinds)
+    names: dict[str, str] = {}
+    masked, headed, headless, unbodied = 0, False, 0, 0
+    for number, requests in counted.items():
+        kept = scrubbed(_recorded(recording, number))
+        masked += kept.masked
+        headed = headed or bool(kept.request.headers)
+        headless += requests if kept.headers else 0
+        unbodied += requests if kept.body_left_out else 0
+        names.update((name.lower(), name) for name in kept.headers)
+        at = place.get(recording.name_of[number])
+        if at is not None and kept.request.body is not None:
+            kinds[at].bodies += requests
+    secret = tuple(name for _, name in sorted(names.items()))
+    return Imported(recording, rates_of(recording), tuple(kinds), masked, headed, secret, headless, unbodied)
 
 
-def _target(recording: Recording, number: int) -> str:
-    return recording.texts[number].partition("\n")[0].partition(" ")[2]
+def _recorded(recording: Recording, number: int) -> Recorded:
+    it = recorded_of(recording.texts[number])
+    return it._replace(body=None) if it.body == UNRECORDED else it
 
 
 def _feeder(name: str, taken: set[str]) -> str:
@@ -137,17 +143,27 @@ def feeder_rows(kind: Kind) -> str:
 
 
 def replay_rows(recording: Recording) -> Iterator[str]:
-    """The recording as a JSON log, a line each; secrets masked, times to a microsecond."""
+    """The recording as a JSON log, a line each; without secrets, times to a microsecond."""
     heads: dict[int, str] = {}
     for ns, number in zip(recording.times, recording.kinds, strict=True):
         head = heads.get(number)
         if head is None:
-            method, _, target = recording.texts[number].partition("\n")[0].partition(" ")
-            head = f'"method": {json.dumps(method)}, "path": {json.dumps(masked(target))}}}\n'
-            if len(heads) < 100_000:
+            head = _fields(scrubbed(_recorded(recording, number)).request)
+            if len(heads) < 100_000 and len(head) < 1000:
                 heads[number] = head
         us = (recording.began_ns + ns) // 1000
-        yield f'{{"time": {us // 1_000_000}.{us % 1_000_000:06}, {head}'
+        yield f'{{"time": {us // 1_000_000}.{us % 1_000_000:06}, {head}}}\n'
+
+
+def _fields(it: Recorded) -> str:
+    """What a line says of a request, as JSON without its braces."""
+    row: dict[str, object] = {"method": it.method, "path": it.target}
+    if it.headers:
+        # A recording has them as bytes in Latin-1, a log as text.
+        row["headers"] = {name: value.encode("latin-1").decode() for name, value in it.headers}
+    if it.body is not None:
+        row["body"] = it.body
+    return json.dumps(row)[1:-1]
 
 
 def mix_profile(it: Imported, name: str, target: str, source: str) -> str:
@@ -164,6 +180,7 @@ def mix_profile(it: Imported, name: str, target: str, source: str) -> str:
         f"target: {target}",
         "# headers:",
         "#   Authorization: Bearer ${TOKEN}        # from the environment; never shown, never saved",
+        *(["#   The log's own are in the replay alone."] if it.headed else []),
         "",
         "requests:                    # weights are counts of the log",
     ]
@@ -173,8 +190,8 @@ def mix_profile(it: Imported, name: str, target: str, source: str) -> str:
         lines.append(f"  - name: {json.dumps(environment.escape(kind.name))}")
         lines.append(f"    weight: {kind.requests}")
         lines.append(f"    {kind.method.lower()}: {json.dumps(path)}")
-        if kind.method in ("POST", "PUT", "PATCH"):
-            lines.append("    # json: {…}            # the log has no bodies")
+        if kind.method in BODIED:
+            lines.append(f"    # json: {{…}}            # {_bodies(it, kind)}")
         if kind.feeder:
             feeders.append(f"  {kind.feeder}: {feeder_file(kind)}")
     lines += ["data:                        # paths as the log has them", *feeders] if feeders else []
@@ -197,15 +214,26 @@ def mix_profile(it: Imported, name: str, target: str, source: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _bodies(it: Imported, kind: Kind) -> str:
+    """Where the bodies of a request of the mix are."""
+    if kind.bodies:
+        return "the log's are in the replay alone"
+    return "none of the log's could be kept" if it.unbodied else "the log has no bodies"
+
+
 def replay_profile(it: Imported, name: str, target: str, source: str, file: str) -> str:
     """A profile that replays the log."""
-    bodiless = [k.name for k in it.kinds if k.method in ("POST", "PUT", "PATCH")]
+    bodiless = [kind.name for kind in it.kinds if kind.bodiless]
     lines = [
         f"# {_plain(source)} again: its requests with their gaps, {format_duration(it.recording.length_ns)}.",
         f"name: {json.dumps(environment.escape(f'{name}-replay'))}",
         f"target: {target}",
         "# headers:",
         "#   Authorization: Bearer ${TOKEN}        # from the environment; never shown, never saved",
+        *(
+            [f"#   The log had these, too, which look like secrets: {', '.join(it.headers)}"]
+            * bool(it.headers)
+        ),
         "replay:",
         f"  file: {file}",
         "  format: json",
@@ -214,7 +242,7 @@ def replay_profile(it: Imported, name: str, target: str, source: str, file: str)
     ]
     if bodiless:
         lines += [
-            "  # bodies:                  # the log has none; what has none here is not sent",
+            f"  # bodies:                  # for requests without one in {file}, which are not sent else",
             *(f"  #   {json.dumps(text)}: '{{}}'" for text in bodiless),
         ]
     statuses = sorted({200, 201, 204, 301, 302, 304} | {s for s, _ in it.recording.errors if s < 500})

@@ -89,3 +89,11 @@ def text_of(it: Recorded) -> str:
     if not it.headers and it.body is None:
         return f"{it.method} {it.target}"
     return f"{it.method} {it.target}\n{json.dumps([it.headers, it.body], ensure_ascii=False)}"
+
+
+def recorded_of(text: str) -> Recorded:
+    """The request of such a text."""
+    line, _, rest = text.partition("\n")
+    method, _, target = line.partition(" ")
+    headers, body = json.loads(rest) if rest else ((), None)
+    return Recorded(method, target, tuple((name, value) for name, value in headers), body)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from loadtool import cli
-from loadtool.profile.imported import MOST_PATHS, Imported, masked, rates_of, read_log
+from loadtool.profile.imported import MOST_PATHS, Imported, rates_of, read_log
 from loadtool.profile.load import load_profile
+from loadtool.profile.recording import Recorded, recorded_of
 from loadtool.profile.replay_file import read_recording
+from loadtool.profile.scrubbed import masked, masked_body
 
 CLF = '10.0.0.{} - - [21/Nov/2026:12:{:02}:{:02} +0000] "{}" {} 512 "-" "Mozilla/5.0"\n'
 
@@ -51,7 +53,7 @@ def test_what_it_writes_can_be_planned(log: Path, capsys: pytest.CaptureFixture[
         "    0.3%  POST /checkout",
         "answers that would count as errors: 2 × 404",
         '1 of 302 lines is broken; the first is line 21: no [time] and "request"',
-        "masked: what looks like a secret in the queries of 150 different requests",
+        "masked: what looks like a secret in the queries and bodies of 150 different requests",
         "wrote out/mix.yaml",
         "wrote out/replay.yaml",
         "wrote out/replay.jsonl",
@@ -159,6 +161,77 @@ def test_mistakes(log: Path, capsys: pytest.CaptureFixture[str], arguments: list
 )  # fmt: skip
 def test_masking(target: str, shown: str) -> None:
     assert masked(target) == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"a":  1}', '{"a":  1}'),
+        ('{"user": "u", "password": "s3cr3t"}', '{"user": "u", "password": "***"}'),
+        ('[{"x": {"accessToken": ["s3cr3t"], "pin": 1}}]', '[{"x": {"accessToken": "***", "pin": "***"}}]'),
+        ('{"token": null, "key": true, "sid": ""}', '{"token": null, "key": true, "sid": ""}'),
+        ('{"token": "s3cr3t", "token": null}', '{"token": null}'),
+        ('{"a": "ü", "key": "s3cr3t"}', '{"a": "ü", "key": "***"}'),
+        (r'{"a": "ü\ud800", "key": "s3cr3t"}', r'{"a": "\u00fc\ud800", "key": "***"}'),
+        ("user=u&password=s3cr3t", "user=u&password=***"),
+        ("a=1&b=2", "a=1&b=2"),
+        ('"s3cr3t"', None),
+        ("hello", None),
+        ("<password>s3cr3t</password>", None),
+        ("[" * 100_000, None),
+    ],
+)  # fmt: skip
+def test_masking_of_bodies(body: str, shown: str | None) -> None:
+    assert masked_body(body) == shown
+
+
+def test_headers_and_bodies_of_a_log_are_in_the_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TARGET", raising=False)
+    secret = {
+        "Authorization": "Bearer s3cr3t",
+        "X-Session-Id": "s3cr3t",
+        "cookie": "a=s3cr3t",
+        "X": "Bearer s3cr3t",
+    }
+    rows: list[dict[str, object]] = [
+        {"path": "/", "headers": {"X-Kind": "ü", "Referer": "https://a/?token=s3cr3t", **secret}},
+        {"method": "POST", "path": "/cart", "body": {"n": 5, "token": "s3cr3t"}},
+        {"method": "POST", "path": "/cart", "body": ""},
+        {"method": "POST", "path": "/pay", "body": "<pin>s3cr3t</pin>",
+         "headers": {"AUTHORIZATION": "s3cr3t"}},
+        {"method": "PUT", "path": "/x"},
+    ]  # fmt: skip
+    log = [json.dumps({"time": 1_795_262_400 + i, **row}) for i, row in enumerate(rows)]
+    Path("app.jsonl").write_text("\n".join(log))
+    assert cli.main(["import", "app.jsonl", "--format", "json", "-o", "out"]) == 0
+    assert capsys.readouterr().out.splitlines()[6:10] == [
+        "masked: what looks like a secret in the queries and bodies of 2 different requests",
+        "left out: headers of 2 requests that look like secrets: AUTHORIZATION, cookie, X, X-Session-Id",
+        "left out: bodies of 1 request, neither JSON nor forms: any may hold a secret",
+        "headers and bodies of the log are in the replay, not in the mix",
+    ]
+    written = {path.name: path.read_text() for path in Path("out").rglob("*.*") if path.is_file()}
+    assert "s3cr3t" not in "".join(written.values())
+    it = read_recording(Path("out/replay.jsonl"), format="json", bodies={"POST": "none", "PUT": "none"})
+    assert [recorded_of(it.texts[kind]) for kind in it.kinds] == [
+        Recorded(
+            "GET", "/", (("X-Kind", "ü".encode().decode("latin-1")), ("Referer", "https://a/?token=***"))
+        ),
+        Recorded("POST", "/cart", (), '{"n": 5, "token": "***"}'),
+        Recorded("POST", "/cart", (), ""),
+        Recorded("POST", "/pay", (), "none"),
+        Recorded("PUT", "/x", (), "none"),
+    ]
+    mix, replay = written["mix.yaml"], written["replay.yaml"]
+    assert mix.count("# the log's are in the replay alone") == 1
+    assert mix.count("# none of the log's could be kept") == 2
+    assert "#   \"POST /pay\": '{}'" in replay
+    assert "POST /cart" not in replay
+    for name in ("mix", "replay"):
+        assert cli.main(["plan", "-p", f"out/{name}.yaml"]) == 0
 
 
 def imported(tmp_path: Path, rows: list[str]) -> Imported:
