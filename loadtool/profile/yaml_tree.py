@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from loadtool.errors import got
 from loadtool.profile.traps import QUOTE, find_trap
+from loadtool.profile.yaml_nodes import MAX_DEPTH, MAX_VALUES, Nodes, TooMuch
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "Flaw",
+    "Path",
+    "Tree",
+    "core_value",
+    "read_scalar_or_tree",
+    "read_tree",
+]
 
 Path = tuple[str | int, ...]
-MAX_VALUES: Final = 100_000  # after aliases are expanded: a few kilobytes of nested aliases can mean billions
-MAX_DEPTH: Final = 50
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -35,7 +46,40 @@ _WORDS: Final[dict[str, Any]] = {
 }  # fmt: skip
 _STANDARD_TAG = "tag:yaml.org,2002:"
 _TEXT_TAG = f"{_STANDARD_TAG}str"
+_MERGE_TAG = f"{_STANDARD_TAG}merge"
 _MERGE = "<<"
+
+
+def _exactly(*types: type) -> Callable[[str], Any]:
+    """A reader of what the core schema takes for one of these types; of others it raises ValueError."""
+
+    def read(source: str) -> Any:
+        value = core_value(source)
+        if type(value) not in types:
+            raise ValueError
+        return value
+
+    return read
+
+
+def _float(source: str) -> float:
+    return float(_exactly(int, float)(source))
+
+
+# Tags that say what a scalar is, however it is written.
+_TAGS: Final[dict[str, Callable[[str], Any]]] = {
+    "!": str,
+    _TEXT_TAG: str,
+    f"{_STANDARD_TAG}int": _exactly(int),
+    f"{_STANDARD_TAG}float": _float,
+    f"{_STANDARD_TAG}bool": _exactly(bool),
+    f"{_STANDARD_TAG}null": _exactly(type(None)),
+}
+
+
+def _shown(tag: str) -> str:
+    """A tag as it is written."""
+    return f"!!{tag.removeprefix(_STANDARD_TAG)}" if tag.startswith(_STANDARD_TAG) else tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +101,34 @@ class Tree:
     flaws: list[Flaw] = field(default_factory=list)
 
 
-class _TooMuch(Exception):
-    pass
-
-
 def read_tree(text: str) -> Tree:
     """The tree of a YAML text. What is wrong with it is in `flaws`; no exception is raised for it."""
+    return _read(text, comments=True)
+
+
+def read_scalar_or_tree(text: str) -> Tree:
+    """The tree of a value given on the command line: as `read_tree`, but nothing is an empty text.
+
+    Nor has it comments: a # belongs to a text without quotes, and is a flaw behind anything else.
+    """
+    return Tree(data="") if not text.strip() else _read(text, comments=False)
+
+
+def _read(text: str, *, comments: bool) -> Tree:
     tree = Tree()
     try:
-        yaml = YAML(typ="safe", pure=True)
-        yaml.composer.warn_double_anchors = False
-        root = yaml.compose(text)
-        if root is None:
+        nodes = Nodes(text)
+        if not comments and nodes.root is None:
+            return Tree(data=text.strip())
+        if not comments and (line := nodes.comment()) is not None:
+            if _is_plain(nodes.root) and line == 1:
+                return Tree(data=text.strip())
+            message = "what follows a blank and # is a YAML comment: put it in quotes, or leave it out"
+            tree.flaws.append(Flaw(line, (), message))
+        elif nodes.root is None:
             tree.flaws.append(Flaw(None, (), "the file is empty"))
         else:
-            _Builder(tree).build(root, ())
+            _Builder(tree, nodes).build(nodes.root, ())
     except MarkedYAMLError as e:
         tree.flaws.append(_syntax_flaw(text, e))
     except ReaderError as e:
@@ -81,16 +138,15 @@ def read_tree(text: str) -> Tree:
         )
     except YAMLError as e:
         tree.flaws.append(Flaw(None, (), f"not YAML: {_one_line(str(e))}"))
-    except (RecursionError, _TooMuch):
+    except (RecursionError, TooMuch):
         limits = f"{MAX_VALUES} values once aliases are expanded, or {MAX_DEPTH} levels"
         message = f"too much: more than {limits}"
         tree.flaws.append(Flaw(None, (), message))
     return tree
 
 
-def read_scalar_or_tree(text: str) -> Tree:
-    """The tree of a value given on the command line: as `read_tree`, but nothing is an empty text."""
-    return Tree(data="") if not text.strip() else read_tree(text)
+def _is_plain(node: Node | None) -> bool:
+    return isinstance(node, ScalarNode) and node.style is None
 
 
 def core_value(source: str) -> Any:
@@ -106,8 +162,9 @@ def core_value(source: str) -> Any:
 
 
 class _Builder:
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, nodes: Nodes) -> None:
         self._tree = tree
+        self._nodes = nodes
         self._count = 0
 
     def build(self, node: Node, path: Path) -> None:
@@ -117,11 +174,13 @@ class _Builder:
     def _value(self, node: Node, path: Path) -> Any:
         self._count += 1
         if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise _TooMuch
+            raise TooMuch
         match node:
             case MappingNode():
+                self._check_tag(node, path, "map", "a mapping")
                 return self._mapping(node, path)
             case SequenceNode():
+                self._check_tag(node, path, "seq", "a list")
                 items = []
                 for i, child in enumerate(node.value):
                     at = (*path, i)
@@ -133,17 +192,31 @@ class _Builder:
         raise TypeError(f"a YAML node of a fourth kind: {node}")
 
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
-        tag, source = str(node.tag), self._text(node, path)
-        if not tag.startswith(_STANDARD_TAG):
-            hint = f"{QUOTE}: unquoted, {tag} is a YAML tag"
-            self._tree.flaws.append(Flaw(node.start_mark.line + 1, path, hint))
+        source, tag = self._text(node, path), self._nodes.tag(node)
+        if tag is None and node.style is not None:
             return source
-        if node.style is not None or tag == _TEXT_TAG:
+        if tag is None:
+            value = core_value(source)
+        elif (kind := _TAGS.get(tag)) is None:
+            self._flaw(node, path, f"{QUOTE}: unquoted, {_shown(tag)} is a YAML tag")
             return source
-        value = core_value(source)
+        else:
+            try:
+                value = kind(source)
+            except ValueError:
+                self._flaw(node, path, got(source, f"what the YAML tag {_shown(tag)} says, or no tag"))
+                return source
         if not isinstance(value, str):
             self._tree.sources[path] = source
         return value
+
+    def _check_tag(self, node: Node, path: Path, own: str, what: str) -> None:
+        tag = self._nodes.tag(node)
+        if tag is not None and tag not in ("!", f"{_STANDARD_TAG}{own}"):
+            self._flaw(node, path, f"the YAML tag {_shown(tag)} means nothing here: leave it out of {what}")
+
+    def _flaw(self, node: Node, path: Path, message: str) -> None:
+        self._tree.flaws.append(Flaw(node.start_mark.line + 1, path, message))
 
     def _text(self, node: ScalarNode, path: Path) -> str:
         """The scalar's text; escaped surrogate pairs are put together, as JSON means them."""
@@ -172,9 +245,12 @@ class _Builder:
         for key_node, child in node.value:
             if not isinstance(key_node, ScalarNode):
                 self._odd_key(key_node, path)
+            elif self._nodes.tag(key_node) not in (None, "!", _TEXT_TAG, _MERGE_TAG):
+                self._flaw(key_node, path, f"want text as a key, without the tag {_shown(str(key_node.tag))}")
             elif key_node.value == _MERGE and key_node.style is None:
                 for pairs in self._merges(child, path):
-                    merged = {**pairs, **merged}  # of several merged mappings, the first wins
+                    for key, pair in pairs.items():
+                        merged.setdefault(key, pair)  # of several merged mappings, the first wins
             elif (key := self._text(key_node, path)) in own:
                 message = f"given twice, first on line {own[key][0].start_mark.line + 1}"
                 self._tree.flaws.append(Flaw(key_node.start_mark.line + 1, (*path, key), message))
@@ -183,11 +259,11 @@ class _Builder:
         return {**merged, **own}
 
     def _merges(self, child: Node, path: Path) -> list[dict[str, tuple[Node, Node]]]:
-        self._count += 1
-        if self._count > MAX_VALUES:
-            raise _TooMuch
         found = []
         for source in child.value if isinstance(child, SequenceNode) else [child]:
+            self._count += 1 + len(source.value)
+            if self._count > MAX_VALUES:
+                raise TooMuch
             if isinstance(source, MappingNode):
                 found.append(self._pairs(source, path))
             else:

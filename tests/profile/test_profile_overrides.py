@@ -59,6 +59,8 @@ def shop(tmp_path: Path) -> Path:
         ("slos=[]", ("slos",), []),
         ("slos=p50 < 1s", ("slos", 0), "p50 < 1s"),
         ("name=a=b", ("name",), "a=b"),
+        ("name=a #b", ("name",), "a #b"),
+        ("name=!!str 5", ("name",), "5"),
         ("seed=5", ("seed",), 5),
         ("wait_for.get=/health", ("wait_for", "get"), "/health"),
     ],

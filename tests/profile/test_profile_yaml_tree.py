@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from loadtool.profile.yaml_tree import MAX_VALUES, core_value, read_tree
+from loadtool.profile import yaml_nodes, yaml_tree
+from loadtool.profile.yaml_tree import MAX_VALUES, core_value, read_scalar_or_tree, read_tree
 
 HINT = "put this value in quotes: unquoted, "
 BRACES = f"{HINT}{{{{ }}}} is a YAML mapping"
@@ -166,3 +167,91 @@ def test_anchors_aliases_and_merges() -> None:
 
 def test_escaped_pairs_are_one_character() -> None:
     assert read_tree('a: "\\ud83d\\ude00"').data == {"a": "😀"}
+
+
+def test_it_stops_at_the_limit_and_not_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_nodes, "MAX_VALUES", 100)
+    (flaw,) = read_tree("- 1\n" * 100 + "]").flaws
+    assert flaw.message.startswith("too much: ")
+    (flaw,) = read_tree("- 1\n" * 99 + "]").flaws
+    assert not flaw.message.startswith("too much: ")
+    assert read_tree("".join(f"k{i}: 1\n" for i in range(99))).flaws == []
+
+
+def test_merged_keys_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_tree, "MAX_VALUES", 1000)
+    text = f"a: &a {{{', '.join(f'k{i}: 1' for i in range(100))}}}\n"
+    assert read_tree(f"{text}b: {{<<: [*a, *a, *a]}}").flaws == []
+    (flaw,) = read_tree(f"{text}b: {{<<: [{', '.join(['*a'] * 10)}]}}").flaws
+    assert flaw.message.startswith("too much: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("!!str 5", "5"),
+        ("!!str true", "true"),
+        ("! 5", "5"),
+        ('!!int "5"', 5),
+        ("!!int 0x1F", 31),
+        ("!!float 5", 5.0),
+        ("!!float '.5'", 0.5),
+        ('!!bool "true"', True),
+        ('!!null ""', None),
+        ("!!seq [1]", [1]),
+        ("!!map {b: 1}", {"b": 1}),
+        ("!<tag:yaml.org,2002:str> 5", "5"),
+    ],
+)
+def test_tags_are_honoured(source: str, value: object) -> None:
+    tree = read_tree(f"a: {source}\n")
+    assert (tree.flaws, tree.data) == ([], {"a": value})
+    assert type(tree.data["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "message"),
+    [
+        ("a: !foo 5", ("a",), "put this value in quotes: unquoted, !foo is a YAML tag"),
+        ("a: !!binary aGk=", ("a",), "put this value in quotes: unquoted, !!binary is a YAML tag"),
+        ("a: !!set x", ("a",), "put this value in quotes: unquoted, !!set is a YAML tag"),
+        ("a: !!int x", ("a",), "got x, want what the YAML tag !!int says, or no tag"),
+        ("a: !!int 1.5", ("a",), "got 1.5, want what the YAML tag !!int says, or no tag"),
+        ("a: !!bool 1", ("a",), "got 1, want what the YAML tag !!bool says, or no tag"),
+        ("a: !foo [1]", ("a",), "the YAML tag !foo means nothing here: leave it out of a list"),
+        ("a: !!set {b: 1}", ("a",), "the YAML tag !!set means nothing here: leave it out of a mapping"),
+        ("a: [!!seq {b: 1}]", ("a", 0), "the YAML tag !!seq means nothing here: leave it out of a mapping"),
+        ("!!int 5: 1", (), "want text as a key, without the tag !!int"),
+    ],
+)  # fmt: skip
+def test_tags_that_say_nothing_here(line: str, path: tuple[str | int, ...], message: str) -> None:
+    assert [(f.line, f.path, f.message) for f in read_tree(f"z: 1\n{line}\n").flaws] == [(2, path, message)]
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a #b", "a #b"),
+        (" a  # b ", "a  # b"),
+        ("5 #", "5 #"),
+        ("#5", "#5"),
+        ("a#b", "a#b"),
+        ("'a #b'", "a #b"),
+        ('{a: "b #c"}', {"a": "b #c"}),
+        ("|\n  a #b\n", "a #b\n"),
+        ("[a#b, 'c # d']", ["a#b", "c # d"]),
+        ("# whole line\na: 1", {"a": 1}),
+    ],
+)
+def test_a_value_of_the_command_line_has_no_comments(text: str, data: object) -> None:
+    tree = read_scalar_or_tree(text)
+    assert (tree.flaws, tree.data) == ([], data)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("'a' #b", 1), ("[a] # b", 1), ("{a: b} #", 1), ("a: b #c", 1), ("- a #b", 1), ("a: 1\nb: c #d\n", 2)],
+)  # fmt: skip
+def test_a_comment_in_a_value_of_the_command_line_is_refused(text: str, line: int) -> None:
+    message = "what follows a blank and # is a YAML comment: put it in quotes, or leave it out"
+    assert [(f.line, f.message) for f in read_scalar_or_tree(text).flaws] == [(line, message)]
