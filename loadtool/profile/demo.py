@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, PlainSerializer, TypeAdapter, WithJsonSche
 
 from loadtool import units
 from loadtool.profile import fields
+from loadtool.profile import text_patterns as texts
 from loadtool.profile.base import Model
 from loadtool.profile.readers import one_of, positive_share, whole
 
@@ -40,10 +41,6 @@ def _unless_word(write: Callable[[Any], str]) -> PlainSerializer:
     return PlainSerializer(lambda value: value if isinstance(value, str) else write(value))
 
 
-def _whole(least: int, most: int) -> dict[str, Any]:
-    return {"type": "integer", "minimum": least, "maximum": most}
-
-
 _DURATION: Final = TypeAdapter(fields.PositiveDuration).json_schema()
 _RATE: Final = TypeAdapter(fields.PositiveRate).json_schema()
 _SHARE: Final = TypeAdapter(fields.PositiveShare).json_schema()
@@ -52,18 +49,20 @@ _MOST_WAITING: Final = 10_000_000
 _count = whole(1, _MOST, f"a whole number from 1 to {_MOST}")
 _waiting = whole(0, _MOST_WAITING, f"a whole number from 0 to {_MOST_WAITING}")
 
-Count = Annotated[int, BeforeValidator(_count), WithJsonSchema(_whole(1, _MOST))]
+Count = Annotated[int, BeforeValidator(_count), WithJsonSchema(texts.whole(1, _MOST))]
 Length = Annotated[
     int | str,
     BeforeValidator(_or("unbounded", _waiting)),
-    _word_or("unbounded", _whole(0, _MOST_WAITING)),
+    _word_or("unbounded", texts.whole(0, _MOST_WAITING)),
 ]
-Connections = Annotated[int | str, BeforeValidator(_or("slots", _count)), _word_or("slots", _whole(1, _MOST))]
+Connections = Annotated[
+    int | str, BeforeValidator(_or("slots", _count)), _word_or("slots", texts.whole(1, _MOST))
+]
 Duration = Annotated[
     int,
     BeforeValidator(units.parse_duration),
     PlainSerializer(units.format_duration),
-    WithJsonSchema({"anyOf": [_DURATION, {"const": 0}]}),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": texts.DURATION}, {"const": 0}]}),
 ]
 Patience = Annotated[
     int | str,
@@ -84,7 +83,7 @@ Opening = Annotated[
     _word_or("none", _SHARE),
 ]
 Status = Annotated[
-    int, BeforeValidator(whole(400, 599, "a status from 400 to 599")), WithJsonSchema(_whole(400, 599))
+    int, BeforeValidator(whole(400, 599, "a status from 400 to 599")), WithJsonSchema(texts.whole(400, 599))
 ]
 Concurrency = Annotated[Literal["fixed", "adaptive"], BeforeValidator(one_of("fixed", "adaptive"))]
 QueuePolicy = Annotated[Literal["fifo", "lifo", "codel"], BeforeValidator(one_of("fifo", "lifo", "codel"))]

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from loadtool import units
 from loadtool.profile import addresses, moment, readers
+from loadtool.profile import text_patterns as texts
 
 
 def one_or_many(item: dict[str, Any]) -> WithJsonSchema:
@@ -19,25 +20,22 @@ _TEXT: Final[dict[str, Any]] = {
     "type": ["string", "number", "boolean"]
 }  # unquoted numbers are kept as written
 _FIELD: Final[dict[str, Any]] = {"type": ["string", "number", "boolean", "null"]}
-_STATUS: Final[dict[str, Any]] = {"type": "integer", "minimum": 200, "maximum": 599}
-_SHED: Final[dict[str, Any]] = {"type": "integer", "minimum": 400, "maximum": 599}
-_DURATION: Final[dict[str, Any]] = {
-    "type": "string",
-    "pattern": r"^([0-9][0-9_.]*\s*(d|h|m|min|s|sec|ms|us|µs|μs|ns)\s*)+$",
-}
+_STATUS: Final[dict[str, Any]] = texts.whole(200, 599)
+_SHED: Final[dict[str, Any]] = texts.whole(400, 599)
+_DURATION: Final[dict[str, Any]] = {"type": "string", "pattern": texts.POSITIVE_DURATION}
 _RATE: Final[dict[str, Any]] = {
-    "anyOf": [
-        {
-            "type": "string",
-            "pattern": r"^[0-9][0-9_.eE+-]*\s*[kM]?\s*(/\s*(s|sec|second|m|min|minute|h|hour)|rp[smh])?$",
-        },
-        {"type": "number", "minimum": 0},
-    ]
-}  # fmt: skip
+    "anyOf": [{"type": "string", "pattern": texts.RATE}, {"type": "number", "minimum": 0}]
+}
+_POSITIVE_RATE: Final[dict[str, Any]] = {
+    "anyOf": [{"type": "string", "pattern": texts.POSITIVE_RATE}, {"type": "number", "exclusiveMinimum": 0}]
+}
 _SHARE: Final[dict[str, Any]] = {
+    "anyOf": [{"type": "string", "pattern": texts.SHARE}, {"type": "number", "minimum": 0, "maximum": 1}]
+}
+_POSITIVE_SHARE: Final[dict[str, Any]] = {
     "anyOf": [
-        {"type": "string", "pattern": r"^[0-9][0-9_.eE+-]*\s*%?$"},
-        {"type": "number", "minimum": 0, "maximum": 1},
+        {"type": "string", "pattern": texts.POSITIVE_SHARE},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
     ]
 }
 
@@ -46,7 +44,7 @@ Name = Annotated[
     BeforeValidator(
         readers.pattern(readers.NAME_PATTERN, "a name of letters, digits, _ and -, such as spike-1")
     ),
-    WithJsonSchema({"type": "string", "pattern": f"^{readers.NAME_PATTERN}$"}),
+    WithJsonSchema({"type": "string", "pattern": texts.NAME}),
 ]
 Text = Annotated[str, BeforeValidator(readers.text), WithJsonSchema(_TEXT)]
 Line = Annotated[str, BeforeValidator(readers.line), WithJsonSchema(_TEXT)]
@@ -58,7 +56,7 @@ PositiveRate = Annotated[
     float,
     BeforeValidator(lambda value: units.positive_rate(units.parse_rate(value))),
     PlainSerializer(units.format_rate),
-    WithJsonSchema({"anyOf": [_RATE["anyOf"][0], {"type": "number", "exclusiveMinimum": 0}]}),
+    WithJsonSchema(_POSITIVE_RATE),
 ]
 PositiveDuration = Annotated[
     int,
@@ -73,53 +71,53 @@ PositiveShare = Annotated[
     float,
     BeforeValidator(readers.positive_share),
     PlainSerializer(units.format_share),
-    WithJsonSchema({"anyOf": [_SHARE["anyOf"][0], {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}),
+    WithJsonSchema(_POSITIVE_SHARE),
 ]
 Weight = Annotated[
     float,
     BeforeValidator(readers.weight),
     PlainSerializer(lambda w: int(w) if w == int(w) else w),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    WithJsonSchema(texts.number(exclusiveMinimum=0)),
 ]
 Factor = Annotated[
     float,
     BeforeValidator(readers.factor),
     PlainSerializer(lambda f: int(f) if f == int(f) else f),
-    WithJsonSchema({"type": "number", "minimum": 0.0001, "maximum": 10000}),
+    WithJsonSchema(texts.number(minimum=0.0001, maximum=10000)),
 ]
 Connections = Annotated[
     int,
     BeforeValidator(
         readers.whole(1, readers.MOST_CONNECTIONS, f"a whole number from 1 to {readers.MOST_CONNECTIONS}")
     ),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": readers.MOST_CONNECTIONS}),
+    WithJsonSchema(texts.whole(1, readers.MOST_CONNECTIONS)),
 ]
 Batch = Annotated[
     int,
     BeforeValidator(readers.whole(1, 10_000, "a whole number from 1 to 10,000, such as 50")),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10_000}),
+    WithJsonSchema(texts.whole(1, 10_000)),
 ]
 Attempts = Annotated[
     int,
     BeforeValidator(
         readers.whole(1, readers.MOST_RETRIES, f"a whole number from 1 to {readers.MOST_RETRIES}")
     ),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": readers.MOST_RETRIES}),
+    WithJsonSchema(texts.whole(1, readers.MOST_RETRIES)),
 ]
 Tokens = Annotated[
     int,
     BeforeValidator(readers.whole(1, 1000, "a whole number of tokens from 1 to 1000")),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000}),
+    WithJsonSchema(texts.whole(1, 1000)),
 ]
 TokenRatio = Annotated[
     float,
     BeforeValidator(readers.number(0.001, 1000.0, "tokens for each success, such as 0.1")),
-    WithJsonSchema({"type": "number", "minimum": 0.001, "maximum": 1000}),
+    WithJsonSchema(texts.number(minimum=0.001, maximum=1000)),
 ]
 Multiple = Annotated[
     float,
     BeforeValidator(readers.number(1.0, 1000.0, "a number from 1 up, such as 2")),
-    WithJsonSchema({"type": "number", "minimum": 1, "maximum": 1000}),
+    WithJsonSchema(texts.number(minimum=1, maximum=1000)),
 ]
 Outcome = Annotated[str, BeforeValidator(readers.one_of(*readers.RETRIABLE))]
 Retriable = Annotated[
@@ -130,9 +128,9 @@ Retriable = Annotated[
 Seed = Annotated[
     int,
     BeforeValidator(readers.whole(0, 2**63 - 1, "a whole number of at least 0, such as 42")),
-    WithJsonSchema({"type": "integer", "minimum": 0}),
+    WithJsonSchema(texts.whole(0)),
 ]
-Flag = Annotated[bool, BeforeValidator(readers.flag), WithJsonSchema({"type": "boolean"})]
+Flag = Annotated[bool, BeforeValidator(readers.flag), WithJsonSchema(texts.flag())]
 Status = Annotated[int, BeforeValidator(readers.whole(200, 599, "a status from 200 to 599"))]
 Statuses = Annotated[tuple[Status, ...], BeforeValidator(readers.as_list), one_or_many(_STATUS)]
 Shed = Annotated[int, BeforeValidator(readers.whole(400, 599, "a status from 400 to 599, such as 429"))]
@@ -195,7 +193,7 @@ Commands = Annotated[
         {
             "anyOf": [
                 _STRING,
-                {"type": "array", "items": _COMMAND},
+                {"type": "array", "items": {"anyOf": [_TEXT, _COMMAND["anyOf"][1]]}},
             ]
         }
     ),
@@ -206,15 +204,21 @@ Slos = Annotated[
     one_or_many({"type": "string", "pattern": "[<>]"}),
 ]
 HttpUrl = Annotated[
-    str, BeforeValidator(addresses.http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+    str,
+    BeforeValidator(addresses.http_url),
+    WithJsonSchema({"type": "string", "pattern": f"^{texts.HTTP}[sS]?://"}),
 ]
 ProxyUrl = Annotated[
-    str, BeforeValidator(addresses.proxy_url), WithJsonSchema({"type": "string", "pattern": "^http://"})
+    str,
+    BeforeValidator(addresses.proxy_url),
+    WithJsonSchema({"type": "string", "pattern": f"^{texts.HTTP}://"}),
 ]
 Target = Annotated[
     str,
     BeforeValidator(addresses.target),
-    WithJsonSchema({"anyOf": [{"const": "demo"}, {"type": "string", "pattern": "^https?://|^unix:/"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"const": "demo"}, {"type": "string", "pattern": f"^{texts.HTTP}[sS]?://|^unix:/"}]}
+    ),
 ]
 Upstream = Annotated[
     str,
@@ -240,7 +244,9 @@ At = Annotated[
 ]
 Until = Annotated[str, BeforeValidator(moment.canonical_until), WithJsonSchema(_MOMENT)]
 Page = Annotated[
-    str, BeforeValidator(addresses.page), WithJsonSchema({"type": "string", "pattern": "^/|^https?://"})
+    str,
+    BeforeValidator(addresses.page),
+    WithJsonSchema({"type": "string", "pattern": f"^/|^{texts.HTTP}[sS]?://"}),
 ]
 Address = Annotated[
     str, BeforeValidator(addresses.address), WithJsonSchema({"type": "string", "pattern": ":[0-9]+$"})

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from loadtool import units
 from loadtool.errors import got
+from loadtool.profile.text_patterns import NUMBER, WHOLE
 
 NAME_PATTERN: Final = r"[A-Za-z][\w-]*"
 MOST_CONNECTIONS: Final = 1_000_000
@@ -70,11 +71,7 @@ def whole(least: int, most: int, want: str) -> Callable[[object], int]:
     """A reader of whole numbers in [least, most]; digits as text are one, since ${…} gives text."""
 
     def read(value: object) -> int:
-        if (
-            isinstance(value, str)
-            and re.fullmatch(r"[+-]?[0-9](?:_?[0-9])*", value, re.ASCII)
-            and len(value) < 40
-        ):
+        if isinstance(value, str) and re.fullmatch(WHOLE, value) and len(value) < 40:
             number: object = int(value)
         else:
             number = value
@@ -89,17 +86,24 @@ def number(least: float, most: float, want: str) -> Callable[[object], float]:
     """A reader of numbers in [least, most]; text is one if it looks like it, since ${…} gives text."""
 
     def read(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(got(value, want))
-        try:
-            found = float(value)
-        except (ValueError, OverflowError):
-            raise ValueError(got(value, want)) from None
+        found = _real(value, want)
         if not least <= found <= most:
             raise ValueError(got(value, want))
         return found
 
     return read
+
+
+def _real(value: object, want: str) -> float:
+    """The number, also of text that looks like one. Raises ValueError with what is wanted."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(got(value, want))
+    if isinstance(value, str) and not re.fullmatch(NUMBER, value):
+        raise ValueError(got(value, want))
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(got(value, want)) from None
 
 
 def positive_share(value: object) -> float:
@@ -111,12 +115,7 @@ def positive_share(value: object) -> float:
 
 def weight(value: object) -> float:
     want = "a weight above 0, such as 1 or 2.5"
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(got(value, want))
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise ValueError(got(value, want)) from None
+    number = _real(value, want)
     if not 0 < number <= 1e9 or number < 1e-9:
         raise ValueError(got(value, want))
     return number
@@ -124,12 +123,7 @@ def weight(value: object) -> float:
 
 def factor(value: object) -> float:
     want = "a number above 0, such as 2 or 0.5"
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(got(value, want))
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise ValueError(got(value, want)) from None
+    number = _real(value, want)
     if not 1e-4 <= number <= 1e4:
         raise ValueError(got(value, f"{want}, from 0.0001 to 10000" if number > 0 else want))
     return number

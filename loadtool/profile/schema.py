@@ -1,6 +1,7 @@
 """The JSON Schema of profiles as they are written, for editors: completion, hover, mistakes as one types.
 
-Looser than `load.py` in one respect: `${NAME}` may stand for any value.
+Looser than `load.py` where `${NAME}` may stand for any value, and in the range of numbers that are text;
+stricter in that null, which an editor can't tell from a value that was forgotten, stands for sections alone.
 """
 
 from __future__ import annotations

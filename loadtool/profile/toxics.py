@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from loadtool import units
 from loadtool.errors import got
+from loadtool.profile import text_patterns as texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,13 @@ class Unit:
 
 
 MS: Final = Unit(
-    "ms", units.parse_duration, units.format_duration, units.MILLISECOND, "200ms", r"^[0-9].*[a-zµμ]$"
+    "ms", units.parse_duration, units.format_duration, units.MILLISECOND, "200ms", texts.DURATION
 )
 US: Final = Unit(
-    "µs", units.parse_duration, units.format_duration, units.MICROSECOND, "500us", r"^[0-9].*[a-zµμ]$"
+    "µs", units.parse_duration, units.format_duration, units.MICROSECOND, "500us", texts.DURATION
 )
-KBPS: Final = Unit(
-    "KB/s", units.parse_byte_rate, units.format_byte_rate, 1000, "64KB/s", r"^[0-9].*B\s*/\s*s$"
-)
-BYTES: Final = Unit("bytes", units.parse_size, units.format_size, 1, "512B", r"^[0-9].*B$")
+KBPS: Final = Unit("KB/s", units.parse_byte_rate, units.format_byte_rate, 1000, "64KB/s", texts.BYTE_RATE)
+BYTES: Final = Unit("bytes", units.parse_size, units.format_size, 1, "512B", texts.SIZE)
 
 
 @dataclass(frozen=True, slots=True)
