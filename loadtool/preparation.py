@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ class Preparation:
         if profile.steady_state or profile.probes:
             await _check_asked(profile, allowed)
         check_sources(loaded, addresses)
-        job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
+        job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8), clock=time.monotonic_ns)
         job = replace(job, allow_hosts=allowed)
         prepared = Prepared(loaded, job, mask=command_secrets(loaded, self._environment).mask)
         if profile.proxies or profile.faults:

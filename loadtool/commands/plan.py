@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -78,7 +79,7 @@ def plan(
     demo = checked.target == "demo"
     # The demo's port is free until the run; nothing in the plan depends on it.
     endpoint = endpoint_of("http://127.0.0.1" if demo else checked.target)
-    job = build_job(loaded, endpoint=endpoint)
+    job = build_job(loaded, endpoint=endpoint, clock=time.monotonic_ns)
     overview = Overview.of(job, loaded)
     warnings = [*overview.warnings, *_pending(loaded)]
     hosts: list[str] = []

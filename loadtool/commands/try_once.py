@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -131,7 +132,7 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
         endpoint = endpoint_of(url)
         proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
         check_sources(loaded, await check_target(endpoint, proxy, (*profile.allow_hosts, *allow_hosts)))
-        job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8))
+        job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8), clock=time.monotonic_ns)
         tls = client_context(job.client.tls) if endpoint.scheme == "https" else None
         mix, exchange = Mix(job), ONCE[job.transport]()
         tracer = tracer_of(job.seed, job.nonce, job.client.trace)

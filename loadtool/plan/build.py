@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any, Final
@@ -40,14 +40,17 @@ __all__ = ["build_job", "check_feeders", "endpoint_of"]
 _TYPES: Final = MimeTypes()  # its own table, not the machine's: the same everywhere
 
 
-def build_job(loaded: Loaded, *, endpoint: Endpoint, nonce: str = "") -> Job:
+def build_job(
+    loaded: Loaded, *, endpoint: Endpoint, nonce: str = "", clock: Callable[[], int] | None = None
+) -> Job:
     """The job of this profile against this endpoint.
 
     `nonce`: with another one, `uuid()` gives other values though the seed is the same; nothing else changes.
+    `clock`, in ns: templates are tried for half a second at most; without it, however long it takes.
     Raises ProfileError with everything that is wrong: a schedule beyond counting, a file that can't be read,
     a request that can't be rendered, a feeder that runs out of rows.
     """
-    return _Builder(loaded).job(endpoint, nonce)
+    return _Builder(loaded).job(endpoint, nonce, clock)
 
 
 class _Builder:
@@ -56,7 +59,7 @@ class _Builder:
         self._profile: Profile = loaded.profile
         self._mistakes: list[Mistake] = []
 
-    def job(self, endpoint: Endpoint, nonce: str) -> Job:
+    def job(self, endpoint: Endpoint, nonce: str, clock: Callable[[], int] | None) -> Job:
         profile = self._profile
         end = run_length(profile.phases)
         replay = self._replay(end)
@@ -88,7 +91,7 @@ class _Builder:
             self._note(("phases",), message)
         self._fail_if_mistaken()
         if not self._loaded.pending:  # stand-ins would be tried
-            for index, error in render_problems(job):
+            for index, error in render_problems(job, clock):
                 self._note(self._place_of(index, error.field), error.reason)
             self._fail_if_mistaken()
             for name, message in feeder_problems(job):

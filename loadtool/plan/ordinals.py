@@ -49,8 +49,11 @@ class Ordinals:
         return list(accumulate(map(self._steps.__getitem__, requests), initial=first))
 
 
-def check_feeders(job: Job, counts: Sequence[int]) -> list[tuple[str, str]]:
-    """What is wrong with the job's feeders: name and message. `counts`: arrivals of the run by request."""
+def check_feeders(job: Job, counts: Sequence[int], *, exact: bool = True) -> list[tuple[str, str]]:
+    """What is wrong with the job's feeders: name and message.
+
+    `counts`: arrivals of the run by request; `exact` False: as many as there may be.
+    """
     ordinals = Ordinals(job)
     problems: list[tuple[str, str]] = []
     for name, spec in job.rows:
@@ -60,11 +63,8 @@ def check_feeders(job: Job, counts: Sequence[int]) -> list[tuple[str, str]]:
         if not spec.rows:
             problems.append((name, "the feeder has no rows"))
         elif spec.order == "once" and needed > len(spec.rows):
-            problems.append(
-                (
-                    name,
-                    f"has {len(spec.rows):,} rows for {needed:,} arrivals with order: once; "
-                    f"give it {needed:,} rows or order: cycle",
-                )
-            )
+            arrivals = f"{needed:,}" if exact else f"up to {needed:,}"
+            remedy = f"give it {needed:,} rows or order: cycle"
+            message = f"has {len(spec.rows):,} rows for {arrivals} arrivals with order: once; {remedy}"
+            problems.append((name, message))
     return problems
