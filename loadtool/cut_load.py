@@ -29,10 +29,11 @@ from loadtool.profile.load import Loaded
 from loadtool.profile.slo import parse_slo
 from loadtool.profile.slo_rules import spike_flaws
 from loadtool.report.stage import Bar, Stage
-from loadtool.units import SECOND, format_share
+from loadtool.units import LONGEST, SECOND, format_share
 
 SHARES: Final = (0.5, 0.1)  # of the baseline's rate
 LEAST_S: Final = 30.0  # for each, unless it is said how long
+MOST_S: Final = 86_400.0  # for each; they are counted from second to second
 WINDOWS: Final = 1.5  # that each lasts at least, so that one that is good follows one that is not
 
 
@@ -63,6 +64,8 @@ class CutLoads:
     ) -> None:
         """`for_s`: how long each rate lasts. `result_of`: the planned part as a result; `begun`: called when
         the load goes on, with what a view then shows. There must be a spike with a baseline.
+
+        Raises UsageError without `for_s` for a baseline of so low a rate that it would take more than a day.
         """
         self._result_of = result_of
         self._begun = begun
@@ -76,8 +79,14 @@ class CutLoads:
         at = self._planned.duration_ns
         for share in SHARES:
             rate = share * spike.baseline.mean_rate
-            window_ns = max(LEAST_WINDOW_NS, round(WINDOW_ARRIVALS / rate * SECOND))
+            arrivals_ns = WINDOW_ARRIVALS / rate * SECOND if rate > 0 else LONGEST
+            window_ns = max(LEAST_WINDOW_NS, round(min(LONGEST, arrivals_ns)))
             seconds = for_s if for_s is not None else max(LEAST_S, WINDOWS * window_ns / SECOND)
+            if for_s is None and seconds > MOST_S:
+                raise UsageError(
+                    f"--cut-load: {format_share(share)} of the baseline's rate brings {WINDOW_ARRIVALS} "
+                    "arrivals in over 16 hours; want a higher rate, or --cut-load-for, such as 60s"
+                )
             end = at + round(seconds * SECOND)
             stretch = CutLoadSteps(share, rate, at / SECOND, end / SECOND, window_ns / SECOND)
             self._stretches.append(stretch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtool.plan.axis import MOST_SLICES, TOLERANCE, Axis, Span, slice_width
-from loadtool.units import SECOND
+from loadtool.units import LONGEST, SECOND
 
 LEAST_WINDOW_NS: Final = 10 * SECOND
 WINDOW_ARRIVALS: Final = 100
@@ -154,11 +154,15 @@ def _calm_from(axis: Axis, spans: tuple[Span, ...], limit: float) -> int:
 
 
 def _time_of_arrivals(axis: Axis, start_ns: int) -> int:
-    """How long from `start_ns` `WINDOW_ARRIVALS` take; the rest of the run and more if they never come."""
+    """How long from `start_ns` `WINDOW_ARRIVALS` take; the rest of the run and more if they never come.
+
+    Never longer than any run: at a billionth of an arrival a second they would take thousands of years.
+    """
     position = axis.arrivals_by(start_ns) + WINDOW_ARRIVALS
     if position >= axis.arrivals - TOLERANCE:
         short = WINDOW_ARRIVALS - (axis.arrivals - axis.arrivals_by(start_ns))
         rate = axis.rate_at(axis.duration_ns - 1)
         beyond = short / rate * SECOND if rate > 0 else 0.0
-        return axis.duration_ns - start_ns + max(1, round(beyond))
+        rest = axis.duration_ns - start_ns
+        return min(LONGEST, rest + max(1, round(min(beyond, LONGEST))))
     return axis.dues([position])[0] - start_ns

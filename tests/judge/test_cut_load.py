@@ -16,6 +16,7 @@ from overload_runs import GOOD_WITHIN_US
 from simulated_service import TIMEOUT_US, Service
 
 from loadtool.cut_load import CutLoads
+from loadtool.errors import UsageError
 from loadtool.judge.verdict import judge
 from loadtool.measure.conservation import violations
 from loadtool.measure.frame import CellDelta, Frame, Sparse
@@ -186,6 +187,30 @@ def test_each_rate_lasts_as_long_as_its_windows_need() -> None:
     of = replace(job(30, 5, "constant"), phases=phases)
     after = CutLoads(of, 1, None, planned_result, lambda stage, why: None)
     assert after.duration_ns == (15 + 30 + 150) * SECOND  # 100 arrivals at 5/s take 20 s, at 1/s 100 s
+
+
+def slow(rate: float) -> Job:
+    phases = tuple(PhaseSpec(n, n, rate, SECOND // 2) for n in ("baseline", "spike", "recovery"))
+    return replace(job(30, 5, "constant"), phases=phases)
+
+
+@pytest.mark.parametrize("rate", [1e-9, 1e-300, 5e-324])
+def test_the_result_of_a_very_low_rate_can_be_read_again(rate: float) -> None:
+    of = slow(rate)
+    after = CutLoads(of, 1, 3.0, planned_result, lambda stage, why: None)
+    result = planned_result(Tally(Timeline.of(of), ["home"], 1))
+    result.cut_load = after.measured(after.duration_ns)
+    judge(result)
+    assert load(dump(result)) == result
+
+
+def test_too_low_a_rate_for_windows_is_refused() -> None:
+    with pytest.raises(UsageError) as e:
+        CutLoads(slow(0.001), 1, None, planned_result, lambda stage, why: None)
+    want = "want a higher rate, or --cut-load-for, such as 60s"
+    assert (
+        str(e.value) == f"--cut-load: 50% of the baseline's rate brings 100 arrivals in over 16 hours; {want}"
+    )
 
 
 def test_one_that_is_cut_short_tells_what_was_seen() -> None:

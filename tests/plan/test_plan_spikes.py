@@ -8,6 +8,7 @@ from plan_jobs import SECOND, SPIKE, make_job, phase
 from loadtool.plan.job import FaultWindow, PhaseSpec
 from loadtool.plan.spikes import Watch, spikes_of, steps_of, watch_of
 from loadtool.plan.timeline import Timeline
+from loadtool.units import LONGEST
 
 
 def b(rate: float, seconds: float, name: str = "baseline", **more: float) -> PhaseSpec:
@@ -91,6 +92,16 @@ def test_watch(
     found = (watch.from_ns / SECOND, watch.end_ns / SECOND, watch.window_ns / SECOND)
     assert found == pytest.approx(want, abs=1e-6)
     assert watch.watched_ns == watch.end_ns - watch.from_ns
+
+
+@pytest.mark.parametrize("rate", [1e-4, 1e-9, 1e-300, 5e-324])
+def test_a_window_is_no_longer_than_any_run(rate: float) -> None:
+    timeline = line(b(rate, 0.5), s(rate, 0.5), r(rate, 0.5))
+    watch = watch_of(timeline, spikes_of(timeline)[0])
+    assert watch is not None
+    arrivals_ns = 100 / rate * SECOND
+    assert watch.window_ns == pytest.approx(min(arrivals_ns, LONGEST), rel=1e-3)
+    assert watch.window_ns <= LONGEST
 
 
 def test_nothing_to_watch() -> None:
