@@ -54,3 +54,36 @@ def test_a_run_is_held_against_its_baseline(tmp_path: Path) -> None:
     assert (other.code, other.results) == (2, [])  # what counts as good follows from its objective
     assert "  good_within: 1000 ms and 2000 ms\n" in other.err
     assert run(places[2], f"{SHORT}slos: [p95 < 1s]\n", *options).results != []
+
+
+WAITING = """\
+name: waiting
+target: demo
+setup: echo ran > ran; echo TOKEN=browsers-pass; echo RATE=40/s; echo SHOP=7
+headers: {Authorization: "Bearer ${TOKEN}", X-Shop: "shop-${SHOP}"}
+requests:
+  - {get: "/products/${SHOP}?key=${TOKEN}"}
+  - {name: browsers-pass, get: /products/8}
+phases:
+  - {name: baseline, rate: "${RATE:-1/s}", for: 2s}
+  - {name: later, rate: 10/s, for: 1s}
+"""
+
+
+def test_a_run_is_held_against_its_baseline_whatever_its_setup_sets(tmp_path: Path) -> None:
+    places = [tmp_path / name for name in ("a", "b", "c", "d")]
+    for place in places:
+        place.mkdir()
+    (file,) = run(places[0], WAITING).results
+    options = ("--baseline", str(file))
+    again = run(places[1], WAITING, *options)
+    assert "of another profile" not in again.err
+    assert "Compared with the baseline" in again.out
+    other = run(places[2], WAITING.replace("rate: 10/s", "rate: 11/s"), *options)
+    assert (other.code, other.results) == (2, [])
+    assert '  phases[later].rate: "10/s" and "11/s"' in other.err
+    assert not (places[2] / "ran").exists()  # what is sure is said before the setup
+    other = run(places[3], WAITING.replace("RATE=40", "RATE=41"), *options, SHOP="5")
+    assert (other.code, other.results) == (2, [])  # after the setup, and before anything was sent
+    assert '  phases[baseline].rate: "40/s" and "41/s"\n' in other.err
+    assert other.err.count(" and ") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -75,19 +74,16 @@ class Baseline:
     def check(self, loaded: Loaded) -> None:
         """See that a run of this profile may be compared, and gates name what is there.
 
-        Raises UsageError with what differs.
+        Raises UsageError with what differs. What `setup:` may yet set is no difference: check again after it.
         """
         from loadtool.judge.compare_gate import check
-        from loadtool.judge.compare_profiles import changed
-        from loadtool.profile.slo import good_within
+        from loadtool.judge.compare_profiles import planned_changes
 
         check(self.gates, self.results[0])
         if self.different_profiles:
             return
-        planned = json.loads(json.dumps(loaded.normalised()))
-        good_within_ms = good_within(loaded.profile, loaded.slos) / 1e6
         for result in self.results:
-            if found := list(changed(result, planned, good_within_ms)):
+            if found := list(planned_changes(result, loaded)):
                 lines = "\n".join(f"  {change}" for change in found)
                 raise UsageError(
                     f"--baseline is of another profile; --different-profiles compares them anyway:\n{lines}"

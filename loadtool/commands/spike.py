@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from loadtool.errors import LoadtoolError, OutputError
 
 if TYPE_CHECKING:
     from loadtool.commands.outputs import Wanted
+    from loadtool.profile.load import Loaded
     from loadtool.run import Finished
 
 
@@ -105,18 +105,24 @@ def spike(
                 "csv": csv, "hlog": hlog, "hgrm": hgrm,
             }
         )  # fmt: skip
-        load = partial(
-            load_profile, profile, overrides=overrides or (), target=target, seed=seed, scale=scale
-        )
         reference = comparing.Baseline.of(
             baseline or (), fail_if or (), different_profiles=different_profiles
         )
-        if reference is not None:
-            reference.check(load(environment=os.environ, pending=True))
+
+        def load(environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
+            """Called before the setup commands, and once more after them if there are any."""
+            loaded = load_profile(
+                profile, overrides=overrides or (), target=target, seed=seed, scale=scale,
+                environment=environment, pending=pending,
+            )  # fmt: skip
+            if reference is not None:
+                reference.check(loaded)
+            return loaded
+
         outputs.prove_writable(wanted)
         exporter = views.exporter(prometheus)
         finished = run.spike(
-            lambda environment, *, pending=False: load(environment=environment, pending=pending),
+            load,
             run.RunOptions(
                 workers=workers,
                 toxiproxy=toxiproxy,

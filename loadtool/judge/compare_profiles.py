@@ -15,7 +15,12 @@ from pydantic import ValidationError
 
 from loadtool.errors import SHOWN_LENGTH
 from loadtool.measure.result import Result
+from loadtool.profile.draft import get, put, texts
+from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile
+from loadtool.profile.secrets import MASK
+from loadtool.profile.slo import good_within
+from loadtool.units import MILLISECOND
 
 # Keys at the top of a profile that may differ between runs that are compared.
 FREE: Final = frozenset(
@@ -50,6 +55,25 @@ def changed_keys(results: Sequence[Result]) -> list[Changed]:
     if len(every) <= MOST:
         return every
     return [*every[: MOST - 1], Changed(f"and {len(every) - MOST + 1} more keys", "…", "…")]
+
+
+def planned_changes(first: Result, loaded: Loaded) -> Iterator[Changed]:
+    """How a run of this profile would differ from the first, as far as that is known before its `setup:`.
+
+    What a variable is part of, setup may yet set, and what it prints may be a secret, masked wherever it
+    stands. So an item (a request, a header, a fault) with a variable or a mask in it is taken as it was.
+    """
+    planned = json.loads(json.dumps(loaded.normalised()))
+    good_within_ms = good_within(loaded.profile, loaded.slos) / MILLISECOND
+    if loaded.unsettled:
+        masked = {path for path, text in texts(first.profile) if MASK in text}
+        for item in {path[:2] for path in loaded.unsettled | masked}:
+            was = get(first.profile, item)
+            if was is not None and get(planned, item) is not None:
+                put(planned, item, was)
+        if any(path[0] in ("good_within", "slos") for path in loaded.unsettled):
+            good_within_ms = first.good_within_ms
+    yield from changed(first, planned, good_within_ms)
 
 
 def changed(first: Result, profile: dict[str, Any], good_within_ms: float) -> Iterator[Changed]:

@@ -23,6 +23,7 @@ class Draft:
     places: dict[Path, str] = field(default_factory=dict)  # what the command line has set: "--set …"
     unset: dict[Path, tuple[Piece, ...]] = field(default_factory=dict)  # texts with unset variables
     pending: set[str] = field(default_factory=set)  # unset variables that `setup:` may yet set
+    unsettled: set[Path] = field(default_factory=set)  # texts with variables that it may set, or set anew
     masked: dict[Path, str] = field(default_factory=dict)  # texts to show instead of the real ones
     secrets: set[str] = field(default_factory=set)
     mistakes: list[Mistake] = field(default_factory=list)

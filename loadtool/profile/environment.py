@@ -23,7 +23,7 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a value's text, and where it came from. `name` is the variable's."""
+    """A stretch of a value's text, and where it came from. `name` is the variable's, if it is of one."""
 
     text: str
     origin: Origin = Origin.LITERAL

@@ -38,7 +38,8 @@ class Loaded:
 
     `lines`: by path, as ("phases", 2, "rate"); what the command line has set has none. `moments`: when each
     fault begins, by its name. `rows`: every feeder's rows. `pending`: variables that were not set and may
-    yet be by `setup:`; the values that contain them are stand-ins.
+    yet be by `setup:`; the values that contain them are stand-ins. `unsettled`: the places of these, and of
+    values with variables that `setup:` may set anew.
     """
 
     profile: Profile
@@ -50,6 +51,7 @@ class Loaded:
     rows: Mapping[str, Rows]
     secrets: Secrets
     pending: frozenset[str] = frozenset()
+    unsettled: frozenset[Path] = frozenset()
     masked: Mapping[Path, str] = field(default_factory=dict)  # texts to show instead of those with secrets
     certificates: Certificates = field(default_factory=Certificates)  # of `client.tls`
     recording: Recording | None = None  # of `replay`
@@ -122,6 +124,7 @@ def load_profile(
         rows=MappingProxyType(found.rows),
         secrets=Secrets.of(draft.secrets),
         pending=frozenset(draft.pending),
+        unsettled=frozenset(draft.unsettled),
         masked=MappingProxyType(draft.masked),
         certificates=found.certificates,
         recording=found.recording,

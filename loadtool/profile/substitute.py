@@ -52,6 +52,8 @@ def substitute(draft: Draft, variables: Mapping[str, str], *, pending: bool) -> 
             continue
         names = {piece.name: None for piece in pieces if piece.origin is Origin.UNSET}
         in_setup = path[0] == "setup"
+        if waiting and not in_setup and any(piece.name for piece in pieces):
+            draft.unsettled.add(path)
         for name in names:
             if waiting and not in_setup:
                 draft.pending.add(name)
