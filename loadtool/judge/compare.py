@@ -217,7 +217,7 @@ class Comparer:
         if doubt := self._doubt():
             label, note = "can't tell", doubt
         elif all(math.isinf(v) for v in shown):
-            label, note, probability, interval = "can't tell", "beyond every answer on both sides", None, None
+            label, note, probability, interval = "can't tell", metric.endless, None, None
         elif blocked:
             label = "can't tell"
         return Difference(
@@ -304,26 +304,26 @@ def _few(metric: Metric, sides: Sequence[Sequence[Stretch]]) -> str:
     q = metric.q
     if q is None:
         return ""
-    beyond = [min(_beyond(q, x.population) for x in side) for side in sides]
+    beyond = [min(_beyond(metric, q, x.population) for x in side) for side in sides]
     least = min(beyond)
     if least >= FEW_BEYOND:
         return ""
-    ranges = [[_order_interval(q, x.population) for x in side] for side in sides]
+    ranges = [[_order_interval(metric, q, x.population) for x in side] for side in sides]
     (low_a, high_a), (low_b, high_b) = ((min(r[0] for r in s), max(r[1] for r in s)) for s in ranges)
     if high_a < low_b or high_b < low_a:
         return ""
     return f"only {counted(least, 'sample')} beyond it"
 
 
-def _beyond(q: float, population: Population) -> int:
-    n = population.histogram(H_OK).total + population.failed
+def _beyond(metric: Metric, q: float, population: Population) -> int:
+    n = population.histogram(H_OK).total + metric.infinite(population)
     return n - rank(q, n) if n else 0
 
 
-def _order_interval(q: float, population: Population) -> tuple[float, float]:
+def _order_interval(metric: Metric, q: float, population: Population) -> tuple[float, float]:
     """The 95 % interval of a quantile in µs, distribution-free; a missing end is 0 or infinite."""
     histogram = population.histogram(H_OK)
-    lo, hi = intervals.quantile_ranks(q, histogram.total + population.failed)
+    lo, hi = intervals.quantile_ranks(q, histogram.total + metric.infinite(population))
     high = histogram.value_at_rank(hi)
     return histogram.value_at_rank(lo) or 0.0, math.inf if high is None else high
 

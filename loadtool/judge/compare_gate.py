@@ -29,7 +29,7 @@ Decision = Literal["holds", "clear", "undecidable"]
 Unit = Literal["%", "pp", "ms", "/s"]
 WORDS: Final = " worse by "
 _GATE: Final = re.compile(r"(?P<metric>.+?)\s+worse\s+by\s+(?P<amount>.*?)(?:\s+during\s+(?P<during>\S.*))?")
-_QUANTILE: Final = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,12})?)", re.ASCII)
+_QUANTILE: Final = re.compile(r"(ok )?p([0-9]{1,2}(?:\.[0-9]{1,12})?)", re.ASCII)
 _EXAMPLE: Final = "want a gate such as 'p99 worse by 10%'"
 _CODES: Final[dict[Decision, int]] = {"holds": 1, "undecidable": 3, "clear": 0}
 
@@ -69,9 +69,9 @@ def _metric(text: str) -> Metric | SpikeMetric:
     if found := METRICS.get(words) or SPIKE_METRICS.get(words):
         return found
     if match := _QUANTILE.fullmatch(words):
-        q = float(Decimal(match[1]) / 100)
+        q = float(Decimal(match[2]) / 100)
         if 0 < q < 1:
-            return quantile(q)
+            return quantile(q, ok_only=bool(match[1]))
     known = [*METRICS, *SPIKE_METRICS]
     near = difflib.get_close_matches(words.lower(), known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -183,6 +183,8 @@ def _finding(gate: Gate, d: Difference) -> GateFinding:
     if step is None or d.baseline is None or d.candidate is None:
         return GateFinding(gate, "undecidable", d.note, d)
     bound = _bound(gate, d)
+    if d.note == gate.metric.endless:
+        return GateFinding(gate, "undecidable", f"{d.note}: {_remedy(gate)}", d)
     if d.label == "can't tell" and d.note:
         return GateFinding(gate, "undecidable", d.note, d)
     if d.interval is None or d.probability is None:
@@ -190,10 +192,19 @@ def _finding(gate: Gate, d: Difference) -> GateFinding:
     if d.probability >= REAL and step >= bound:
         return GateFinding(gate, "holds", f"{_told(gate, d, step)}, certain to {_certain(d.probability)}", d)
     if interval is not None and interval[1] < bound:
-        return GateFinding(gate, "clear", f"{_told(gate, d, step)}, at most {_told(gate, d, interval[1])}", d)
-    reach = f"may be {_told(gate, d, interval[1])}" if interval is not None else "unknown"
-    why = f"{_told(gate, d, step)}, {reach}: longer runs or several a side tell more"
+        most = "" if _endless(d) else f", at most {_told(gate, d, interval[1])}"
+        return GateFinding(gate, "clear", f"{_told(gate, d, step)}{most}", d)
+    reach = f", may be {_told(gate, d, interval[1])}" if interval is not None and not _endless(d) else ""
+    why = f"{_told(gate, d, step)}{reach}: longer runs or several a side tell more"
     return GateFinding(gate, "undecidable", why, d)
+
+
+def _remedy(gate: Gate) -> str:
+    """What to gate on where the figure is infinite on both sides."""
+    if isinstance(gate.metric, SpikeMetric):
+        return "a longer recovery phase tells more"
+    name = gate.metric.name
+    return f"more failed than {name} leaves room for; gate on error rate and 'ok {gate.text}' instead"
 
 
 def _bound(gate: Gate, d: Difference) -> float:
@@ -208,7 +219,7 @@ def _told(gate: Gate, d: Difference, worse: float) -> str:
     """`12% worse`, `3.1 ms better`, in the gate's own unit."""
     word = "worse" if worse >= 0 else "better"
     size = abs(worse)
-    if math.isinf(size):
+    if _endless(d):  # then the size is that of the bound which stands for infinity
         return f"∞ {word}"
     match gate.unit:
         case "%":
@@ -219,6 +230,10 @@ def _told(gate: Gate, d: Difference, worse: float) -> str:
             return f"{number(size * (d.baseline or 0.0) if d.relative else size)} ms {word}"
         case "/s":
             return f"{number(size * (d.baseline or 0.0))}/s {word}"
+
+
+def _endless(d: Difference) -> bool:
+    return any(side is not None and math.isinf(side) for side in (d.baseline, d.candidate))
 
 
 def _certain(probability: float) -> str:

@@ -12,6 +12,7 @@ from loadtool.judge.compare_sample import Stretch, log_or_bound
 from loadtool.judge.compare_stats import Draws
 from loadtool.judge.words import percentile
 from loadtool.measure.histogram import HIGHEST_US, LOWEST_US
+from loadtool.measure.outcome import H_OK
 from loadtool.measure.population import Population
 from loadtool.measure.spike import SpikeFigures
 from loadtool.profile.slo import Kind
@@ -66,20 +67,33 @@ class Metric:
     replicates: Callable[[Stretch, Draws], list[float]]
     floor: Callable[[Population], float]
     q: float | None = None
+    ok_only: bool = False  # a quantile of ok answers alone
+    endless: str = "beyond every answer on both sides"  # why two infinite figures can't be told apart
 
     @property
     def scale(self) -> Scale:
         return SCALES[self.kind]
 
+    def infinite(self, population: Population) -> int:
+        """How many samples of a quantile are infinite."""
+        return 0 if self.ok_only else population.failed
 
-def quantile(q: float) -> Metric:
-    """A response-time quantile over arrivals that were not shed; each failed one counts as infinite."""
+
+def quantile(q: float, *, ok_only: bool = False) -> Metric:
+    """A response-time quantile over arrivals that were not shed; each failed one counts as infinite.
+
+    `ok_only`: over ok answers, as other tools have it.
+    """
 
     def replicates(stretch: Stretch, draws: Draws) -> list[float]:
-        found = stretch.quantiles_us(q, draws)
+        found = stretch.quantiles_us(q, draws, ok_only=ok_only)
         return log_or_bound((us / 1000 for us in found), SCALES["time"].least)
 
-    return Metric(percentile(q), "time", False, lambda p: p.latency_ms(q), replicates, lambda _: 0.0, q)
+    def value(population: Population) -> float | None:
+        return population.quantile_ms(H_OK, q) if ok_only else population.latency_ms(q)
+
+    name = f"ok {percentile(q)}" if ok_only else percentile(q)
+    return Metric(name, "time", False, value, replicates, lambda _: 0.0, q, ok_only)
 
 
 def _share(name: str, count: str, part: Callable[[Population], int]) -> Metric:
@@ -139,6 +153,7 @@ class SpikeMetric:
     kind: Kind
     higher_is_better: bool
     value: Callable[[SpikeFigures], float | None]
+    endless: str = "not recovered on either side"  # why two infinite figures can't be told apart
 
     @property
     def scale(self) -> Scale:

@@ -68,14 +68,17 @@ class Stretch:
             self._columns[name] = draws.block_sums([getattr(slot, name) for slot in self._slots])
         return self._columns[name]
 
-    def quantiles_us(self, q: float, draws: Draws) -> list[float]:
-        """The quantile of each replicate in µs; each failed arrival counts as infinite: `HIGHEST_US`."""
+    def quantiles_us(self, q: float, draws: Draws, *, ok_only: bool = False) -> list[float]:
+        """The quantile of each replicate in µs; each failed arrival counts as infinite: `HIGHEST_US`.
+
+        `ok_only`: failed ones count for nothing; a replicate without an ok answer is infinite.
+        """
         ok, failed = self.counts("ok", draws), self.counts("failed", draws)
         found: list[float] = []
         for picks in draws.picks:
             of = itemgetter(*picks)
             answered = round(sum(of(ok)))
-            number = answered + round(sum(of(failed)))
+            number = answered if ok_only else answered + round(sum(of(failed)))
             wanted = rank(q, number) if number else 0
             if not 0 < wanted <= answered:
                 found.append(float(HIGHEST_US))

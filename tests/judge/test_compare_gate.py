@@ -9,6 +9,7 @@ from loadtool.errors import UsageError
 from loadtool.judge.compare import Comparer
 from loadtool.judge.compare_gate import check, decide, exit_code, parse_gate
 from loadtool.measure.result import Result
+from loadtool.measure.spike import Overload, SpikeFigures
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ from loadtool.measure.result import Result
         ("recovery worse by 5s", "recovery", 5000.0, "ms", None),
         ("goodput retention worse by 5pp during spike", "goodput retention", 0.05, "pp", "spike"),
         ("retry amplification worse by 10%", "retry amplification", 0.1, "%", None),
+        ("ok p99 worse by 10%", "ok p99", 0.1, "%", None),
     ],
 )
 def test_a_gate_names_metric_amount_and_place(
@@ -76,14 +78,54 @@ def steady(us: int, failed: int = 0) -> Result:
         (steady(10_000), steady(10_000, 5), "error rate worse by 1pp", "holds",
          "9.09pp worse, certain to over 99.9%"),
         (steady(10_000), steady(10_000, 5), "p99 worse by 10%", "holds", "∞ worse, certain to over 99.9%"),
+        (steady(10_000), steady(10_000, 5), "p99 worse by 9ms", "holds", "∞ worse, certain to over 99.9%"),
+        (steady(10_000, 5), steady(10_000), "p99 worse by 10%", "clear", "∞ better"),
+        (steady(10_000, 5), steady(10_000), "p99 worse by 9ms", "clear", "∞ better"),
     ],
 )  # fmt: skip
 def test_a_gate_is_decided(before: Result, after: Result, text: str, decision: str, why: str) -> None:
     (found,) = decide([parse_gate(text)], Comparer.of([before], [after]))
     assert found.decision == decision
-    if "∞" not in why:
-        assert found.why == why
+    assert found.why == why
     assert exit_code([found]) == {"holds": 1, "clear": 0, "undecidable": 3}[decision]
+
+
+def test_two_infinite_quantiles_decide_nothing_and_say_what_would() -> None:
+    before, after, slower = steady(10_000, 5), steady(10_000, 25), steady(13_000, 5)  # 9 %, 33 %, 9 % fail
+    instead = "gate on error rate and 'ok p95 worse by 25%' instead"
+    expected = (
+        (after, "p95 worse by 25%", "undecidable",
+         f"beyond every answer on both sides: more failed than p95 leaves room for; {instead}"),
+        (after, "error rate worse by 1pp", "holds", "24.2pp worse, certain to over 99.9%"),
+        (after, "ok p95 worse by 25%", "clear", "0% worse, at most 0% worse"),
+        (slower, "ok p95 worse by 25%", "holds", "30% worse, certain to over 99.9%"),
+        (slower, "ok p99.99 worse by 25%", "undecidable", "only 0 samples beyond it"),
+        (slower, "error rate worse by 1pp", "undecidable", None),  # too few arrivals to tell
+        (steady(10_000), "p95 worse by 25%", "clear", None),  # finite is better than infinite
+    )  # fmt: skip
+    for candidate, text, decision, why in expected:
+        (found,) = decide([parse_gate(text)], Comparer.of([before], [candidate]))
+        assert (found.decision, found.why if why else None) == (decision, why)
+
+
+def test_recoveries_that_never_came_decide_nothing() -> None:
+    def down() -> Result:
+        result = run(baseline=[Second([1])], spike=[Second([1])])
+        figures = SpikeFigures("spike", ["spike"], "baseline", [], "stayed-down", "")
+        figures.recovered = False
+        result.overload = Overload([figures], "stayed-down")
+        return result
+
+    comparer = Comparer.of([down(), down()], [down(), down()])
+    (found,) = decide([parse_gate("recovery worse by 5s")], comparer)
+    assert found.decision == "undecidable"
+    assert found.why == "not recovered on either side: a longer recovery phase tells more"
+
+
+def test_a_quantile_of_ok_answers_needs_one() -> None:
+    nothing = run(baseline=[Second(failed=50) for _ in range(12)])
+    (found,) = decide([parse_gate("ok p50 worse by 10%")], Comparer.of([steady(10_000)], [nothing]))
+    assert (found.decision, found.why) == ("undecidable", "nothing measured")
 
 
 def test_what_noise_hides_is_undecidable() -> None:
