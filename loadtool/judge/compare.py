@@ -193,8 +193,10 @@ class Comparer:
         middles = [sum(map(scale.on, side)) / len(side) for side in values]
         shown = [math.exp(m) if scale.logarithmic else m for m in middles]
         for i, side in enumerate(values):
-            if len(side) == 1 or all(map(math.isinf, side)):
+            if len(side) == 1:
                 shown[i] = side[0]
+            elif any(map(math.isinf, side)):
+                shown[i] = math.inf
         step = middles[1] - middles[0]
         band = margin(metric, shown[0], self.same_share)
         probability = interval = None
@@ -216,7 +218,7 @@ class Comparer:
             label = "same"
         if doubt := self._doubt():
             label, note = "can't tell", doubt
-        elif all(math.isinf(v) for v in shown):
+        elif all(math.isinf(v) for side in values for v in side):
             label, note, probability, interval = "can't tell", metric.endless, None, None
         elif blocked:
             label = "can't tell"

@@ -201,6 +201,17 @@ def test_figures_of_a_spike_need_several_runs() -> None:
     assert (gone.label, gone.candidate) == ("worse", math.inf)
 
 
+def test_a_mean_with_an_infinite_figure_is_infinite() -> None:
+    metric = SPIKE_METRICS["recovery"]
+    mixed, well = [with_spike(s) for s in (5.0, None)], [with_spike(s) for s in (5.0, 6.0)]
+    found = Comparer.of(mixed, well).spike_difference(metric, "spike")
+    assert (found.label, found.baseline, found.candidate) == ("can't tell", math.inf, 5500.0)
+    never = [with_spike(None) for _ in range(3)]
+    mostly = [*(with_spike(5.0) for _ in range(20)), with_spike(None)]
+    found = Comparer.of(mostly, never).spike_difference(metric, "spike")
+    assert (found.label, found.baseline, found.candidate) == ("worse", math.inf, math.inf)
+
+
 def test_the_same_runs_give_the_same_answer() -> None:
     before, after = [run(baseline=noisy(1))], [run(baseline=noisy(2))]
     assert Comparer.of(before, after).compare() == Comparer.of(before, after).compare()
