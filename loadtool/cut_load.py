@@ -8,7 +8,7 @@ planned arrival has its outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -21,9 +21,12 @@ from loadtool.measure.frame import Frame
 from loadtool.measure.result import Result
 from loadtool.measure.spike import CutLoadSteps, Step
 from loadtool.measure.tally import Tally
+from loadtool.plan.axis import Axis
+from loadtool.plan.build import axis_of
+from loadtool.plan.doubts import unwatched
 from loadtool.plan.job import Job
 from loadtool.plan.schedule import Schedule
-from loadtool.plan.spikes import LEAST_WINDOW_NS, WINDOW_ARRIVALS, spikes_of
+from loadtool.plan.spikes import LEAST_WINDOW_NS, WINDOW_ARRIVALS, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import Loaded
 from loadtool.profile.slo import parse_slo
@@ -38,17 +41,37 @@ WINDOWS: Final = 1.5  # that each lasts at least, so that one that is good follo
 
 
 def check(loaded: Loaded) -> None:
-    """Raises UsageError if the profile can't say whether its service came back, or can't go on."""
+    """Raises UsageError if the profile can't say whether its service came back, or can't go on.
+
+    What `setup:` may yet set is not looked at: check again after it.
+    """
     profile = loaded.profile
     if profile.replay is not None:
         raise UsageError("--cut-load: a replay ends with its recording; want a profile with `requests`")
-    for flaw in spike_flaws(parse_slo("recovery < 1s"), profile.phases):
-        raise UsageError(f"--cut-load: {flaw}")
+    if not any(path[0] in ("phases", "faults") for path in loaded.unsettled):
+        flaws = [*spike_flaws(parse_slo("recovery < 1s"), profile.phases)] or [*_unwatched(axis_of(profile))]
+        for flaw in flaws:
+            raise UsageError(f"--cut-load: {flaw}")
     for name, source in profile.data.items():
         if source.order == "once":
             raise UsageError(
                 f"--cut-load: data.{name} gives each row away once; want order: cycle or shuffle"
             )
+
+
+def _unwatched(axis: Axis) -> Iterator[str]:
+    """Why nothing can show whether the service came back from the last spike; nothing if something can.
+
+    That it is watched too shortly to be sure is no mistake: chance may tell, and a warning says so.
+    """
+    spike = spikes_of(axis)[-1]
+    watch = watch_of(axis, spike)
+    if spike.baseline is not None and spike.baseline.mean_rate <= 0:
+        yield f"{spike.baseline.name} has no arrivals, so there is no rate to cut; want a rate above 0"
+    elif watch is None:
+        yield f"nothing shows whether the service comes back from {spike.name}; add a recovery phase after it"
+    elif watch.watched_ns <= 0:
+        yield unwatched(spike, watch)
 
 
 class CutLoads:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ class _Run:
         self._load = load
         self._options = options
         self._view = view
-        self._preparation = Preparation(load, options.toxiproxy, options.allow_hosts, view.notice)
+        self._preparation = Preparation(self._checked, options.toxiproxy, options.allow_hosts, view.notice)
         self._heed = Heed(view.notice, self._preparation.hurry)
 
     async def go(self) -> Finished:
@@ -90,10 +90,8 @@ class _Run:
 
     async def _go(self) -> Finished:
         started = datetime.now(UTC)
-        loaded = self._load(os.environ, pending=True)
+        loaded = self._checked(os.environ, pending=True)
         workers = workers_for(loaded, self._options.workers)
-        if self._options.cut_load:
-            cut_load.check(loaded)
         directory = run_directory(self._options.out, started, loaded.profile.name)
         measured: Measured | None = None
         try:
@@ -126,6 +124,13 @@ class _Run:
         finally:
             self._view.end()
         return self._finish(started, prepared, directory.path, measured, beyond)
+
+    def _checked(self, environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
+        """The profile. Raises UsageError if it is none for what is to be done with it."""
+        loaded = self._load(environment, pending=pending)
+        if self._options.cut_load:
+            cut_load.check(loaded)
+        return loaded
 
     def _cut_loads(self, started: datetime, prepared: Prepared, workers: int) -> CutLoads:
         """The load that follows the planned one, as far as it has to."""

@@ -248,3 +248,30 @@ def test_cut_load_needs_a_recovery_to_miss(tmp_path: Path) -> None:
     done = run(tmp_path, PROFILE, "--cut-load")
     assert done.code == 2
     assert done.err == "loadtool: --cut-load: recovery needs a spike; give a phase role: spike\n"
+
+
+LASTING = CUT.replace("client:", "{setup}faults: [{name: slow, at: spike, {fault}, run: 'true'}]\nclient:")
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [
+        (LASTING.replace("{fault}", "for: 4s").replace("{setup}", ""),
+         "recovery from spike can't be measured: up to the end of recovery the rate is above 1.1 × the "
+         "baseline's or a fault is active; add 30s without either"),
+        (LASTING.replace("{fault}", "for: '${HOW_LONG}'").replace("{setup}", "setup: echo HOW_LONG=4s\n"),
+         "recovery from spike can't be measured: up to the end of recovery the rate is above 1.1 × the "
+         "baseline's or a fault is active; add 30s without either"),
+        (CUT.replace("rate: 80/s, for: 3s", "rate: 90/s, for: 3s"),
+         "recovery from spike can't be measured: up to the end of recovery the rate is above 1.1 × the "
+         "baseline's or a fault is active; add 30s without either"),
+        (CUT.replace("arrivals:", "  - {name: again, role: spike, rate: 300/s, for: 1s}\narrivals:"),
+         "nothing shows whether the service comes back from again; add a recovery phase after it"),
+        (CUT.replace("80/s, for: 2s", "0/s, for: 2s"),
+         "baseline has no arrivals, so there is no rate to cut; want a rate above 0"),
+    ],
+)  # fmt: skip
+def test_cut_load_needs_a_recovery_that_is_watched(tmp_path: Path, profile: str, why: str) -> None:
+    done = run(tmp_path, profile, "--cut-load", "--target", "http://127.0.0.1:1", "--quiet")
+    assert (done.code, done.results) == (2, [])
+    assert done.err == f"loadtool: --cut-load: {why}\n"

@@ -10,6 +10,7 @@ from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any, Final
 
 from loadtool.errors import Mistake, ProfileError, got
+from loadtool.plan.axis import Axis, slice_width, spans_of
 from loadtool.plan.checks import feeder_problems, render_problems, too_many_arrivals
 from loadtool.plan.client import client_of
 from loadtool.plan.endpoint import endpoint_of
@@ -27,7 +28,6 @@ from loadtool.plan.job import (
 from loadtool.plan.ordinals import check_feeders
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.replay import mean_rates, pack
-from loadtool.plan.timeline import slice_width
 from loadtool.profile.moment import run_length, windows
 from loadtool.profile.slo import good_within
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
     from loadtool.profile.model import Arrivals, Phase, Profile, Request
 
-__all__ = ["build_job", "check_feeders", "endpoint_of"]
+__all__ = ["axis_of", "build_job", "check_feeders", "endpoint_of"]
 
 _TYPES: Final = MimeTypes()  # its own table, not the machine's: the same everywhere
 
@@ -67,11 +67,7 @@ class _Builder:
             seed=profile.seed,
             arrivals=profile.arrivals.process,
             phases=tuple(self._phases(replay)),
-            faults=tuple(
-                FaultWindow(fault.name, start, min(stop, end), fault.ramp or 0)
-                for fault in profile.faults
-                for start, stop in windows(fault, profile.phases)
-            ),
+            faults=_faults(profile),
             requests=tuple(self._requests(endpoint)),
             rows=tuple(
                 (name, RowsSpec(source.order, *self._loaded.rows[name]))
@@ -198,6 +194,22 @@ class _Builder:
             filename = part.get("filename", path.name)
             kind = part.get("type") or _TYPES.guess_type(filename)[0] or "application/octet-stream"
             yield FilePart(name, filename, kind, base64.b64encode(content).decode())
+
+
+def axis_of(profile: Profile) -> Axis:
+    """The phases and planned faults of a profile that replays nothing."""
+    spans = spans_of([_phase(p, p.rate or 0.0, p.arrivals or profile.arrivals) for p in profile.phases])
+    pieces = tuple(piece for span in spans for piece in span.pieces)
+    return Axis(spans, _faults(profile), spans[-1].end_ns, pieces)
+
+
+def _faults(profile: Profile) -> tuple[FaultWindow, ...]:
+    end = run_length(profile.phases)
+    return tuple(
+        FaultWindow(fault.name, start, min(stop, end), fault.ramp or 0)
+        for fault in profile.faults
+        for start, stop in windows(fault, profile.phases)
+    )
 
 
 def _phase(phase: Phase, rate: float, arrivals: Arrivals) -> PhaseSpec:

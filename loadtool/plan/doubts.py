@@ -12,7 +12,7 @@ from loadtool.plan.peak import peak_rate
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.replay_doubts import replay_doubts
 from loadtool.plan.retries import connections_needed
-from loadtool.plan.spikes import Spike, spikes_of, watch_of
+from loadtool.plan.spikes import Spike, Watch, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
 from loadtool.plan.windows import planned_slices, wanted_slices
 from loadtool.units import MILLISECOND, SECOND, format_duration, format_share
@@ -171,14 +171,10 @@ def _recovery(plan: _Plan, spike: Spike) -> Iterator[Doubt]:
     last = spike.recovery[-1]
     place: Place = ("phases", last.index, "for")
     watched, window = _about(watch.watched_ns), _about(watch.window_ns)
-    enough = format_duration(-(-WINDOWS * watch.window_ns // SECOND) * SECOND)
+    enough = _enough(watch)
     recovery = f"recovery from {spike.name}"
     if watch.watched_ns <= 0:
-        message = (
-            f"{recovery} can't be measured: up to the end of {last.name} the rate is above 1.1 × "
-            f"the baseline's or a fault is active; add {enough} without either"
-        )
-        yield place, message
+        yield place, unwatched(spike, watch)
     elif watch.watched_ns < watch.window_ns:
         message = (
             f"{recovery} is watched for {watched}, less than one window of {window}: too short to prove it"
@@ -196,6 +192,19 @@ def _recovery(plan: _Plan, spike: Spike) -> Iterator[Doubt]:
             f"the spike may be open to the end; shorten the timeout or lengthen {last.name}"
         )
         yield ("client", "timeout"), message
+
+
+def unwatched(spike: Spike, watch: Watch) -> str:
+    """What to say of a recovery of which there is nothing to watch."""
+    return (
+        f"recovery from {spike.name} can't be measured: up to the end of {spike.recovery[-1].name} the rate "
+        f"is above 1.1 × the baseline's or a fault is active; add {_enough(watch)} without either"
+    )
+
+
+def _enough(watch: Watch) -> str:
+    """How long a recovery has to be watched for, to tell a slow drain from none."""
+    return format_duration(-(-WINDOWS * watch.window_ns // SECOND) * SECOND)
 
 
 def _about(ns: int) -> str:
