@@ -105,6 +105,7 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
         late=formulas.late(spike),
         hard=formulas.hard(spike),
         throttled=spike.marks[M_THROTTLED],
+        faults=list(view.faults),
         notes=list(_notes(view)),
     )
     _growth(figures, view)
@@ -213,7 +214,7 @@ def _first_shed(figures: SpikeFigures, view: SpikeView) -> None:
         figures.unknown["time_to_first_shed_s"] = "no sheds"
         return
     figures.time_to_first_shed_s = since
-    figures.implied_buffer = (figures.offered_per_s - figures.goodput_per_s) * since
+    figures.implied_buffer = formulas.buffered(view.steps, view.frame.start_s, since, view.steady_s)
 
 
 def _notes(view: SpikeView) -> Iterator[str]:

@@ -9,8 +9,19 @@ from typing import Final
 
 from loadtool.judge.spike_view import SAME_S, Counts, Recovery
 from loadtool.measure.books import Books
-from loadtool.measure.outcome import H_SHED, M_SHED_ATTEMPTS, M_THROTTLED, M_TOLD, TIMEOUT, UNSENT
-from loadtool.measure.spike import SpikeFigures
+from loadtool.measure.outcome import (
+    ABORTED,
+    CHECK,
+    H_SHED,
+    M_SHED_ATTEMPTS,
+    M_THROTTLED,
+    M_TOLD,
+    OUTCOMES,
+    STATUS,
+    TIMEOUT,
+    UNSENT,
+)
+from loadtool.measure.spike import SpikeFigures, Step
 
 Z: Final = 2.33  # standard normal quantile of 0.99
 LEAST_BASELINE: Final = 0.95  # good ÷ arrivals; with less there is nothing normal to judge against
@@ -29,6 +40,8 @@ GROWTH: Final = 2.0
 LEAST_SHED_BOUND_MS: Final = 50.0
 # Verdicts from good to bad. What could not be judged may have been anything but what is proven worse.
 SEVERITY: Final = ("absorbed", "shed", "queued", "degraded", "no-baseline", "melted", "stayed-down")
+_ABORTED: Final = OUTCOMES[ABORTED]
+_LET_IN: Final = tuple(OUTCOMES[code] for code in (TIMEOUT, STATUS, CHECK))  # errors of what was not refused
 _FLOAT_ERROR: Final = 1e-12
 
 
@@ -82,6 +95,27 @@ def late(books: Books) -> int:
 def hard(books: Books) -> int:
     """Errors that are not late, and that the clients have not chosen themselves."""
     return books.failed - books.counts[TIMEOUT] - books.counts[UNSENT]
+
+
+def buffered(steps: Sequence[Step], start_s: float, first_shed_s: float, steady_s: float) -> float | None:
+    """How many arrivals waited when the first was shed; None if that can't be told.
+
+    Those that were due by then, less what the service had served by then. How much it serves is what it lets
+    in once it is full: as many as leave it. Since the spike's start, at `start_s`: `first_shed_s`, and
+    `steady_s`, up to when what it can do stays the same.
+    """
+    arrived, full = 0.0, []
+    for step in steps:
+        start, end = round(step.start_s - start_s, 9), round(step.end_s - start_s, 9)
+        if end <= start:
+            continue
+        arrived += step.scheduled * min(max((first_shed_s - start) / (end - start), 0.0), 1.0)
+        if start > first_shed_s and end <= steady_s + SAME_S and step.shed and not step.errors.get(_ABORTED):
+            full.append(step)
+    if not full:
+        return None
+    let_in = sum(step.ok + sum(step.errors.get(kind, 0) for kind in _LET_IN) for step in full)
+    return arrived - let_in / math.fsum(step.end_s - step.start_s for step in full) * first_shed_s
 
 
 @dataclass(frozen=True, slots=True)

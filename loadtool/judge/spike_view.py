@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -69,7 +69,10 @@ class SpikeView:
     baseline: Population | None
     blocks: tuple[Counts, ...]
     cut: bool
+    steps: tuple[Step, ...]
     first_shed_s: float | None  # since the spike's start
+    faults: tuple[str, ...]  # that began, ended or were ramped within it: it can't always do the same
+    steady_s: float  # up to when, since its start, none of them had
     recovery: Recovery | None
     no_recovery: str  # why there is none, in words
 
@@ -85,13 +88,17 @@ class SpikeView:
         sheds = [step.first_shed_s for step in steps if step.first_shed_s is not None]
         blocks = (Counts.of(_within(steps, start, end)) for start, end in pairwise(frame.blocks_s))
         recovery = _recovery(result, frame)
+        changes = list(_changes(result, frame))
         return cls(
             frame=frame,
             spike=_pooled(case, frame.phases),
             baseline=_pooled(case, [frame.baseline]) if frame.baseline is not None else None,
             blocks=tuple(block for block in blocks if block.seconds > 0),
             cut=result.elapsed_s < frame.end_s - SAME_S,
+            steps=tuple(steps),
             first_shed_s=round(min(sheds) - frame.start_s, 9) if sheds else None,
+            faults=tuple(dict.fromkeys(name for _, name in changes)),
+            steady_s=min((at for at, _ in changes), default=frame.end_s) - frame.start_s,
             recovery=recovery if isinstance(recovery, Recovery) else None,
             no_recovery="" if isinstance(recovery, Recovery) else recovery,
         )
@@ -143,6 +150,22 @@ def _begin(result: Result, planned_s: float, end_s: float) -> tuple[float, str]:
         if ended > begin:
             begin, why = ended, f"fault {fault.name} was active to the end"
     return begin, why
+
+
+def _changes(result: Result, frame: SpikeFrame) -> Iterator[tuple[float, str]]:
+    """When within the spike, by the plan, which fault changes what the service can do."""
+    faults = result.profile.get("faults")
+    listed = faults if isinstance(faults, list) else []
+    ramped = [f.get("name") for f in listed if isinstance(f, dict) and f.get("ramp")]
+    for fault in result.faults:
+        if fault.started_s is None or len(fault.planned_s) != 2:
+            continue
+        start, end = fault.planned_s
+        if fault.name in ramped and start < frame.end_s and frame.start_s < end:
+            yield max(start, frame.start_s), fault.name
+        for at in (start, end):
+            if frame.start_s + SAME_S < at < frame.end_s - SAME_S:
+                yield at, fault.name
 
 
 def _later_faults(result: Result, begin_s: float, end_s: float) -> Iterable[str]:

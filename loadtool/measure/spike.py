@@ -95,6 +95,7 @@ class SpikeFigures:
     latency_growth: float | None = None
     time_to_first_shed_s: float | None = None
     implied_buffer: float | None = None  # arrivals
+    faults: list[str] = field(default_factory=list)  # within which it could not always do the same
     arrivals: int = 0
     shed: int = 0
     errors: int = 0

@@ -154,8 +154,13 @@ def _latency_growth(f: SpikeFigures) -> Row:
         figures.ratio(f.latency_growth),
         f"< {figures.ratio(defaults.GROWTH)}",
         met,
-        "" if met else "still growing",
+        "" if met else _grown(f),
     )
+
+
+def _grown(f: SpikeFigures) -> str:
+    """Why, as far as that is known: a fault within the spike makes answers slow without any queue."""
+    return f"{' and '.join(f.faults)} came or went meanwhile" if f.faults else "still growing"
 
 
 def _amplification_after(f: SpikeFigures) -> Row:
@@ -170,6 +175,8 @@ def _amplification_after(f: SpikeFigures) -> Row:
 def _first_shed(f: SpikeFigures) -> Row:
     if f.time_to_first_shed_s is None:
         return _unknown("time to first shed", f, "time_to_first_shed_s")
-    buffer = max(0, round(f.implied_buffer or 0.0))
-    remark = f"room for about {figures.plural(buffer, 'request')} until then"
+    remark = ""
+    if f.implied_buffer is not None:
+        room = figures.plural(max(0, round(f.implied_buffer)), "request")
+        remark = f"room for about {room} until then"
     return Row("time to first shed", figures.duration(f.time_to_first_shed_s * 1000), remark=remark)

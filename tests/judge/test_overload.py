@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from random import Random
 
 import pytest
 from overload_runs import SPIKE, Answer, Phase, Run, every, failed, figures, ok, ran, schedule, shed
+from simulated_service import Service, count
 
 from loadtool.measure.conservation import violations
 from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
+from loadtool.measure.result import FaultFigure
+from loadtool.measure.spike import SpikeFigures
+from loadtool.report.overload import rows
 
 # Constant arrivals: baseline 50/s in [0, 24), spike 500/s in [24, 39), recovery 50/s in [39, 69).
 
@@ -175,6 +181,75 @@ def test_time_to_first_shed_and_the_buffer_that_it_implies() -> None:
     f = figures(ran(service).result())
     assert f.time_to_first_shed_s == 1.502  # odd arrivals are refused; those due at 25.5 are even
     assert f.implied_buffer == pytest.approx(250 * 1.502)
+
+
+def full_from(shed_s: float, change_s: float, *faults: FaultFigure, ramp: str | None = None) -> SpikeFigures:
+    """500/s come, and 250/s are served until `change_s`, then 100/s; all are taken up to the first shed."""
+
+    def service(t: float) -> Answer:
+        n, since = round(t * 500), round(t - 24, 6)
+        if not 0 <= since < 15 or since < shed_s:
+            return ok(10_000 if since < 1 else 100_000)
+        return ok(200_000) if n % (2 if since < change_s else 5) == 0 else shed()
+
+    result = ran(service).result(faults=faults)
+    result.profile["faults"] = [{"name": "slow-store", "ramp": ramp}] if ramp else []
+    return figures(result)
+
+
+def fault(start: float, end: float, *, placed: bool = True) -> FaultFigure:
+    figure = FaultFigure("slow-store", "latency", "store", "latency", [start, end])
+    if placed:
+        figure.started_s, figure.ended_s = start, end
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("shed_s", "change_s", "faults", "ramp", "buffer"),
+    [
+        (3.0, 15.0, (), None, 750),  # 1,500 have come, and 750 of them are served
+        (3.0, 9.0, (fault(33, 60),), None, 750),
+        (3.0, 9.0, (fault(33, 60), fault(10, 35)), None, 750),
+        (3.0, 9.0, (fault(26, 33),), None, None),  # what it could do before and after is not known
+        (3.0, 3.0, (fault(27, 29),), None, None),
+        (3.0, 15.0, (fault(24, 39),), None, 750),  # it lasts as long as the spike, and nothing changes
+        (3.0, 15.0, (fault(20, 50),), "5s", None),
+        (3.0, 15.0, (fault(26, 33, placed=False),), None, 750),
+        (14.5, 15.0, (), None, None),  # it was not full for long enough to show what it serves then
+    ],
+)
+def test_the_buffer_is_that_of_a_service_that_could_always_do_the_same(
+    shed_s: float,
+    change_s: float,
+    faults: tuple[FaultFigure, ...],
+    ramp: str | None,
+    buffer: float | None,
+) -> None:
+    f = full_from(shed_s, change_s, *faults, ramp=ramp)
+    assert f.time_to_first_shed_s == pytest.approx(shed_s, abs=0.005)
+    assert f.implied_buffer == (None if buffer is None else pytest.approx(buffer, abs=2))
+    (row,) = [row for row in rows(f) if row.label == "time to first shed"]
+    assert row.remark.startswith("room for about 75" if buffer else "")
+    assert bool(row.remark) == (buffer is not None)
+
+
+@pytest.mark.parametrize("queue", [50, 100, 190])
+def test_the_buffer_of_a_queue_is_what_it_holds(queue: int) -> None:
+    run = Run(schedule())
+    batches = list(run.schedule.batches())
+    dues = [due for batch in batches for due in batch.due]
+    outcomes = Service(100, slots=4, queue=queue).serve([due // 1000 for due in dues], Random(1))
+    count(run, dues, [segment for batch in batches for segment in batch.segment], outcomes)
+    f = figures(run.result())
+    assert f.implied_buffer == pytest.approx(queue + 4, abs=6)  # with those in its four slots
+
+
+def test_it_is_said_which_fault_came_while_latency_grew() -> None:
+    f = full_from(3.0, 9.0, fault(33, 60))
+    assert f.latency_growth == pytest.approx(2, rel=0.05)
+    for faults, remark in ((["slow-store"], "slow-store came or went meanwhile"), ([], "still growing")):
+        (row,) = [r for r in rows(replace(f, faults=faults, latency_growth=9.0)) if "growth" in r.label]
+        assert row.remark == remark
 
 
 def test_hysteresis_is_of_the_last_third() -> None:
