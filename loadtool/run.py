@@ -13,8 +13,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import trio
 
 from loadtool import cut_load
 from loadtool.cut_load import CutLoads
@@ -26,6 +29,7 @@ from loadtool.judge.verdict import judge
 from loadtool.measure.result import FaultFigure, Result
 from loadtool.measure.spike import CutLoadSteps
 from loadtool.measure.tally import Tally
+from loadtool.plan.overview import doubts_about
 from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
 from loadtool.report.result_file import RESULT_NAME, new_run_directory, write_atomically
@@ -98,6 +102,7 @@ class _Run:
             async with AsyncExitStack() as stack:
                 with self._heed.idle:
                     prepared = await self._preparation.prepare(stack, loaded)
+                    await self._tell_doubts(prepared)
                     after = self._cut_loads(started, prepared, workers) if self._options.cut_load else None
                     job = prepared.job if after is None else after.job
                     fleet = await stack.enter_async_context(open_fleet(job, workers, self._options.standby))
@@ -131,6 +136,14 @@ class _Run:
         if self._options.cut_load:
             cut_load.check(loaded)
         return loaded
+
+    async def _tell_doubts(self, prepared: Prepared) -> None:
+        """Say what `loadtool plan` warns of, while there is time to end the run. Drawn in a thread: it may
+        take a second, in which a signal must be heard.
+        """
+        doubts = partial(doubts_about, prepared.job, prepared.loaded)
+        for doubt in await trio.to_thread.run_sync(doubts, abandon_on_cancel=True):
+            self._view.notice(prepared.mask(f"warning: {doubt}"))
 
     def _cut_loads(self, started: datetime, prepared: Prepared, workers: int) -> CutLoads:
         """The load that follows the planned one, as far as it has to."""

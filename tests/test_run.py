@@ -55,6 +55,40 @@ def test_an_slo_beyond_reach_fails(tmp_path: Path) -> None:
     assert done.result["verdict"] == {1: "fail", 3: "invalid"}[done.code]
 
 
+DOUBTFUL = """\
+target: demo
+setup: echo NOTE=s3cret-42
+headers: {X-Note: "${NOTE}"}
+requests: [{name: browse, get: /products/1}, {name: s3cret-42, get: /products/2}]
+phases:
+  - {name: baseline, rate: 20/s, for: 1s}
+  - {name: spike, rate: 20/s, for: 1s}
+arrivals: constant
+slos: [error rate < 50% in any 5s, p95 < 9s during baseline for s3cret-42]
+validity: {lag: 10s}
+"""
+
+
+def test_what_a_plan_doubts_is_said_before_the_load(tmp_path: Path) -> None:
+    done = run(tmp_path, DOUBTFUL, CI="true")
+    (few, window, recovery, first, *_) = [x for x in done.err.splitlines() if not x.startswith("setup: ")]
+    assert few.startswith("warning: profile.yaml:9: slos[1]: p95 < 9s during baseline for ***: ")
+    assert few.endswith(" too few to decide it if it is close; want 200 arrivals, or a lower quantile")
+    assert window == (
+        "warning: profile.yaml:9: slos[0]: error rate < 50% in any 5s: it needs 5 of the run's whole slices "
+        "of 1 s in a row, and the run holds 2, so nothing decides it; want a shorter window, or the run to "
+        "last longer"
+    )
+    assert recovery == (
+        "warning: profile.yaml:7: phases[1]: spike has no recovery phase after it, so nothing shows whether "
+        "the service comes back; add one with role: recovery, at the baseline's rate"
+    )
+    assert first.startswith("profile: baseline → spike, 2s against ")
+    assert (done.code, done.result["warnings"]) == (3, [])  # inconclusive, as was said
+    quiet = run(tmp_path, DOUBTFUL, "--quiet")
+    assert (quiet.code, quiet.err) == (3, "")
+
+
 def test_a_typo_names_its_line_and_sends_nothing(tmp_path: Path) -> None:
     done = run(tmp_path, DEMO.replace("rate: 150/s", "rte: 150/s"))
     assert done.code == 2

@@ -95,7 +95,7 @@ class Overview:
         schedule = Schedule(job)
         timeline = schedule.timeline
         exact = timeline.arrivals <= COUNTED
-        cells = _counted(schedule) if exact else _expected(job, timeline)
+        cells = _cells(schedule, job)
         whole = schedule.count() if job.replay is not None else sum(cells.values())
         by_phase, by_request = Counter[int](), Counter[int]()
         for (stretch, request), n in cells.items():
@@ -139,6 +139,20 @@ class Overview:
             throttle=throttle_text(job.client),
             replay=replay_text(job, loaded),
         )  # fmt: skip
+
+
+def doubts_about(job: Job, loaded: Loaded) -> list[str]:
+    """What is doubtful about a run of this job, built from this profile, a line each, as the overview has it.
+
+    Takes up to a second.
+    """
+    schedule = Schedule(job)
+    return list(doubts(job, loaded, schedule.timeline, _cells(schedule, job)))
+
+
+def _cells(schedule: Schedule, job: Job) -> Cells:
+    timeline = schedule.timeline
+    return _counted(schedule) if timeline.arrivals <= COUNTED else _expected(job, timeline)
 
 
 def _counted(schedule: Schedule) -> Cells:
