@@ -11,7 +11,7 @@ from loadtool.judge.slo import covered
 from loadtool.judge.words import counted, number, percentile
 from loadtool.measure.books import in_ms
 from loadtool.measure.histogram import merged
-from loadtool.measure.outcome import H_LAG
+from loadtool.measure.outcome import ABORTED, H_LAG, OUTCOMES
 from loadtool.measure.result import Result
 from loadtool.measure.summary import lag_of
 from loadtool.measure.summary import late_share as share_above
@@ -22,6 +22,7 @@ LAG_QUANTILE: Final = 0.99
 LAG_REMEDY: Final = "fewer requests per core, --workers, a quieter machine, or a looser `validity: lag`"
 # Outcomes that mean that an HTTP answer came, besides ok and shed.
 _ANSWERED: Final = ("status", "check")
+_ABORTED: Final = OUTCOMES[ABORTED]
 _FILES: Final = "raise `ulimit -n`, or lower `client.connections`"
 _PORTS: Final = "keep connections alive, lower `client.connections`, or widen the range of local ports"
 _MEMORY: Final = "lower `client.connections`, or give the machine more memory"
@@ -52,7 +53,7 @@ def late_share(case: Case) -> float:
 def invalidities(case: Case) -> list[str]:
     """Why the run proves nothing about the service, each with its figures and a remedy; empty if it does."""
     result = case.result
-    return [*result.problems, *_faults(result), *_generator(result), *_answers(result), *_lags(case)]
+    return [*result.problems, *_faults(result), *_generator(result), *_answers(case), *_lags(case)]
 
 
 def generator_limits(case: Case) -> list[str]:
@@ -62,7 +63,7 @@ def generator_limits(case: Case) -> list[str]:
 
 def no_answer(case: Case) -> str | None:
     """That no HTTP answer came in the whole run, with what came instead; None if one did."""
-    return next(_answers(case.result), None)
+    return next(_answers(case), None)
 
 
 def _faults(result: Result) -> Iterator[str]:
@@ -104,9 +105,11 @@ def lacking(who: str, name: str, times: int | None = None) -> str:
     return f"{who} ran out of {what} ({named}): {remedy}"
 
 
-def _answers(result: Result) -> Iterator[str]:
-    totals = result.totals
+def _answers(case: Case) -> Iterator[str]:
+    result, totals = case.result, case.result.totals
     if totals.ok + totals.shed + sum(totals.errors.get(kind, 0) for kind in _ANSWERED):
+        return
+    if result.interrupted is not None and _too_early(case):
         return
     target = result.profile.get("target", "the target")
     if not totals.scheduled:
@@ -119,6 +122,14 @@ def _answers(result: Result) -> Iterator[str]:
         f"no HTTP answer in the whole run: {totals.errors.get(kind, 0):,} of {totals.scheduled:,} ended as "
         f"{kind}{detail and f', {detail}'}; {remedy}"
     )
+
+
+def _too_early(case: Case) -> bool:
+    """Whether the run ended before any arrival could have been missing its answer."""
+    result = case.result
+    if result.totals.errors.get(_ABORTED, 0) < result.totals.scheduled:
+        return False
+    return not any(s.scheduled for s in result.series if s.t + result.slice_s <= case.late_s)
 
 
 def _lags(case: Case) -> Iterator[str]:

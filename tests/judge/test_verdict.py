@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from judge_samples import Part, fault, result_of
+from overload_runs import Run, failed, schedule
 
 from loadtool.judge.case import Case
 from loadtool.judge.slo import judge_slos
 from loadtool.judge.validity import LAG_REMEDY, invalidities
 from loadtool.judge.verdict import Verdict, judge
+from loadtool.measure.outcome import ABORTED
 from loadtool.measure.result import Result
 from loadtool.measure.result_json import dump, load
 
@@ -184,6 +186,7 @@ def silent(errors: dict[str, int], **detail: str) -> Result:
         (silent({"timeout": 5}), [
             "no HTTP answer in the whole run: 5 of 5 ended as timeout; "
             "see that http://127.0.0.1:8080 is up and reachable from here"]),
+        (interrupted(silent({})), []),
         (silent({}), [
             "no HTTP answer in the whole run: no arrival was due; raise a phase's `rate` or its `for`"]),
         (result_of(Part(status=[1000])), []),
@@ -248,3 +251,16 @@ def test_the_file_gives_the_same_verdict(make: Callable[[], Result]) -> None:
     assert judge(again) == first
     assert again == fresh
     assert judge_slos(fresh) == fresh.slos
+
+
+@pytest.mark.parametrize(("until_s", "said"), [(0.4, False), (3.0, True)])
+def test_an_interrupted_run_misses_only_answers_that_were_due(until_s: float, said: bool) -> None:
+    """Of the arrivals of 3 s, nearly all had had longer than the 500 ms of `good_within`."""
+    aborted = Run(schedule()).serve(lambda t: failed(ABORTED), until_s)
+    reasons = judge(aborted.result(until_s=until_s)).reasons
+    n = round(50 * until_s)
+    missing = (
+        f"no HTTP answer in the whole run: {n} of {n} ended as aborted; "
+        "see that http://127.0.0.1:8080 is up and reachable from here"
+    )
+    assert reasons == (f"interrupted by SIGINT after {until_s} s", *([missing] if said else []))
