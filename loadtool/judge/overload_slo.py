@@ -40,12 +40,18 @@ class _Finding:
 
 
 def _amplification(f: SpikeFigures, slo: Slo) -> float | None:
-    """Of the spike, or of the last third of its recovery; without `during`, the larger."""
+    """Of the spike, or of the last third of its recovery; without `during`, the larger.
+
+    Which that is nobody knows where a recovery could not be watched, unless the spike alone decides.
+    """
     spike, after = f.retry_amplification, f.retry_amplification_after
     if slo.during in f.phases:
         return spike
     if slo.during in f.recovery:
         return after
+    decided = spike is not None and slo.meets(spike) == (slo.op in (">", ">="))
+    if after is None and f.recovery and not decided:
+        return None
     return max((v for v in (spike, after) if v is not None), default=None)
 
 

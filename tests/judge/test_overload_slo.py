@@ -69,6 +69,26 @@ def test_retry_amplification_of_a_spike_that_nothing_follows() -> None:
     assert (f.value, f.status) == (2.5, "pass")
 
 
+@pytest.mark.parametrize(
+    ("slo", "value", "status"),
+    [
+        ("retry amplification < 3", None, "inconclusive"),  # what came of it afterwards may be more
+        ("retry amplification < 2", 2.5, "fail"),
+        ("retry amplification > 2", 2.5, "pass"),
+        ("retry amplification > 3", None, "inconclusive"),
+        ("retry amplification < 3 during spike", 2.5, "pass"),
+        ("retry amplification < 3 during recovery", None, "inconclusive"),
+    ],
+)
+def test_retry_amplification_of_a_spike_whose_recovery_was_not_watched(
+    slo: str, value: float | None, status: str
+) -> None:
+    why = {"retry_amplification_after": "the run ended before its recovery could be watched"}
+    f = judged(slo, figures(retry_amplification_after=None, unknown=why))
+    assert (f.value, f.status) == (value, status)
+    assert f.note == (why["retry_amplification_after"] if value is None else "")
+
+
 NOT_RECOVERED = figures(
     recovered=False, recovery_s=None, unknown={"recovery_s": "not recovered in the 30 s watched"}
 )
