@@ -166,6 +166,16 @@ def test_the_percentile_curve_by_arithmetic() -> None:
     assert response["line"]["dash"] != service["line"]["dash"]
 
 
+def test_a_curve_of_service_times_alone_compares_none() -> None:
+    r = measured()
+    assert "p99 by phase: " in drawn("curve", r).summary
+    for phase in r.phases:
+        phase.shed = phase.scheduled
+    assert drawn("curve", r).summary.endswith(
+        "(from when it was sent). A curve ends where there are no more samples to tell."
+    )
+
+
 def test_the_percentile_axis_gives_every_nine_the_same_room() -> None:
     axis = drawn("curve", measured()).layout["xaxis"]
     places = dict(zip(axis["ticktext"], (math.log10(v) for v in axis["tickvals"]), strict=True))

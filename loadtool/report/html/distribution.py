@@ -171,7 +171,8 @@ def _gaps(story: Story) -> str:
         if p.scheduled > p.shed:
             response = figures.duration(p.latency_ms.p99, failed=True)
             parts.append(f"{p.name} {response} against {figures.duration(p.service_ms.p99)}")
+    by_phase = f", p99 by phase: {'; '.join(parts)}" if parts else ""
     return (
-        f"Response time (from when a request was due) against service time (from when it was sent), p99 by"
-        f" phase: {'; '.join(parts)}. A curve ends where there are no more samples to tell."
+        f"Response time (from when a request was due) against service time (from when it was sent){by_phase}."
+        f" A curve ends where there are no more samples to tell."
     )
