@@ -138,8 +138,9 @@ class _Run:
         return loaded
 
     async def _tell_doubts(self, prepared: Prepared) -> None:
-        """Say what `loadtool plan` warns of, while there is time to end the run. Drawn in a thread: it may
-        take a second, in which a signal must be heard.
+        """Say what `loadtool plan` warns of, while there is time to end the run.
+
+        In a thread, as a signal must be heard meanwhile.
         """
         doubts = partial(doubts_about, prepared.job, prepared.loaded)
         for doubt in await trio.to_thread.run_sync(doubts, abandon_on_cancel=True):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Drawing this many arrivals takes about a second; past it, counts are expectations.
 COUNTED: Final = 500_000
+COUNTED_AT_ONCE: Final = 50_000  # ... where a load is waiting to begin: some 50 ms of work
 POINTS: Final = 240
 
 
@@ -95,7 +96,7 @@ class Overview:
         schedule = Schedule(job)
         timeline = schedule.timeline
         exact = timeline.arrivals <= COUNTED
-        cells = _cells(schedule, job)
+        cells = _cells(schedule, job, COUNTED)
         whole = schedule.count() if job.replay is not None else sum(cells.values())
         by_phase, by_request = Counter[int](), Counter[int]()
         for (stretch, request), n in cells.items():
@@ -144,15 +145,16 @@ class Overview:
 def doubts_about(job: Job, loaded: Loaded) -> list[str]:
     """What is doubtful about a run of this job, built from this profile, a line each, as the overview has it.
 
-    Takes up to a second.
+    In a large run they are about what is expected of chance, to save the time of drawing it.
     """
     schedule = Schedule(job)
-    return list(doubts(job, loaded, schedule.timeline, _cells(schedule, job)))
+    return list(doubts(job, loaded, schedule.timeline, _cells(schedule, job, COUNTED_AT_ONCE)))
 
 
-def _cells(schedule: Schedule, job: Job) -> Cells:
+def _cells(schedule: Schedule, job: Job, most: int) -> Cells:
+    """Drawn from the schedule if that has at most so many arrivals, else as chance is expected to."""
     timeline = schedule.timeline
-    return _counted(schedule) if timeline.arrivals <= COUNTED else _expected(job, timeline)
+    return _counted(schedule) if timeline.arrivals <= most else _expected(job, timeline)
 
 
 def _counted(schedule: Schedule) -> Cells:
