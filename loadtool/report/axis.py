@@ -16,8 +16,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from loadtool.report import figures
+from loadtool.report.folding import fitted
 from loadtool.report.stage import Bar
-from loadtool.report.text import clip
 
 GUTTER: Final = 10  # "12,345/s ┤": nine cells of label, one of axis
 
@@ -109,7 +109,7 @@ def sections(axis: TimeAxis, bars: Sequence[Bar], *, here: float | None = None) 
         now = here is not None and bar.start_s <= here < bar.end_s
         text.append("│", style="dim")
         inside = room if i + 1 == len(bars) else room - 1
-        name = _fitted(bar.name, inside)
+        name = fitted(bar.name, inside)
         text.append(name, style="bold reverse" if now else "dim")
         text.append(" " * (inside - cell_len(name)))
     return text
@@ -135,7 +135,7 @@ def lane(axis: TimeAxis, *bars: Bar, style: str) -> Text:
         for column in axis.span(bar):
             if column < axis.columns:
                 line[column] = _height(axis, bar, column)
-    name = clip(bars[0].name, axis.columns - 2)
+    name = fitted(bars[0].name, axis.columns - 2)
     _label(line, name)
     return Text(" " * GUTTER).append("".join(line).rstrip(), style=style)
 
@@ -182,19 +182,19 @@ def moments(axis: TimeAxis, name: str, times: Sequence[float], *, style: str = "
     line = [" "] * axis.columns
     for t in times:
         line[axis.column(t)] = "▲"
-    text = Text(clip(name, GUTTER - 1).rjust(GUTTER - 1) + " ")
+    text = Text(_gutter(name) + " ")
     return text.append("".join(line).rstrip(), style=style)
 
 
 def asked(axis: TimeAxis, name: str, *, style: str = "cyan") -> Text:
     """One line for what is asked before, during and after the run, its name in the gutter."""
-    text = Text(clip(name, GUTTER - 1).rjust(GUTTER - 1) + "▲")
+    text = Text(_gutter(name) + "▲")
     return text.append("·" * (axis.columns - 1) + "▲", style=style)
 
 
 def spark(axis: TimeAxis, label: str, values: Sequence[float | None], *, top: float, style: str) -> Text:
     """One line of blocks, one a column, as high as the value is of `top`; nothing is drawn for 0 and None."""
-    text = Text(clip(label, GUTTER - 1).rjust(GUTTER - 1) + " ")
+    text = Text(_gutter(label) + " ")
     text.append("".join(_block(v, top) for v in values), style=style)
     return text
 
@@ -208,9 +208,7 @@ def _block(value: float | None, top: float) -> str:
     return _SPARKS[min(max(math.ceil(value / top * (len(_SPARKS) - 1) - 1e-9), 1), len(_SPARKS) - 1)]
 
 
-def _fitted(name: str, room: int) -> str:
-    """`name` in at most `room` cells."""
-    text = clip(name, room)
-    while cell_len(text) > room:
-        text = text[:-1]
-    return text
+def _gutter(label: str) -> str:
+    """A label at the right end of the gutter: a wide character takes two of its cells."""
+    text = fitted(label, GUTTER - 1)
+    return f"{' ' * (GUTTER - 1 - cell_len(text))}{text}"

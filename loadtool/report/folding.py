@@ -9,6 +9,8 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
+from loadtool.report.text import clean
+
 # Stands for a blank at which no line may end; `printed` makes it one. Text from outside can't hold it.
 GLUE: Final = "\ue000"
 
@@ -25,6 +27,20 @@ def folded(text: Text, room: int) -> Text:
     """The text in lines of at most `room` cells, its own lines kept; nothing of it is lost but blanks."""
     lines = [part for line in text.split("\n", allow_blank=True) for part in _parts(line, max(room, 1))]
     return Text("\n", style=text.style).join(lines)
+
+
+def fitted(value: object, room: int) -> str:
+    """`clean` text of at most `room` cells; what was cut shows as an ellipsis."""
+    text = clean(value)
+    if cell_len(text) <= room:
+        return text
+    kept, left = 0, room - 1
+    for char in text:
+        left -= cell_len(char)
+        if left < 0:
+            break
+        kept += 1
+    return f"{text[:kept]}…" if room > 0 else ""
 
 
 def _parts(line: Text, room: int) -> Iterator[Text]:

@@ -13,9 +13,10 @@ from rich.text import Text
 
 from loadtool.measure.result import SloFigure
 from loadtool.report import figures, slos
+from loadtool.report.folding import fitted
 from loadtool.report.now import Now
 from loadtool.report.pictures import ERROR_GLYPH, SHED_GLYPH
-from loadtool.report.text import clean, clip
+from loadtool.report.text import clean
 
 NARROW: Final = 60  # columns of the terminal below which labels are short
 
@@ -79,7 +80,7 @@ class Grid:
 
     def row(self, label: str, cells: dict[str, str], *, style: str = "", quiet: Sequence[str] = ()) -> Text:
         """The cells by the names of their columns; those of `quiet` say that there is nothing to say."""
-        text = Text(_fitted(label, self.label - 1), style="")
+        text = Text(fitted(label, self.label - 1), style="")
         text.stylize(style or "dim")
         text.pad_right(self.label - text.cell_len)
         for c in self.columns:
@@ -231,10 +232,3 @@ def _time(ms: float | None) -> str:
     if number in (figures.NOTHING, figures.INFINITE):
         return f"{number}{' ' * (_UNIT + 1)}" if number == figures.INFINITE else number
     return f"{number} {unit:<{_UNIT}}"
-
-
-def _fitted(label: str, room: int) -> str:
-    text = clip(label, room)
-    while cell_len(text) > room:
-        text = text[:-1]
-    return text

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from rich.cells import cell_len
 
-from loadtool.report.axis import GUTTER, TimeAxis, asked, lane, lanes, ruler, sections, spark
+from loadtool.report.axis import GUTTER, TimeAxis, asked, lane, lanes, moments, ruler, sections, spark
 from loadtool.report.stage import Bar
 
 AXIS = TimeAxis(100.0, GUTTER + 50)  # a column is 2 s
@@ -92,6 +93,29 @@ def test_a_ramp_rises() -> None:
 def test_what_is_asked_all_along_spans_the_axis() -> None:
     text = asked(AXIS, "steady?").plain
     assert text == "  steady?▲" + "·" * 49 + "▲"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("漢字", "     漢字"),
+        ("漢字漢字の長い", "漢字漢字…"),
+        ("x漢字漢字の", "x漢字漢…"),
+        ("queue-length", "queue-le…"),
+        ("🚀e\u0301", "      🚀e\u0301"),
+    ],
+)
+def test_a_label_of_wide_characters_keeps_its_row_on_the_axis(name: str, shown: str) -> None:
+    row = spark(AXIS, name, [1.0] * AXIS.columns, top=1.0, style="")
+    assert row.plain == f"{shown.rjust(len(shown) + GUTTER - 1 - cell_len(shown))} {'█' * AXIS.columns}"
+    assert row.cell_len == asked(AXIS, name).cell_len == AXIS.width
+    assert moments(AXIS, name, [99.0]).cell_len == AXIS.width
+
+
+def test_a_name_of_wide_characters_that_is_cut_says_so() -> None:
+    assert sections(AXIS, [Bar("a漢字漢字漢字", 0, 20), Bar("b", 20, 100)]).plain.startswith(
+        f"{' ' * (GUTTER - 1)}│a漢字漢… │b"
+    )
 
 
 def test_sections_begin_at_their_columns_and_the_present_one_stands_out() -> None:
