@@ -19,6 +19,7 @@ _FOR_LINES: Final = 6  # and two lines of blocks, in less
 _LEAST: Final = 3
 _HEADROOM: Final = 1.1
 _CURSOR: Final = "bold"
+_UNITS: Final = ((1000.0, "s"), (1.0, "ms"), (0.001, "µs"))  # in ms
 
 
 class Pictures:
@@ -88,8 +89,14 @@ def _quantiles(now: Now, axis: TimeAxis) -> tuple[list[float | None], list[float
 def _line(axis: TimeAxis, name: str, values: Sequence[float | None]) -> Text:
     """A quantile as a line of blocks, with what its highest block stands for: `p99≤800ms`."""
     top = nice_top(max((v for v in values if v is not None and not math.isinf(v)), default=0.0))
-    label = f"{name}≤{figures.duration(top, space='')}" if top else name
+    label = f"{name}≤{_brief(top)}" if top else name
     return spark(axis, label, values, top=top, style={"p99": "magenta"}.get(name, "cyan"))
+
+
+def _brief(top: float) -> str:
+    """The end of an axis, given in ms, without digits that say nothing: its unit must fit in the gutter."""
+    size, unit = next((row for row in _UNITS if top >= row[0] * (1 - 1e-9)), _UNITS[-1])
+    return f"{top / size:g}{unit}"
 
 
 def _step(now: Now) -> float:
