@@ -6,8 +6,10 @@ how many those were, since their absence flatters every percentile.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Final
 from urllib.parse import quote
 
@@ -16,6 +18,7 @@ from loadtool.measure.population import from_result
 from loadtool.measure.result import Figures, Result
 
 TICKS_PER_HALF: Final = 5
+LONGEST_NAME: Final = 100  # of a phase in a file's: file systems allow 255 bytes in all
 _US_PER_MS: Final = 1000
 _SUB_BUCKETS: Final = 2048  # of 3 significant digits
 _BUCKETS: Final = 22  # of 2048 µs, each twice as wide as the one before, up to an hour
@@ -27,14 +30,25 @@ def render(result: Result) -> str:
 
 
 def by_phase(result: Result) -> dict[str, str]:
-    """The distribution of each phase, by its name made fit for a file's. Raises UsageError as above."""
+    """The distribution of each phase, by `file_name_of` its name. Raises UsageError as above."""
     cells = from_result(result)
     return {
-        quote(phase.name, safe="", errors="surrogatepass"): distribution(
+        file_name_of(phase.name): distribution(
             merged(p.answered for key, p in cells.items() if key.phase == phase.name), phase
         )
         for phase in result.phases
     }
+
+
+def file_name_of(phase: str) -> str:
+    """A phase's name as part of a file's: percent-encoded, and cut if it is long, with a mark of its own."""
+    codes = [quote(char, safe="", errors="surrogatepass") for char in phase]
+    if sum(map(len, codes)) <= LONGEST_NAME:
+        return "".join(codes)
+    mark = hashlib.sha256(phase.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    lengths = accumulate(map(len, codes))
+    kept = sum(length + 1 + len(mark) <= LONGEST_NAME for length in lengths)
+    return f"{''.join(codes[:kept])}~{mark}"
 
 
 def distribution(answered: Histogram, figures: Figures) -> str:

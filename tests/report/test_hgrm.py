@@ -4,6 +4,7 @@ import io
 import random
 import re
 from itertools import pairwise
+from urllib.parse import unquote
 
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -100,3 +101,18 @@ def test_a_phase_cannot_lead_out_of_its_directory() -> None:
     result = known()
     result.phases.append(PhaseFigures(name=f"../../{HOSTILE}"))
     assert all(re.fullmatch(r"[\w.%~-]+", name) for name in hgrm.by_phase(result))
+
+
+@pytest.mark.parametrize("name", ["é漢" * 30, "b" * 300, "é" * 17])
+def test_a_file_s_name_has_room_for_any_phase(name: str) -> None:
+    result = known()
+    result.phases += [PhaseFigures(name=name), PhaseFigures(name=f"{name}x")]
+    long, longer = list(hgrm.by_phase(result))[-2:]
+    assert long != longer
+    assert max(len(long), len(longer)) <= hgrm.LONGEST_NAME
+    assert name.startswith(unquote(long.rpartition("~")[0], errors="strict"))
+
+
+def test_a_name_that_fits_stays_whole() -> None:
+    assert hgrm.file_name_of("b" * hgrm.LONGEST_NAME) == "b" * hgrm.LONGEST_NAME
+    assert hgrm.file_name_of("é/") == "%C3%A9%2F"
