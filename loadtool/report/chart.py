@@ -19,6 +19,7 @@ from loadtool.report.axis import GUTTER, TimeAxis
 from loadtool.report.text import clip
 
 FAULT_STYLE: Final = "red"
+_HAIR: Final = 0.15  # of a line: dots are a quarter of one, and rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def panel(
     except ImportError as e:
         return Text(clip(f"(no chart: {e})", axis.width), style="dim")
     finite = (v for c in curves for v in c.values if v is not None and not math.isinf(v))
-    top = nice_top(max([at_least, *finite, *(heights(areas) if areas else ())]))
+    below = _beside_infinity(curves) * _clear_of_top(height)
+    top = nice_top(max([at_least, below, *finite, *(heights(areas) if areas else ())]))
     figure = _blank(plotext, axis, height)
     figure.ruler("y", "left").lim(0, top or 1)
     ticks = (0.0, top / 2, top) if top and height >= 5 else (0.0, top) if top else (0.0,)
@@ -67,6 +69,21 @@ def panel(
     for column in marks:
         text = upright(text, column, "┊", style=mark_style)
     return text
+
+
+def _beside_infinity(curves: Sequence[Curve]) -> float:
+    """The highest value over or under which another curve goes to ∞, which has the top line; else 0."""
+    highest = 0.0
+    for column in zip(*(c.values for c in curves), strict=False):
+        known = [v for v in column if v is not None]
+        if any(math.isinf(v) for v in known):
+            highest = max([highest, *(v for v in known if not math.isinf(v))])
+    return highest
+
+
+def _clear_of_top(height: int) -> float:
+    """How far above a value the axis has to end, so that the value is drawn below the top line."""
+    return height / (height - 1.0 - _HAIR) if height > 1 else 1.0
 
 
 def upright(picture: Text, column: int, char: str, *, style: str, over: bool = False) -> Text:

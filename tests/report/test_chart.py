@@ -68,6 +68,21 @@ def test_what_lies_beyond_every_answer_shows_at_the_top_and_leaves_a_gap() -> No
     assert all(c in EMPTY for line in lines[1:] for c in line[5:8])
 
 
+@pytest.mark.parametrize("height", range(2, 12))
+@pytest.mark.parametrize("value", [0.19, 1.0, 2.5, 4.99, 5.0, 7.3, 99.0, 100.0])
+def test_a_curve_is_seen_below_the_infinity_of_another(value: float, height: int) -> None:
+    low = Curve([value] * 20)
+    lines = drawn(low, Curve([math.inf] * 20), height=height)
+    assert lines[0] == "∞" * 20
+    assert any(set(line).isdisjoint(EMPTY) for line in lines[1:])
+
+
+def test_infinity_elsewhere_leaves_the_axis_as_it_is() -> None:
+    curves = [Curve([500.0] * 10 + [None] * 10), Curve([None] * 10 + [math.inf] * 10)]
+    text = panel(AXIS, curves, height=5, label=figures.rate).plain
+    assert text.startswith("    500/s")
+
+
 def test_nothing_but_infinity_has_no_scale() -> None:
     text = panel(AXIS, [Curve([math.inf] * 20)], height=5, label=figures.duration).plain
     assert text.count("∞") == 20
