@@ -22,17 +22,22 @@ class Wanted:
     path: Path
 
 
-def wanted(files: Mapping[str, Path | None]) -> list[Wanted]:
-    """The files that were asked for, by format. Raises UsageError if two are the same file."""
+def wanted(files: Mapping[str, Path | None], result: tuple[str, Path] | None = None) -> list[Wanted]:
+    """The files that were asked for, by format. Raises UsageError if two are the same file.
+
+    `result` is the result.json of the run, and what to call it: no other format may take its place.
+    """
     chosen = [Wanted(name, path) for name, path in files.items() if path is not None]
-    taken: dict[Path, Wanted] = {}
+    taken: dict[str, str] = {}
+    if result is not None:
+        taken[os.path.realpath(result[1])] = result[0]
     for want in chosen:
-        place = want.path.absolute()
-        if place in taken and not _special(place):
-            raise UsageError(
-                f"--{want.format}: got {want.path}, want another file than --{taken[place].format}"
-            )
-        taken[place] = want
+        place = os.path.realpath(want.path)  # a link is another name of the same file
+        if want.format == "json" and result is not None and taken.get(place) == result[0]:
+            continue  # the same text
+        if place in taken and not _special(want.path):
+            raise UsageError(f"--{want.format}: got {want.path}, want another file than {taken[place]}")
+        taken[place] = f"--{want.format}"
     return chosen
 
 

@@ -51,13 +51,14 @@ def report(
     """Show the report of a past run, and write its other forms."""
     from loadtool.commands import outputs
     from loadtool.report import terminal
-    from loadtool.report.result_file import read
+    from loadtool.report.result_file import file_of, read
 
     wanted = outputs.wanted(
         {
             "json": json, "junit": junit, "markdown": markdown, "html": html,
             "csv": csv, "hlog": hlog, "hgrm": hgrm,
-        }
+        },
+        ("RESULT_JSON", file_of(result_json)),
     )  # fmt: skip
     result = read(result_json)
     reference = comparing.Baseline.of(baseline or (), different_profiles=different_profiles)

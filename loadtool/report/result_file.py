@@ -57,10 +57,15 @@ def write_text_atomically(text: str, path: Path) -> None:
         raise _unwritable(path, e) from e
 
 
+def file_of(path: Path) -> Path:
+    """The result.json that this is, or that is in this directory of a run."""
+    return path / RESULT_NAME if os.path.isdir(path) else path  # unlike Path's, no error for a name too long
+
+
 def read(path: Path) -> Result:
     """The result in this file, or in a run's directory. Raises UsageError if there is no readable one."""
     try:
-        file = path / RESULT_NAME if path.is_dir() else path
+        file = file_of(path)
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as e:
         raise UsageError(f"{path}: not a result: not UTF-8 text") from e

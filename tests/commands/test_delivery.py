@@ -12,7 +12,7 @@ from loadtool import cli, run
 from loadtool.commands import outputs
 from loadtool.errors import OutputError
 from loadtool.measure.result import Engine, PhaseFigures, Result, SloFigure
-from loadtool.report import terminal
+from loadtool.report import result_file, terminal
 from loadtool.report.formats import FORMATS
 
 
@@ -148,6 +148,39 @@ def test_a_file_that_cannot_be_written_stops_the_run_before_it_begins(
 def test_two_reports_cannot_share_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["spike", "-p", "p.yaml", "--json", "x", "--junit", "./x"]) == 2
     assert capsys.readouterr().err == "loadtool: --junit: got x, want another file than --json\n"
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "json"])
+@pytest.mark.parametrize("place", ["d/result.json", "d/../d/result.json", "link"])
+def test_no_report_takes_the_place_of_the_result(
+    place: str,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    running = Running(monkeypatch, "pass", 0)
+    Path("d").mkdir()
+    result_file.write_atomically(result(), Path("d/result.json"))
+    before = Path("d/result.json").read_bytes()
+    Path("link").symlink_to("d/result.json")
+    for words, other in (
+        (["spike", "-p", "p.yaml", "--out", "d"], "the result.json of --out"),
+        (["report", "d"], "RESULT_JSON"),
+        (["report", "d/result.json"], "RESULT_JSON"),
+    ):
+        assert cli.main([*words, f"--{name}", place]) == 2
+        assert capsys.readouterr().err == f"loadtool: --{name}: got {place}, want another file than {other}\n"
+    assert not running.ran
+    assert Path("d/result.json").read_bytes() == before
+
+
+def test_the_result_may_be_asked_for_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Running(monkeypatch, "pass", 0)
+    place = tmp_path / "d" / "result.json"
+    assert cli.main(["spike", "-p", "p.yaml", "-q", "--out", str(place.parent), "--json", str(place)]) == 0
+    assert cli.main(["report", str(place), "--json", str(place)]) == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
