@@ -32,7 +32,7 @@ from loadtool.measure.tally import Tally
 from loadtool.plan.overview import doubts_about
 from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
-from loadtool.report.result_file import RESULT_NAME, new_run_directory, write_atomically
+from loadtool.report.result_file import RESULT_NAME, new_run_directory, prove_room, write_atomically
 from loadtool.report.stage import Stage
 
 if TYPE_CHECKING:  # what most runs do not load
@@ -260,9 +260,7 @@ def run_directory(out: Path | None, started: datetime, name: str) -> RunDirector
     try:
         made = tuple(place for place in (out, *out.parents) if not place.exists())
         out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
+        prove_room(out)
     except OSError as e:
         raise UsageError(f"--out: got {out}, want a directory that can be written: {e.strerror}") from e
     return RunDirectory(out, made)

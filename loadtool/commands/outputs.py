@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +42,8 @@ def wanted(files: Mapping[str, Path | None], result: tuple[str, Path] | None = N
 
 def prove_writable(files: Sequence[Wanted]) -> None:
     """Make sure that each can be written, by writing beside it. Raises UsageError."""
+    from loadtool.report.result_file import prove_room
+
     for want in files:
         place = want.path
         try:
@@ -52,9 +53,9 @@ def prove_writable(files: Sequence[Wanted]) -> None:
                 raise NotADirectoryError(errno.ENOTDIR, f"{place.parent} is no directory")
             if _special(place):
                 continue
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place.parent) as file:
-                file.write(b"?")
+            real = Path(os.path.realpath(place))  # what a link points to is what is written
+            real.parent.mkdir(parents=True, exist_ok=True)
+            prove_room(real.parent)
         except OSError as e:
             raise UsageError(
                 f"--{want.format}: got {place}, want a file that can be written: {e.strerror}"

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,11 +94,20 @@ def new_run_directory(base: Path, started: datetime, name: str) -> Path:
     try:
         base.mkdir(parents=True, exist_ok=True)
         place = _claim(place)
-        write_text_atomically("", place / ".writable")
-        os.unlink(place / ".writable")
+        try:
+            prove_room(place)
+        except OSError:
+            place.rmdir()
+            raise
     except OSError as e:
         raise _unwritable(place, e) from e
     return place
+
+
+def prove_room(directory: Path) -> None:
+    """Make sure that a file in this directory can be made and hold something. Raises OSError."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.write(b"?")  # an empty file fits on a full disk
 
 
 def _claim(wanted: Path) -> Path:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from loadtool import run
+from loadtool.commands import outputs
 from loadtool.errors import OutputError, UsageError
 from loadtool.measure.result import Engine, HistogramEntry, Result
 from loadtool.report.result_file import new_run_directory, read, write_atomically, write_text_atomically
@@ -205,3 +210,36 @@ def test_a_directory_that_cannot_be_written_is_told_before_the_load(tmp_path: Pa
         OutputError, match=r"/file/20260301T120000Z-x: cannot be written: a file is in the way; free"
     ):
         new_run_directory(tmp_path / "file", NOON, "x")
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Files can be made, as on a full disk, and hold nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_without_room_is_told_before_the_load(tmp_path: Path) -> None:
+    with (
+        no_room(),
+        pytest.raises(OutputError, match=r"20260301T120000Z-x: cannot be written: File too large"),
+    ):
+        new_run_directory(tmp_path / "new", NOON, "x")
+    assert os.listdir(tmp_path / "new") == []
+    with no_room(), pytest.raises(UsageError) as told:
+        run.run_directory(tmp_path, NOON, "x")
+    assert str(told.value) == f"--out: got {tmp_path}, want a directory that can be written: File too large"
+    assert os.listdir(tmp_path) == ["new"]
+    assert run.run_directory(tmp_path / "new", NOON, "x") == tmp_path / "new"
+    assert os.listdir(tmp_path / "new") == []
+
+
+def test_a_link_is_proven_where_it_points_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link.html").symlink_to(tmp_path / "file" / "report.html")
+    with pytest.raises(UsageError, match=r"--html: got .*/link.html, want a file that can be written: "):
+        outputs.prove_writable([outputs.Wanted("html", tmp_path / "link.html")])
