@@ -23,13 +23,23 @@ from loadtool.report.screen import Screen
 from loadtool.report.stage import Stage
 from loadtool.report.text import clean
 
+SIGNS: Final = "─│█▒×⣿┃✓✗…∞"
 LEAST_SIZE: Final = (40, 10)  # columns and lines: in less, plain lines say more
 
 
 def suits(console: Console) -> bool:
-    """Can a live view be drawn here: a terminal that moves its cursor, and is not too small?"""
+    """Can a live view be drawn here: a terminal that moves its cursor, has its signs and is not too small?"""
     large = console.width >= LEAST_SIZE[0] and console.height >= LEAST_SIZE[1]
-    return console.is_terminal and not console.is_dumb_terminal and large
+    return console.is_terminal and not console.is_dumb_terminal and large and _takes_signs(console)
+
+
+def _takes_signs(console: Console) -> bool:
+    """Whether its encoding has what is drawn: as question marks, passed and failed look the same."""
+    try:
+        SIGNS.encode(console.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class LiveView:
