@@ -29,6 +29,11 @@ def program(directory: Path, script: str) -> source.Which:
     return lambda _: str(path)
 
 
+def started_since(before: list[int]) -> list[int]:
+    """Children of this process that are not among those: tests before this one may have some, too."""
+    return [pid for pid in children(os.getpid()) if pid not in before]
+
+
 @pytest.mark.parametrize("line", [LINE, OLDER])
 @pytest.mark.parametrize(
     ("words", "names"),
@@ -72,10 +77,11 @@ async def test_the_real_one_says_so(tmp_path: Path, room: int, words: str) -> No
     log = tmp_path / "log"
     which = program(tmp_path, f'"{REAL}" "$@" 2>&1 | tee {log}')
     told: list[str] = []
+    before = children(os.getpid())
     async with open_toxiproxy(None, which=which, on_shortage=told.append) as control:
         host, _, port = (await control.create_proxy("p", "127.0.0.1:1")).rpartition(":")
         await control.list()
-        (pid,) = [p for p in children(os.getpid()) if command_line(p).startswith(f"{REAL} ")]
+        (pid,) = [p for p in started_since(before) if command_line(p).startswith(f"{REAL} ")]
         taken = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
         free = min(set(range(1000)) - taken)
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -90,10 +96,11 @@ async def test_the_embedded_one_can_be_asked_what_it_has_lacked_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[str] = []
+    before = children(os.getpid())
     async with open_toxiproxy(None, which=lambda _: None, on_shortage=told.append) as control:
         host, _, port = (await control.create_proxy("p", "127.0.0.1:1")).rpartition(":")
         assert control.lacked() == []
-        (pid,) = [p for p in children(os.getpid()) if "loadtool.chaos.server" in command_line(p)]
+        (pid,) = [p for p in started_since(before) if "loadtool.chaos.server" in command_line(p)]
         limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         for _ in range(2):
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))

@@ -46,10 +46,10 @@ def crash(sock: socket.socket) -> None:
 
 
 def crash_in_upload(sock: socket.socket) -> None:
-    """... with most of it still to come."""
+    """... with much of it still to come, and much read: a little, a kernel may be slow to acknowledge."""
     read_request(sock)
     sock.sendall(OK_ANSWER)
-    sock.recv(1 << 20)
+    sock.recv(1 << 20, socket.MSG_WAITALL)
     reset(sock)
 
 

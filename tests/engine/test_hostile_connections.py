@@ -62,8 +62,11 @@ def after_some_bytes(behave: Handler) -> Handler:
 
 
 def answer_early(sock: socket.socket) -> None:
+    """The first request before it has come, and others as they come."""
     sock.sendall(OK_ANSWER)
     read_head(sock)
+    while read_head(sock):
+        sock.sendall(OK_ANSWER)
 
 
 def answer_and_reset_when_asked(sock: socket.socket) -> None:

@@ -234,7 +234,7 @@ def test_a_disk_without_room_is_told_before_the_load(tmp_path: Path) -> None:
         run.run_directory(tmp_path, NOON, "x")
     assert str(told.value) == f"--out: got {tmp_path}, want a directory that can be written: File too large"
     assert os.listdir(tmp_path) == ["new"]
-    assert run.run_directory(tmp_path / "new", NOON, "x") == tmp_path / "new"
+    assert run.run_directory(tmp_path / "new", NOON, "x").path == tmp_path / "new"
     assert os.listdir(tmp_path / "new") == []
 
 
