@@ -19,8 +19,12 @@ from loadtool.units import SECOND, format_duration
 if TYPE_CHECKING:
     from loadtool.profile.gauge import Gauge
 
+# A name, labels, a value, and what says nothing of it: a timestamp, and OpenMetrics' exemplar.
 _SAMPLE: Final = re.compile(
-    r"([A-Za-z_:][\w:]*)[ \t]*(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t]*", re.ASCII
+    r"([A-Za-z_:][\w:]*)[ \t]*"
+    r'(?:\{((?:[^"{}]|"(?:[^"\\]|\\.)*")*)\})?'
+    r"[ \t]+([^\s#]\S*)(?:[ \t]+-?[\d.]+)?(?:[ \t]+#.*)?[ \t]*",
+    re.ASCII,
 )
 _LABEL: Final = re.compile(r'\s*([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)', re.ASCII)
 
@@ -94,11 +98,15 @@ def _at(data: Any, wanted: str) -> float:
 
 def _samples(text: str, wanted: str) -> list[float]:
     name, brace, rest = wanted.partition("{")
+    name = name.strip()
     labels = set(_LABEL.findall(rest.rpartition("}")[0])) if brace else set()
     values = []
-    for line in text.splitlines():
-        sample = _SAMPLE.fullmatch(line.strip())
-        if sample is None or sample[1] != name.strip():
+    for line in text.split("\n"):  # the values of labels may hold what else ends lines of text
+        line = line.strip()
+        if not line.startswith(name):
+            continue  # most of a large page, which must not hold up the faults' clock
+        sample = _SAMPLE.fullmatch(line)
+        if sample is None or sample[1] != name:
             continue
         if labels <= set(_LABEL.findall(sample[2] or "")):
             try:

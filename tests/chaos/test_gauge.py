@@ -31,6 +31,16 @@ both{x="b"} -Inf
 text abc
 up{job="x"} 1e3
 """
+EXEMPLARS = """\
+h_bucket{le="0.1"} 5 # {trace_id="x"} 0.05
+h_bucket{le="1"} 7 # {trace_id="y"} 0.7 1700000000.5
+h_count 7 1700000000.123
+calls_total 9.0 # {} 1.0
+odd{path="/a} 3 # {b"} 2
+odd{path="/\x85"} 4
+odd{path="/\u2028"} 8
+# EOF
+"""
 JSON = '{"queued": 12, "store": {"calls": 3.5, "by": [1, 2]}, "name": "x", "on": true, "none": null}'
 
 
@@ -44,6 +54,12 @@ JSON = '{"queued": 12, "store": {"calls": 3.5, "by": [1, 2]}, "name": "x", "on":
         (PROMETHEUS, 'turned_away_total{reason="queue full"}', 3),
         (PROMETHEUS, 'turned_away_total{zone="a,b"}', 4),
         (PROMETHEUS, 'turned_away_total{ zone="a,b", reason="rate limit" }', 4),
+        (EXEMPLARS, "h_bucket", 12),
+        (EXEMPLARS, 'h_bucket{le="0.1"}', 5),
+        (EXEMPLARS, "h_count", 7),
+        (EXEMPLARS, "calls_total", 9),
+        (EXEMPLARS, "odd", 14),
+        (PROMETHEUS.replace("\n", "\r\n"), "queued", 12),
         (JSON, "queued", 12),
         (JSON, "store.calls", 3.5),
         (JSON, "store.by.1", 2),
