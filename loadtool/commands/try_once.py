@@ -21,6 +21,8 @@ from loadtool.report.figures import duration
 from loadtool.report.text import clean
 
 if TYPE_CHECKING:
+    import trio
+
     from loadtool.engine.exchange import Exchange
     from loadtool.profile.load import Loaded
     from loadtool.profile.secrets import Secrets
@@ -49,6 +51,7 @@ Exit codes:
   1  at least one was not
   2  the command line or the profile is wrong; nothing was sent
   3  nothing answered, or the demo service or a setup command failed
+  130  interrupted by Ctrl-C (143: by SIGTERM, 129: by a closed terminal)
 """,
     )(try_)
 
@@ -66,18 +69,39 @@ def try_(
     no proxies and no faults: the requests go straight to the target, and a service that is wired to a proxy
     of the run finds nobody there.
     """
-    import trio
-
+    from loadtool.drive import run_alone
     from loadtool.profile.load import load_profile
 
     load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
-    raise typer.Exit(trio.run(_with_setup, load, tuple(allow_host or ())))
+    raise typer.Exit(run_alone(partial(_heedful, load, tuple(allow_host or ())), list))
 
 
-async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -> int:
-    """Run the profile's setup commands, try its requests, run its teardown commands; the exit code."""
+async def _heedful(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -> int:
+    """Try it, and end what was begun when a signal comes; the exit code."""
     import trio
 
+    from loadtool.drive import Heed
+
+    tearing_down = trio.CancelScope(shield=True)
+    heed = Heed(console.note, tearing_down.cancel)
+    code = 0
+
+    async def work() -> None:
+        nonlocal code
+        with heed.idle:
+            code = await _with_setup(load, allow_hosts, tearing_down)
+
+    await heed.during(work)
+    if heed.signal is None:
+        return code
+    console.note("loadtool: interrupted")
+    return 128 + heed.signal
+
+
+async def _with_setup(
+    load: Callable[..., Loaded], allow_hosts: Sequence[str], tearing_down: trio.CancelScope
+) -> int:
+    """Run the profile's setup commands, try its requests, run its teardown commands; the exit code."""
     from loadtool.preparation import command_secrets, run_command
 
     environment = dict(os.environ)
@@ -96,7 +120,7 @@ async def _with_setup(load: Callable[..., Loaded], allow_hosts: Sequence[str]) -
         return await _try_all(loaded, allow_hosts)
     finally:
         hidden = command_secrets(loaded, environment, printed)
-        with trio.CancelScope(shield=True):
+        with tearing_down:
             for command in loaded.profile.teardown:
                 try:
                     await run_command(command, loaded.directory, environment, hidden)

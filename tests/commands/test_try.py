@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import http.server
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from run_harness import alive, eventually
 
 from loadtool import cli
 from loadtool.commands.try_once import show, shown_body, timing
@@ -177,6 +181,27 @@ def test_what_setup_prints_is_not_shown_by_a_failing_command(
     out, err = capsys.readouterr()
     assert err.endswith(said)
     assert "sekrit" not in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_setup_command_and_teardown_still_runs(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    pid, torn = tmp_path / "pid", tmp_path / "torn"
+    more = f"setup: echo $$$$ > {pid}.new; mv {pid}.new {pid}; exec sleep 300\nteardown: touch {torn}\n"
+    file = profile(tmp_path, "http://127.0.0.1:9", "{name: one, get: /}", more)
+    command = [sys.executable, "-m", "loadtool", "try", "-p", file]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            eventually("setup is under way", pid.exists)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (128 + number, "")
+    assert err.endswith("exec sleep 300\nloadtool: interrupted\n")
+    assert torn.exists()
+    eventually("it is gone", lambda: not alive(int(pid.read_text())))
 
 
 def test_the_demo_service_is_started_and_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
