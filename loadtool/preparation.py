@@ -214,12 +214,29 @@ class Preparation:
         loaded = self._loaded
         assert loaded is not None  # it is pushed by `prepare`
         hidden = command_secrets(loaded, self._environment, self._printed)
-        with self._tearing_down:
-            for command in loaded.profile.teardown:
-                try:
-                    await run_command(command, loaded.directory, self._environment, hidden)
-                except SetupError as e:
-                    self.warnings.append(f"teardown: {e}")
+        self.warnings += await tear_down(loaded, self._environment, hidden, self._tearing_down)
+
+
+async def tear_down(
+    loaded: Loaded, environment: Mapping[str, str], hidden: Secrets, scope: trio.CancelScope
+) -> list[str]:
+    """Run the `teardown:` commands, whatever becomes of each; what is to be told of them.
+
+    When `scope` is cancelled, which a second signal does, the one that runs is ended and the rest left out.
+    """
+    told: list[str] = []
+    commands = [*loaded.profile.teardown]
+    with scope:
+        while commands:
+            try:
+                await run_command(commands[0], loaded.directory, environment, hidden)
+            except SetupError as e:
+                told.append(f"teardown: {e}")
+            del commands[0]
+    for command in commands:
+        shown = command if isinstance(command, str) else " ".join(command)
+        told.append(hidden.mask(f"teardown: a second signal came before the command {shown!r} had ended"))
+    return told
 
 
 def _shortage(who: str, name: str) -> str:

@@ -342,7 +342,7 @@ phases: [{{name: baseline, rate: 20/s, for: 1s}}]
 
 
 def test_a_second_signal_does_not_wait_for_teardown_commands(tmp_path: Path) -> None:
-    with running(tmp_path, ENDLESS + "teardown: [sleep 300]\n") as live:
+    with running(tmp_path, ENDLESS + "teardown: [sleep 300, sleep 301]\n") as live:
         live.wait_for("faults: slow")
         live.send(signal.SIGINT)
         live.wait_for("interrupted")
@@ -351,3 +351,5 @@ def test_a_second_signal_does_not_wait_for_teardown_commands(tmp_path: Path) -> 
     assert done.code == 130
     assert done.result["verdict"] == "interrupted"
     assert [f["removed"] for f in done.result["faults"]] == [True]
+    said = "teardown: a second signal came before the command 'sleep {}' had ended"
+    assert done.result["warnings"] == [said.format(300), said.format(301)]

@@ -102,7 +102,7 @@ async def _with_setup(
     load: Callable[..., Loaded], allow_hosts: Sequence[str], tearing_down: trio.CancelScope
 ) -> int:
     """Run the profile's setup commands, try its requests, run its teardown commands; the exit code."""
-    from loadtool.preparation import command_secrets, run_command
+    from loadtool.preparation import command_secrets, run_command, tear_down
 
     environment = dict(os.environ)
     printed: list[str] = []
@@ -120,12 +120,8 @@ async def _with_setup(
         return await _try_all(loaded, allow_hosts)
     finally:
         hidden = command_secrets(loaded, environment, printed)
-        with tearing_down:
-            for command in loaded.profile.teardown:
-                try:
-                    await run_command(command, loaded.directory, environment, hidden)
-                except SetupError as e:
-                    console.note(f"loadtool: teardown: {e}")
+        for text in await tear_down(loaded, environment, hidden, tearing_down):
+            console.note(f"loadtool: {text}")
 
 
 async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
