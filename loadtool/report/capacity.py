@@ -72,7 +72,8 @@ def _parts(c: Capacity, width: int) -> Iterator[RenderableType]:
 
 
 def _knee(c: Capacity) -> Iterator[tuple[str, str]]:
-    held = "nowhere" if c.holds_per_s is None else figures.rate(c.holds_per_s)
+    unheld = "nowhere" if c.verdict == "none" else "not known"
+    held = unheld if c.holds_per_s is None else figures.rate(c.holds_per_s)
     how = "" if c.holds_per_s is None else ", confirmed" if c.confirmed else ", not confirmed"
     yield "SLOs hold at", held + how
     if c.fails_per_s is not None:

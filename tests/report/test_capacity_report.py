@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from loadtool.judge.capacity import Found
 from loadtool.judge.capacity_result import Capacity, conclude
 from loadtool.judge.capacity_slos import LeftOut
@@ -64,6 +66,21 @@ def test_a_search_that_knows_nothing_has_no_curve() -> None:
     assert "interrupted after 0 steps; nothing is known of its capacity" in " ".join(text.split())
     assert "Curve" not in text
     assert "Steps" not in text
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "held"),
+    [
+        (None, "down", "not known"),
+        (None, "no-answer", "not known"),
+        (Found("generator", None, None), "generator", "not known"),
+        (Found("none", None, 1.0), "none", "nowhere"),
+    ],
+)
+def test_slos_hold_nowhere_only_if_every_rate_was_tried(found: Found | None, verdict: str, held: str) -> None:
+    c = capacity(Step("climb", 50, 10.0, 0.0, "cut"))
+    conclude(c, found, verdict)
+    assert f"SLOs hold at {held}" in " ".join(render(c, width=80).split())
 
 
 def test_what_a_profile_says_cannot_move_the_cursor() -> None:
