@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,11 +23,12 @@ from loadtool.plan.endpoint import proxy_of
 from loadtool.plan.job import Job
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import Timeline
-from loadtool.processes import Child, python
+from loadtool.processes import Child
 from loadtool.profile.addresses import socket_path, without_userinfo
 from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile, WaitFor
 from loadtool.profile.secrets import Secrets, environment_secrets
+from loadtool.target.child import DemoService, demo_service
 from loadtool.units import SECOND, format_duration
 
 # Toxiproxy's client and httpx take as long to load as all of the profile's models. They are for faults,
@@ -313,40 +313,6 @@ async def run_command(
         hidden |= Secrets.of(found.values())
         raise SetupError(hidden.mask(f"the command {shown!r} failed with exit code {code}{said}"))
     return found
-
-
-class DemoService:
-    """The embedded demo service in a process of its own."""
-
-    def __init__(self, child: Child, url: str, store: str) -> None:
-        self.url = url
-        self.store = store  # HOST:PORT of its store
-        self._child = child
-
-    @property
-    def ended(self) -> str | None:
-        """How it ended, in words; None while it runs."""
-        return None if self._child.running else self._child.last_words()
-
-    async def reach_store_at(self, address: str) -> None:
-        """Let it reach its store at HOST:PORT from now on."""
-        await self._child.stdin.send_all(json.dumps({"store": address}).encode() + b"\n")
-        answer = json.loads(await self._child.read_line())
-        if answer != {"store": address}:
-            raise SetupError(f"the demo service did not take its store's address: {answer}")
-
-
-@asynccontextmanager
-async def demo_service(profile: Profile) -> AsyncIterator[DemoService]:
-    """The demo service as the profile wants it, running on a free port until the block ends."""
-    switches = profile.demo.options() if profile.demo is not None else []
-    command = python("loadtool.target", "--lifeline", "--seed", str(profile.seed), *switches)
-    child = Child("the demo service", command)
-    try:
-        ready = json.loads(await child.read_line(30.0))
-        yield DemoService(child, ready["url"], ready["store"])
-    finally:
-        await child.stop()
 
 
 def check_sources(loaded: Loaded, addresses: Sequence[str]) -> None:

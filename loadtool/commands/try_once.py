@@ -136,7 +136,8 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
     from loadtool.plan.mix import Mix
     from loadtool.plan.replay import samples
     from loadtool.plan.trace import HEADER, tracer_of
-    from loadtool.preparation import check_sources, demo_service
+    from loadtool.preparation import check_sources
+    from loadtool.target.child import demo_service
 
     profile = loaded.profile
     if profile.proxies:
