@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import trio
 
     from loadtool.engine.exchange import Exchange
+    from loadtool.plan.job import ClientSpec
     from loadtool.profile.load import Loaded
+    from loadtool.profile.model import WaitFor
     from loadtool.profile.secrets import Secrets
 
 NOT_AS_EXPECTED = 1
@@ -152,8 +154,11 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
             url = (await stack.enter_async_context(demo_service(profile))).url
         endpoint = endpoint_of(url)
         proxy = proxy_of(profile.client.proxy) if profile.client.proxy is not None else None
-        check_sources(loaded, await check_target(endpoint, proxy, (*profile.allow_hosts, *allow_hosts)))
+        addresses = await check_target(endpoint, proxy, (*profile.allow_hosts, *allow_hosts))
+        check_sources(loaded, addresses)
         job = build_job(loaded, endpoint=endpoint, nonce=secrets.token_hex(8), clock=time.monotonic_ns)
+        if profile.setup and profile.wait_for is not None:
+            await _wait(loaded, url, profile.wait_for, job.client, addresses)
         tls = client_context(job.client.tls) if endpoint.scheme == "https" else None
         mix, exchange = Mix(job), ONCE[job.transport]()
         tracer = tracer_of(job.seed, job.nonce, job.client.trace)
@@ -177,6 +182,21 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
         console.note(f"loadtool: nothing answered at {place}; {remedy}")
         return SetupError.exit_code
     return 0 if all(done.outcome == "ok" for done in tried) else NOT_AS_EXPECTED
+
+
+async def _wait(
+    loaded: Loaded, url: str, wait: WaitFor, client: ClientSpec, addresses: Sequence[str]
+) -> None:
+    """Wait for a service that a setup command has started. One that is not ready in time is tried anyway."""
+    from loadtool.chaos.steady import reach
+    from loadtool.engine.sources import source_for
+    from loadtool.preparation import wait_until_it_answers
+
+    console.note(f"waiting for {clean(wait.get)} to answer")
+    try:
+        await wait_until_it_answers(url, wait, reach(url, client, source_for(client.source, addresses)))
+    except SetupError as e:
+        console.note(f"loadtool: {loaded.secrets.mask(str(e))}")
 
 
 def show(number: int, of: int, name: str, done: Exchange, hidden: Secrets, *, color: bool = False) -> str:

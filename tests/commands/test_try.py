@@ -204,6 +204,40 @@ def test_a_signal_ends_a_setup_command_and_teardown_still_runs(
     eventually("it is gone", lambda: not alive(int(pid.read_text())))
 
 
+@pytest.mark.parametrize(("setup", "code"), [("setup: ['true']\n", 0), ("", 1)])
+def test_what_setup_has_started_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setup: str, code: int
+) -> None:
+    """The service has nothing before it has been asked for the third time whether it is ready."""
+    asked: list[str] = []
+
+    class Starting(Handler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if asked.count("/ok/ready") < 3:
+                self.path = "/no"
+            super().do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Starting) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        target = f"http://127.0.0.1:{server.server_port}"
+        more = f"{setup}wait_for: {{get: /ok/ready, up_to: 60s}}\n"
+        assert cli.main(["try", "-p", profile(tmp_path, target, "{get: /ok}", more)]) == code
+        server.shutdown()
+        thread.join()
+    assert asked == ["/ok/ready"] * (3 if setup else 0) + ["/ok"]
+    assert ("waiting for /ok/ready to answer" in capsys.readouterr().err) is bool(setup)
+
+
+def test_what_is_not_ready_in_time_is_tried_anyway(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "setup: ['true']\nwait_for: {get: /no, up_to: 100ms}\n"
+    assert cli.main(["try", "-p", profile(tmp_path, url, "{get: /ok}", more)]) == 0
+    assert "/no was not ready within 100ms (status 404)" in capsys.readouterr().err
+
+
 def test_the_demo_service_is_started_and_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = profile(tmp_path, "demo", "{name: browse, get: '/products/{{ randint(1, 9) }}'}")
     assert cli.main(["try", "-p", file]) == 0
