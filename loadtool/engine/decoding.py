@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_CODINGS: Final = 3  # each may unfold to any size, and take its time for it
+MAX_MEMBERS: Final = 16  # of gzip: what follows one is copied
+_GZIP: Final = b"\x1f\x8b"  # how a member begins
 _NAME_LENGTH: Final = 20  # characters of an unknown coding's name that are shown
 _ODD: Final = 4  # what can be read has no more than one character in so many that can't be printed
 
@@ -60,7 +62,15 @@ def _begun(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def _gzip(body: bytes, limit: int) -> bytes:
-    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(body, limit)
+    """Members one after another count as one text (RFC 1952, 2.2); what else follows them is left out."""
+    text = b""
+    for _ in range(MAX_MEMBERS):
+        member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        text += member.decompress(body, limit - len(text))
+        body = member.unused_data
+        if len(text) >= limit or not body.startswith(_GZIP):
+            return text
+    raise ValueError(f"the body is gzip in more than {MAX_MEMBERS} members, which is not undone")
 
 
 def _deflate(body: bytes, limit: int) -> bytes:

@@ -22,6 +22,8 @@ RAW_DEFLATE = RAW.compress(TEXT) + RAW.flush()
     [
         (gzip.compress(TEXT, mtime=0), "gzip"),
         (gzip.compress(TEXT, mtime=0), "X-GZIP"),
+        (gzip.compress(TEXT[:7], mtime=0) + gzip.compress(TEXT[7:], mtime=0), "gzip"),
+        (gzip.compress(TEXT, mtime=0) + bytes(9), "gzip"),
         (zlib.compress(TEXT), "deflate"),
         (RAW_DEFLATE, "deflate"),
         (TEXT, "identity"),
@@ -38,6 +40,7 @@ def test_codings(body: bytes, coding: str) -> None:
         (TEXT, "gzip", "the body is said to be gzip and is not"),
         (TEXT, "br", "the body is coded as br, which is not decoded; accept one of gzip"),
         (TEXT, "x" * 10_000, f"^the body is coded as {'x' * 20}, which is not decoded"),
+        (gzip.compress(b"") * 17, "gzip", "^the body is gzip in more than 16 members, which is not undone$"),
         (TEXT, "gzip, " * 40_000, "^the body is coded 40000 times over, which is not undone$"),
     ],
 )
@@ -48,6 +51,7 @@ def test_what_cannot_be_decoded(body: bytes, coding: str, words: str) -> None:
 
 def test_a_small_body_does_not_unfold_without_bound() -> None:
     assert len(decoded(gzip.compress(bytes(50_000_000)), "gzip", 1_000_000)) == 1_000_000
+    assert len(decoded(gzip.compress(bytes(300_000)) * 9, "gzip", 1_000_000)) == 1_000_000
 
 
 @pytest.mark.parametrize(
