@@ -82,21 +82,34 @@ async def test_nobody_waits_for_a_new_connection_while_another_is_idle() -> None
     """The first connection fails its second request, and from then on no connection may be opened."""
     given: list[Parts] = []
     accepted = itertools.count()
-    others_idle = threading.Event()
+    others_open, raced, reused = threading.Event(), threading.Event(), threading.Event()
+
+    def first(sock: socket.socket) -> None:
+        read_request(sock)
+        assert others_open.wait(20)
+        deafen(sock)
+        sock.sendall(OK_ANSWER)
+        await_request(sock)
+        raced.set()
+        assert reused.wait(20)
+        end(sock)
+
+    def other(sock: socket.socket) -> None:
+        """Leaves the next request to the first one, and is idle for most of the time once that has it."""
+        read_request(sock)
+        given[0].pace.next = FAR
+        sock.sendall(OK_ANSWER)
+        others_open.set()
+        for served in itertools.count(1):
+            if not read_request(sock):
+                return
+            assert raced.wait(20)
+            sock.sendall(OK_ANSWER)
+            if served == 3:
+                reused.set()
 
     def handler(sock: socket.socket) -> None:
-        first = next(accepted) == 0
-        while read_request(sock):
-            if first:
-                assert others_idle.wait(20)
-                deafen(sock)
-            given[0].pace.next = FAR
-            sock.sendall(OK_ANSWER)
-            others_idle.set()
-            if first:
-                await_request(sock)
-                end(sock)
-                return
+        (other if next(accepted) else first)(sock)
 
     with serving(handler) as server:
         job = with_client(job_for(server.port, count=40, rate=80, timeout_ns=5 * SECOND), dials_per_s=20.0)
