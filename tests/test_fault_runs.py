@@ -307,12 +307,15 @@ def test_several_faults_at_once_on_several_proxies(tmp_path: Path) -> None:
     assert both.failed > calm.failed
     store = [p for p in result["probes"] if p["name"] == "store" and not p["after"]]
     cut = result["faults"][0]
-    # It is not taken out before its planned end, but some time before `ended_s` says that it is gone.
-    end = cut["planned_s"][1]
+    # It is there some time before `started_s` says so, and gone some time before `ended_s` does; neither is
+    # before it is planned.
+    begin, end = cut["planned_s"]
     inside = [p for p in store if cut["started_s"] < p["t"] and p["t"] + p["ms"] / 1000 < end]
     assert inside
     assert not any(p["ok"] for p in inside)
-    assert all(p["ok"] for p in store if p["t"] + p["ms"] / 1000 < cut["started_s"])
+    before = [p for p in store if p["t"] + p["ms"] / 1000 < begin]
+    assert before
+    assert all(p["ok"] for p in before)
     assert [p["ok"] for p in result["probes"] if p["name"] == "store" and p["after"]] == [True]
 
 
