@@ -14,7 +14,7 @@ from loadtool.judge.cut_load import judge_cut_load
 from loadtool.judge.overload_words import sentence_of
 from loadtool.judge.spike_view import SpikeView
 from loadtool.judge.words import counted, under_way
-from loadtool.measure.outcome import H_SHED, M_KEPT, M_PROMISED, M_THROTTLED
+from loadtool.measure.outcome import ABORTED, H_SHED, M_KEPT, M_PROMISED, M_THROTTLED
 from loadtool.measure.result import Result
 from loadtool.measure.spike import Overload, SpikeFigures
 from loadtool.units import format_share
@@ -104,6 +104,7 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
         errors=spike.failed,
         late=formulas.late(spike),
         hard=formulas.hard(spike),
+        aborted=spike.counts[ABORTED],
         throttled=spike.marks[M_THROTTLED],
         faults=list(view.faults),
         notes=list(_notes(view)),

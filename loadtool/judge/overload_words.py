@@ -24,7 +24,8 @@ def _parts(figures: SpikeFigures) -> Iterator[str]:
     for share, text in (
         (figures.shed, _shed(figures)),
         (figures.late, "left {} waiting too long"),
-        (figures.hard, "failed {}"),
+        (figures.hard - figures.aborted, "failed {}"),
+        (figures.aborted, "had not answered {} when the run was ended"),
         (figures.throttled, "was spared {} by its clients' own throttle"),
     ):
         if share >= _TOLD * figures.arrivals and share:

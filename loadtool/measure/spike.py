@@ -101,6 +101,7 @@ class SpikeFigures:
     errors: int = 0
     late: int = 0  # ok after `good_within`, timed out or unsent
     hard: int = 0  # other errors
+    aborted: int = 0  # of those, under way when the run was ended: nobody knows what would have come of them
     throttled: int = 0  # held back by the clients themselves: errors, but neither late nor hard
     unknown: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -120,7 +120,13 @@ def _truth(f: SpikeFigures) -> list[Row]:
 
 
 def _hard_and_late(f: SpikeFigures) -> str:
-    parts = ((f.shed, "shed"), (f.late, "too late"), (f.hard, "failed"), (f.throttled, "held back"))
+    parts = (
+        (f.shed, "shed"),
+        (f.late, "too late"),
+        (f.hard - f.aborted, "failed"),
+        (f.aborted, "cut off as the run was ended"),
+        (f.throttled, "held back"),
+    )
     return ", ".join(f"{figures.share(n / f.arrivals)} {what}" for n, what in parts if n)
 
 

@@ -11,7 +11,7 @@ from overload_runs import SPIKE, Answer, Phase, Run, every, failed, figures, ok,
 from simulated_service import Service, count
 
 from loadtool.measure.conservation import violations
-from loadtool.measure.outcome import RESET, TIMEOUT, UNSENT
+from loadtool.measure.outcome import ABORTED, RESET, TIMEOUT, UNSENT
 from loadtool.measure.result import FaultFigure
 from loadtool.measure.spike import SpikeFigures
 from loadtool.report.overload import rows
@@ -57,6 +57,12 @@ def test_a_spike_that_is_shed() -> None:
             "Served 100 of 500 requests/s in time (50/s before the spike), failed 80 %, "
             "back to normal at once: degraded",
         ),
+        # Nobody knows what would have come of them: they count against it, and are not called failed.
+        (
+            every(5, ok(), failed(ABORTED)),
+            "Served 100 of 500 requests/s in time (50/s before the spike), "
+            "had not answered 80 % when the run was ended, back to normal at once: degraded",
+        ),
         (
             every(5, ok(), ok(600_000)),
             "Served 100 of 500 requests/s in time (50/s before the spike), left 80 % waiting too long, "
@@ -91,6 +97,12 @@ def test_a_spike_that_is_shed() -> None:
 )
 def test_sentences(service: Callable[[float], Answer], sentence: str) -> None:
     assert figures(ran(service).result()).sentence == sentence
+
+
+def test_what_was_cut_off_is_not_told_as_failed() -> None:
+    f = figures(ran(every(5, ok(), failed(ABORTED))).result())
+    (row,) = [row for row in rows(f) if row.label == "honest rejection"]
+    assert row.remark == "80% cut off as the run was ended"
 
 
 def test_more_capacity_than_was_asked_for() -> None:
