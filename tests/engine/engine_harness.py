@@ -92,6 +92,32 @@ def serving(handler: Handler, context: ssl.SSLContext | None = None) -> Iterator
         server.close()
 
 
+@contextmanager
+def serving_unix(path: str, handler: Handler) -> Iterator[None]:
+    """On a unix-domain socket, one connection at a time."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+
+    def serve() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with sock:
+                handler(sock)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
 def read_request(sock: socket.socket) -> bytes:
     """One request with its Content-Length body; b"" when the client has closed."""
     data = b""

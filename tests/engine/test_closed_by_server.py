@@ -8,14 +8,21 @@ from __future__ import annotations
 import itertools
 import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_harness import OK_ANSWER, Done, Handler, answering, job_for, read_request, run_job, serving
+from engine_harness import (
+    OK_ANSWER,
+    Done,
+    Handler,
+    answering,
+    job_for,
+    read_request,
+    run_job,
+    serving,
+    serving_unix,
+)
 from hostile_servers import reset
 from racing_server import ending_as_the_next_comes, needs_filters
 
@@ -107,36 +114,11 @@ async def test_a_crash_in_the_middle_of_an_upload() -> None:
 
 async def test_a_crash_at_a_unix_domain_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "app.sock")
-    with unix_server(path, crash):
+    with serving_unix(path, crash):
         job = job_for(0, count=20, connections=1)
         done = await run_job(replace(job, endpoint=Endpoint("http", path, 0, "localhost", "localhost")))
     assert done.outcomes == {"ok": 10, "reset": 10}
     assert retried(done) == 0
-
-
-@contextmanager
-def unix_server(path: str, handler: Handler) -> Iterator[None]:
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(8)
-
-    def serve() -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            with sock:
-                handler(sock)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
 
 
 def test_what_has_arrived_is_acknowledged() -> None:

@@ -25,6 +25,7 @@ from engine_harness import (
     read_request,
     run_job,
     serving,
+    serving_unix,
 )
 
 from loadtool.engine import addresses as addresses_module
@@ -46,28 +47,15 @@ def with_client(job: Job, **changes: Any) -> Job:
 @pytest.fixture
 def unix_server(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
     path = str(tmp_path / "app.sock")
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(64)
     received: list[bytes] = []
 
-    def serve() -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            with sock:
-                while request := read_request(sock):
-                    received.append(request)
-                    sock.sendall(OK_ANSWER)
+    def handler(sock: socket.socket) -> None:
+        while request := read_request(sock):
+            received.append(request)
+            sock.sendall(OK_ANSWER)
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield path, received
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(5)
+    with serving_unix(path, handler):
+        yield path, received
 
 
 @on_every_transport
