@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from loadtool.chaos.probe import Prober, Transport
 
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)")
-_LAST_OUTPUT_S: Final = 0.2  # for what a command left in its pipe when it ended
 _ASK_EVERY_S: Final = 0.25
 _ASK_TIMEOUT_S: Final = 5.0
 _DEMO_STORE: Final = "demo.store"
@@ -298,8 +297,8 @@ async def run_command(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(collect)
             code = await child.wait()
-            # Not until end of file: what it has started in the background may hold the pipe for ever.
-            nursery.cancel_scope.deadline = trio.current_time() + _LAST_OUTPUT_S
+            nursery.cancel_scope.cancel()
+        output += child.rest_of_stdout()
     except BaseException:
         await child.stop()
         raise
@@ -307,7 +306,7 @@ async def run_command(
     matches = (_ASSIGNMENT.fullmatch(line.strip()) for line in output.decode("utf-8", "replace").splitlines())
     found = {match[1]: match[2] for match in matches if match}
     if code != 0:
-        await child.rest_of_output(_LAST_OUTPUT_S)
+        child.take_rest_of_output()
         lines = child.stderr_tail().strip().splitlines()  # stdout may hold what it was to keep secret
         said = f": {lines[-1].strip()}" if lines else ""
         hidden |= Secrets.of(found.values())

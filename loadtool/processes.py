@@ -14,11 +14,14 @@ that forked, and trio's own process API forks in a worker thread that goes away 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -106,12 +109,13 @@ class Child:
         output: bool | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        watched: Sequence[str] = (),
     ) -> None:
         """Start `argv`. Raises SetupError if it cannot be started.
 
         `foreign`: a program that does not watch its stdin. `kept`: one that starts others, which while it
         runs do not outlive this process either. `output`: whether its stdout can be read; if not (the default
-        for a foreign one), it goes where its stderr goes.
+        for a foreign one), it goes where its stderr goes. `watched`: the texts of `times_written`.
         """
         output = not foreign if output is None else output
         self.name = name
@@ -142,7 +146,7 @@ class Child:
         if stderr is not None:
             self.stdout = trio.lowlevel.FdStream(os.dup(stdout.fileno()))
             self._streams.append(self.stdout)
-        self._tail = _Tail(os.dup((stderr or stdout).fileno()))
+        self._tail = _Tail(os.dup((stderr or stdout).fileno()), watched)
         for pipe in (stdin, stdout, stderr):
             if pipe is not None:
                 pipe.close()
@@ -164,12 +168,8 @@ class Child:
         """The last text that the child wrote to stderr (a foreign one: or stdout)."""
         return self._tail.text()
 
-    def watch_for(self, *texts: str) -> None:
-        """Count how often the child writes each of these from now on, where `stderr_tail` comes from."""
-        self._tail.watched = tuple(text.encode() for text in texts)
-
     def times_written(self, text: str) -> int:
-        """How often it has written one of the texts of `watch_for`."""
+        """How often it has written one of the watched texts, where `stderr_tail` comes from."""
         return self._tail.written[text.encode()]
 
     def last_words(self) -> str:
@@ -197,7 +197,7 @@ class Child:
                 if not data:
                     with trio.move_on_after(1):
                         await self.wait()
-                        await self.rest_of_output()
+                        self.take_rest_of_output()
                     raise SetupError(f"{self.name} ended before it was ready ({self.last_words()})")
                 self._buffer += data
             line = bytes(self._buffer[:end]).decode("utf-8", "replace")
@@ -237,9 +237,16 @@ class Child:
                 await trio.lowlevel.wait_readable(self._pidfd)
         return code
 
-    async def rest_of_output(self, patience_s: float = 0.2) -> None:
-        """After its end, wait until `stderr_tail` has all; what it left behind may hold the pipe open."""
-        await trio.to_thread.run_sync(self._tail.join, patience_s)
+    def take_rest_of_output(self) -> None:
+        """After its end, see that `stderr_tail` and `times_written` have all of it.
+
+        The end of the file is not waited for: what the child left behind may hold the pipe open.
+        """
+        self._tail.take_rest()
+
+    def rest_of_stdout(self) -> bytes:
+        """After its end, what it left on stdout that nobody has read. What it left behind may write more."""
+        return _read_now(self.stdout.fileno())
 
     def kill(self) -> None:
         """SIGKILL to the child and whatever it started; works for a stopped one too."""
@@ -278,29 +285,60 @@ class Child:
 class _Tail:
     """Keeps the end of what a pipe says, so that a chatty child neither blocks nor fills a disk."""
 
-    def __init__(self, fd: int) -> None:
-        self.watched: tuple[bytes, ...] = ()
-        self.written = Counter[bytes]()  # how often each of those came
+    def __init__(self, fd: int, watched: Sequence[str]) -> None:
+        self.written = Counter({text.encode(): 0 for text in watched})  # how often each of those came
         self._fd = fd
+        self._open = True
         self._data = bytearray()
-        self._thread = threading.Thread(target=self._drain, daemon=True, name="child's stderr")
-        self._thread.start()
+        self._taking = threading.Lock()
+        os.set_blocking(fd, False)
+        threading.Thread(target=self._drain, daemon=True, name="child's stderr").start()
 
     def _drain(self) -> None:
-        with contextlib.suppress(OSError):
-            while data := os.read(self._fd, 65536):
-                for text in self.watched:  # it may have come in two parts
-                    self.written[text] += (bytes(self._data[-len(text) + 1 :]) + data).count(text)
-                self._data += data
-                if len(self._data) > 2 * _TAIL_BYTES:
-                    del self._data[:-_TAIL_BYTES]
-        os.close(self._fd)
+        readable = select.poll()
+        readable.register(self._fd, select.POLLIN)
+        while self._open:
+            readable.poll()
+            with self._taking:
+                self._take()
 
-    def join(self, patience_s: float) -> None:
-        self._thread.join(patience_s)
+    def take_rest(self) -> None:
+        """Take what is in the pipe, which the thread may not have come to yet."""
+        with self._taking:
+            if self._open:
+                self._add(_read_now(self._fd))
+
+    def _take(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:  # it was taken meanwhile
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._add(data)
+        else:
+            self._open = False
+            os.close(self._fd)
+
+    def _add(self, data: bytes) -> None:
+        for text in self.written:  # it may have come in two parts
+            self.written[text] += (bytes(self._data[-len(text) + 1 :]) + data).count(text)
+        self._data += data
+        if len(self._data) > 2 * _TAIL_BYTES:
+            del self._data[:-_TAIL_BYTES]
 
     def text(self) -> str:
         return bytes(self._data[-_TAIL_BYTES:]).decode("utf-8", "replace")
+
+
+def _read_now(fd: int) -> bytes:
+    """What is in a pipe now. Bounded by that: somebody may go on filling it."""
+    due = int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+    taken = bytearray()
+    while len(taken) < due and (data := os.read(fd, due - len(taken))):
+        taken += data
+    return bytes(taken)
 
 
 def _open_pidfd(pid: int) -> int | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from loadtool import processes
 from loadtool.errors import SetupError
 from loadtool.processes import Child, python, raise_file_limit
 
@@ -136,7 +137,7 @@ async def test_a_chatty_child_is_not_blocked_and_only_its_end_is_kept() -> None:
 async def test_a_foreign_one_ends_as_the_program_did(script: str, code: int, words: str, kept: bool) -> None:
     child = Child("it", ["/bin/sh", "-c", script], foreign=True, kept=kept)
     assert await child.wait() == code
-    await child.rest_of_output()
+    child.take_rest_of_output()
     assert child.stderr_tail().strip() == words
     assert await child.stop() == code
 
@@ -244,13 +245,30 @@ async def test_what_is_watched_for_is_counted_however_it_comes() -> None:
         "import sys; from time import sleep; sys.stdin.readline(); say = sys.stderr; "
         "say.write('xab'); say.flush(); sleep(0.2); say.write('cabcabc..ab'); say.write('x' * 100_000)"
     )
-    child = Child("it", [PYTHON, "-c", script])
+    child = Child("it", [PYTHON, "-c", script], watched=["abc", "never"])
     try:
-        child.watch_for("abc", "never")
         await child.stdin.send_all(b"go\n")
         await child.wait()
-        await child.rest_of_output(10)
+        child.take_rest_of_output()
         assert (child.times_written("abc"), child.times_written("never")) == (3, 0)
         assert "abc" not in child.stderr_tail()
+    finally:
+        await child.stop()
+
+
+async def test_what_it_left_in_its_pipes_is_taken_however_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though what it has started holds them open for longer than anybody would wait."""
+    monkeypatch.setattr(processes._Tail, "_drain", lambda self: None)  # as where nothing runs it in time
+    script = "sleep 600 & echo KEY=1; echo oh no >&2; exit 3"
+    child = Child("it", ["/bin/sh", "-c", script], foreign=True, output=True, watched=["oh no"])
+    try:
+        assert await child.wait() == 3
+        assert child.times_written("oh no") == 0
+        for _ in range(2):
+            child.take_rest_of_output()
+        assert child.times_written("oh no") == 1
+        assert child.last_words() == "exit code 3: oh no"
+        assert child.rest_of_stdout() == b"KEY=1\n"
+        assert child.rest_of_stdout() == b""
     finally:
         await child.stop()

@@ -55,7 +55,7 @@ class Command:
     async def wait(self) -> None:
         """Wait until it ends by itself. Raises FaultError if that was no success."""
         code = await self._child.wait()
-        await self._child.rest_of_output()
+        self._child.take_rest_of_output()
         if code != 0:
             raise FaultError(f"the command {shown(self.script)!r} failed ({self._child.last_words()})")
 
@@ -63,7 +63,7 @@ class Command:
         """End it if it still runs, with everything that it started. Idempotent."""
         if not self._ended:
             await self._child.stop(_PATIENCE_S)
-            await self._child.rest_of_output()
+            self._child.take_rest_of_output()
             self._ended = True
 
     async def release(self) -> None:

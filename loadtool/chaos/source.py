@@ -108,8 +108,9 @@ async def _embedded(
     source: Source, seed: int | None, on_shortage: Callable[[str], None]
 ) -> AsyncIterator[Control]:
     argv = python("loadtool.chaos.server", "--host", "127.0.0.1", "--port", "0", "--lifeline")
-    child = Child("the embedded Toxiproxy", argv if seed is None else [*argv, "--seed", str(seed)])
-    child.watch_for(*(text for texts in _LACKING_EMBEDDED.values() for text in texts))
+    argv = argv if seed is None else [*argv, "--seed", str(seed)]
+    lacking = [text for texts in _LACKING_EMBEDDED.values() for text in texts]
+    child = Child("the embedded Toxiproxy", argv, watched=lacking)
     try:
         line = await child.read_line(_READY_S)
         try:
@@ -145,8 +146,8 @@ async def _program(
             argv = [source.where, "-host", "127.0.0.1", "-port", str(port), "-config", config]
             # Below warnings it would write a line for each connection. One of them tells of a client that it
             # had no file for; that proxy accepts nobody any more.
-            child = Child(PROGRAM, argv, foreign=True, env={**os.environ, "LOG_LEVEL": "warn"})
-            child.watch_for(*_LACKING.values())
+            env = {**os.environ, "LOG_LEVEL": "warn"}
+            child = Child(PROGRAM, argv, foreign=True, env=env, watched=[*_LACKING.values()])
             try:
                 async with Control(f"http://127.0.0.1:{port}", owned=True) as control:
                     control.lacked = partial(_lacked_ever, child)
@@ -158,8 +159,7 @@ async def _program(
                         return
             finally:
                 await child.stop()
-                with trio.CancelScope(shield=True):
-                    await child.rest_of_output()
+                child.take_rest_of_output()
                 for name in _lacked_ever(child):
                     on_shortage(name)
     raise SetupError(f"{PROGRAM} found {_PORTS_TO_TRY} free ports taken one after another; try again")
@@ -184,7 +184,7 @@ async def _is_ours(control: Control, child: Child, mark: str) -> bool:
         while True:
             ended = not child.running
             if ended:
-                await child.rest_of_output()  # why
+                child.take_rest_of_output()  # why
             if "address already in use" in child.stderr_tail():
                 return False
             if ended:

@@ -120,7 +120,7 @@ class Fleet:
             except (EOFError, ValueError) as e:
                 with trio.move_on_after(1):
                     await child.wait()
-                    await child.rest_of_output()
+                    child.take_rest_of_output()
                 how = child.last_words() if isinstance(e, EOFError) else f"it sent {e}"
                 child.kill()
                 self._send.send_nowait(Lost(number, how))

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -148,22 +147,6 @@ async def test_a_program_that_ends_at_once(tmp_path: Path) -> None:
     assert str(caught.value) == "toxiproxy-server ended before it was ready (exit code 3: it is broken)"
 
 
-class Unhurried(processes._Tail):
-    """Is read only once somebody waits for all of it, as where a processor has other things to do."""
-
-    def __init__(self, fd: int) -> None:
-        self._asked = threading.Event()
-        super().__init__(fd)
-
-    def _drain(self) -> None:
-        self._asked.wait(10)
-        super()._drain()
-
-    def join(self, patience_s: float) -> None:
-        self._asked.set()
-        super().join(10)
-
-
 @pytest.mark.parametrize(
     ("script", "words"),
     [
@@ -173,10 +156,10 @@ class Unhurried(processes._Tail):
          "toxiproxy-server found 5 free ports taken one after another; try again"),
     ],
 )  # fmt: skip
-async def test_last_words_are_waited_for(
+async def test_last_words_are_taken_however_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
-    monkeypatch.setattr(processes, "_Tail", Unhurried)
+    monkeypatch.setattr(processes._Tail, "_drain", lambda self: None)  # as where nothing runs it in time
     with pytest.raises(SetupError) as caught:
         async with open_toxiproxy(None, which=program(tmp_path, script)):
             pass
