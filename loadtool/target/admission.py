@@ -13,6 +13,7 @@ import trio
 from loadtool.target.gate import TurnedAway, make_gate
 from loadtool.target.http import Response, json_response
 from loadtool.target.limiter import make_bucket, make_limit
+from loadtool.target.queues import Reason
 from loadtool.target.settings import Settings
 from loadtool.units import SECOND
 
@@ -21,7 +22,7 @@ class Admission:
     """Rate limit, then concurrency limit, then queue and slots."""
 
     def __init__(self, settings: Settings) -> None:
-        self.turned_away: Counter[str] = Counter()  # by reason
+        self.turned_away: Counter[Reason] = Counter()
         self._settings = settings
         self._bucket = make_bucket(settings)
         self._limit = make_limit(settings)
@@ -72,7 +73,7 @@ class Admission:
     def _inside(self) -> int:
         return self._gate.in_flight + len(self._gate.queue)
 
-    def _turn_away(self, reason: str, status: int | None = None, wait_s: float = 0.0) -> Response:
+    def _turn_away(self, reason: Reason, status: int | None = None, wait_s: float = 0.0) -> Response:
         self.turned_away[reason] += 1
         body = {"error": "the service is busy", "reason": reason}
         return json_response(status or self._settings.shed_status, body, *self.retry_after(wait_s))

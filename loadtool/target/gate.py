@@ -6,7 +6,7 @@ import math
 
 import trio
 
-from loadtool.target.queues import QUEUES, Queue, Waiter
+from loadtool.target.queues import QUEUES, Queue, Reason, Waiter
 from loadtool.target.settings import Settings
 from loadtool.units import SECOND
 
@@ -14,7 +14,7 @@ from loadtool.units import SECOND
 class TurnedAway(Exception):
     """A request that gets no slot. `reason` is for the client and the statistics."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -38,7 +38,7 @@ class Gate:
         self.timeout_s = timeout_s
         self.in_flight = 0
 
-    def refusal(self) -> str | None:
+    def refusal(self) -> Reason | None:
         """Why one that came now would be turned away; None if it gets a slot or may wait."""
         return None if self.in_flight < self.slots else self.queue.refusal(trio.current_time())
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
+
+from loadtool.target.pool import StoreErrorKind
+from loadtool.target.queues import Reason
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -31,12 +34,16 @@ def _one(*path: str) -> Callable[[Mapping[str, Any]], Iterable[Sample]]:
     return samples
 
 
-def _each(label: str, *path: str) -> Callable[[Mapping[str, Any]], Iterable[Sample]]:
+def _each(
+    label: str, *path: str, known: Iterable[str] = ()
+) -> Callable[[Mapping[str, Any]], Iterable[Sample]]:
+    """`known`: what is told from the start, as 0, so that who reads it finds it."""
+
     def samples(stats: Mapping[str, Any]) -> Iterable[Sample]:
         values: Any = stats
         for key in path:
             values = values[key]
-        return [(f'{{{label}="{key}"}}', n) for key, n in values.items()]
+        return [(f'{{{label}="{key}"}}', n) for key, n in (dict.fromkeys(known, 0) | values).items()]
 
     return samples
 
@@ -50,10 +57,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("demo_store_calls", "gauge", "Store calls under way.", _one("store", "calls")),
     Metric("demo_answers_total", "counter", "Answers, by status.", _each("status", "answers")),
     Metric("demo_turned_away_total", "counter", "Requests turned away, by reason.",
-           _each("reason", "turned_away")),
+           _each("reason", "turned_away", known=get_args(Reason))),
     Metric("demo_abandoned_total", "counter", "Requests whose client left.", _one("abandoned")),
     Metric("demo_store_errors_total", "counter", "Failed store calls, by kind.",
-           _each("kind", "store", "errors")),
+           _each("kind", "store", "errors", known=get_args(StoreErrorKind))),
 )  # fmt: skip
 
 

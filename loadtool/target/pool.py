@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import trio
 
 from loadtool.target.settings import parse_address
 from loadtool.target.store import Lines
+
+StoreErrorKind = Literal["shut", "unreachable", "slow", "refused"]  # as they are counted
 
 
 class StoreError(Exception):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import trio
 
 from loadtool.target.settings import Settings
 from loadtool.units import SECOND
+
+# Every one there is; the last two are of the limits before the gate.
+Reason = Literal["queue full", "waited too long", "rate limit", "concurrency limit"]
 
 
 class Waiter:
@@ -21,12 +24,12 @@ class Waiter:
     def __init__(self, since: float) -> None:
         self.since = since  # when it came, in seconds of trio's clock
         self.decided = trio.Event()
-        self.refusal: str | None = None
+        self.refusal: Reason | None = None
 
     def admit(self) -> None:
         self.decided.set()
 
-    def turn_away(self, reason: str) -> None:
+    def turn_away(self, reason: Reason) -> None:
         self.refusal = reason
         self.decided.set()
 
@@ -36,7 +39,7 @@ class Queue(Protocol):
 
     def __len__(self) -> int: ...
 
-    def refusal(self, now: float) -> str | None:
+    def refusal(self, now: float) -> Reason | None:
         """Why one that came now would be turned away; None if it may wait."""
 
     def patience_s(self, now: float) -> float:
@@ -63,7 +66,7 @@ class Fifo:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def refusal(self, now: float) -> str | None:
+    def refusal(self, now: float) -> Reason | None:
         return "queue full" if len(self._waiting) >= self.limit else None
 
     def patience_s(self, now: float) -> float:
@@ -86,7 +89,7 @@ class Lifo(Fifo):
     clients are the likeliest to have given up, and serves the others fast.
     """
 
-    def refusal(self, now: float) -> str | None:
+    def refusal(self, now: float) -> Reason | None:
         return "queue full" if self.limit == 0 else None
 
     def put(self, waiter: Waiter, now: float) -> None:

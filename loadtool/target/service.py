@@ -19,7 +19,7 @@ from loadtool.target.breaker import BreakerPool, StoreShut
 from loadtool.target.http import Request, Response, json_response
 from loadtool.target.metrics import CONTENT_TYPE, metrics_text
 from loadtool.target.pace import Pacer
-from loadtool.target.pool import StoreError, StorePool, StoreSlow, StoreUnreachable
+from loadtool.target.pool import StoreError, StoreErrorKind, StorePool, StoreSlow, StoreUnreachable
 from loadtool.target.settings import Settings
 from loadtool.units import SECOND
 
@@ -46,7 +46,7 @@ class Counts:
 
     answers: Counter[int] = field(default_factory=Counter)  # by status
     abandoned: int = 0  # requests whose work was cancelled because the client left
-    store_errors: Counter[str] = field(default_factory=Counter)  # unreachable, slow, refused
+    store_errors: Counter[StoreErrorKind] = field(default_factory=Counter)
 
 
 Handler = Callable[["Service", Request, str], Response | Awaitable[Response]]
@@ -199,7 +199,7 @@ class Service:
         return self._settings.service_time_ns / SECOND * self._jitter.uniform(1 - jitter, 1 + jitter)
 
 
-_STORE_ERRORS: tuple[tuple[type[StoreError], int, str], ...] = (
+_STORE_ERRORS: tuple[tuple[type[StoreError], int, StoreErrorKind], ...] = (
     (StoreShut, 503, "shut"),
     (StoreUnreachable, 502, "unreachable"),
     (StoreSlow, 504, "slow"),

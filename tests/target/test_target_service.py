@@ -204,7 +204,14 @@ async def test_metrics_are_stats_as_prometheus_reads_them(
         "demo_store_calls 0",
         'demo_answers_total{status="503"} 2',
         'demo_turned_away_total{reason="queue full"} 2',
+        'demo_turned_away_total{reason="waited too long"} 0',
+        'demo_turned_away_total{reason="rate limit"} 0',
+        'demo_turned_away_total{reason="concurrency limit"} 0',
         "demo_abandoned_total 0",
+        'demo_store_errors_total{kind="shut"} 0',
+        'demo_store_errors_total{kind="unreachable"} 0',
+        'demo_store_errors_total{kind="slow"} 0',
+        'demo_store_errors_total{kind="refused"} 0',
     ]
     assert "# TYPE demo_queued gauge" in lines
 
