@@ -24,7 +24,7 @@ from loadtool.plan.job import Job
 from loadtool.plan.places import Place, mistake
 from loadtool.plan.timeline import Timeline
 from loadtool.processes import Child
-from loadtool.profile.addresses import socket_path, without_userinfo
+from loadtool.profile.addresses import DEMO_STORE, socket_path, without_userinfo
 from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile, WaitFor
 from loadtool.profile.secrets import Secrets, environment_secrets
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)")
 _ASK_EVERY_S: Final = 0.25
 _ASK_TIMEOUT_S: Final = 5.0
-_DEMO_STORE: Final = "demo.store"
 
 
 class Load(Protocol):
@@ -168,7 +167,7 @@ class Preparation:
             prepared.toxiproxy = control.origin
         places = {"target": join_address(endpoint.host, endpoint.port)}
         if demo is not None:
-            places[_DEMO_STORE] = demo.store
+            places[DEMO_STORE] = demo.store
         directory = str(prepared.loaded.directory.absolute())
         faults = planned_faults(profile, Timeline.of(prepared.job), directory)
         journal = stack.enter_context(Journal(_foreign(control), secrets.token_hex(4)))
@@ -187,7 +186,7 @@ class Preparation:
         prepared.conductor = conductor
         listens = await conductor.open_proxies()
         for name, proxy in profile.proxies.items():
-            if proxy.upstream == _DEMO_STORE and demo is not None:
+            if proxy.upstream == DEMO_STORE and demo is not None:
                 await demo.reach_store_at(listens[name])
             elif proxy.upstream == "target" and control is not None:
                 moved = front.behind(endpoint, listens[name], control.url)

@@ -74,6 +74,18 @@ def test_a_loopback_of_it_ends_the_run_before_anything_is_made(tmp_path: Path) -
     assert stop in " ".join(planned.stdout.split())
 
 
+def test_the_demo_is_out_of_its_reach(tmp_path: Path) -> None:
+    said = "profile.yaml:4: proxies.front.upstream: the demo service is within reach of this machine alone"
+    with embedded_server() as toxiproxy:
+        profile = PROFILE.format(port=1, more="").replace("http://127.0.0.1:1", "demo")
+        done = loadtool(tmp_path, "spike --plain", profile, toxiproxy)
+        planned = loadtool(tmp_path, "plan", profile, toxiproxy)
+        assert httpx.get(f"{toxiproxy}/proxies", trust_env=False).json() == {}
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"loadtool: {said}")
+    assert f"a run would stop at once: {said}" in " ".join(planned.stdout.split())
+
+
 def test_a_public_host_must_be_allowed_there_too(tmp_path: Path) -> None:
     said = (
         "proxies.front: 8.8.8.8 is the public address 8.8.8.8: name it in allow_hosts: [8.8.8.8] or with "

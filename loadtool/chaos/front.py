@@ -14,7 +14,7 @@ from loadtool.errors import ProfileError, got
 from loadtool.plan.endpoint import PORTS
 from loadtool.plan.job import Endpoint
 from loadtool.plan.places import mistake
-from loadtool.profile.addresses import TARGET, split_host_port, without_userinfo
+from loadtool.profile.addresses import DEMO_STORE, TARGET, split_host_port, without_userinfo
 from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile
 
@@ -31,23 +31,37 @@ async def listen_of(loaded: Loaded, url: str) -> str | None:
     """HOST:PORT on which the front is to listen, as the Toxiproxy at `url` sees it; None: on its loopback.
 
     On another machine that would be out of reach, so it is all of that one's addresses. Raises ProfileError
-    if the profile wants a loopback there, SetupError if the URL's host does not resolve.
+    if the profile wants a loopback there, or a proxy there before the demo service, which listens on the
+    loopback here; SetupError if the URL's host does not resolve.
     """
-    name = front_of(loaded.profile)
-    if name is None:
+    name, before_demo = front_of(loaded.profile), _before_demo(loaded.profile)
+    if name is None and before_demo is None:
         return None
-    listen = loaded.profile.proxies[name].listen
+    listen = loaded.profile.proxies[name].listen if name is not None else None
     if not await is_elsewhere(url):
         return listen
-    if listen is None:
+    server = without_userinfo(normal_url(url))
+    if before_demo is not None:
+        message = (
+            f"the demo service is within reach of this machine alone, and Toxiproxy is at {server}; leave "
+            "toxiproxy: and --toxiproxy out, so that the run brings one"
+        )
+        raise ProfileError([mistake(loaded, ("proxies", before_demo, "upstream"), message)])
+    if name is None or listen is None:
         return EVERYWHERE
     host, port = split_host_port(listen)
     if _is_loopback(host):
-        server = without_userinfo(normal_url(url))
         want = f"an address that the load can reach, such as 0.0.0.0:{port}: Toxiproxy is at {server}"
         message = f"{got(listen, want)}, and its loopback is that machine's own"
         raise ProfileError([mistake(loaded, ("proxies", name, "listen"), message)])
     return listen
+
+
+def _before_demo(profile: Profile) -> str | None:
+    """The name of a proxy before the embedded demo service or its store, if there is one."""
+    if profile.target != "demo":
+        return None
+    return next((n for n, proxy in profile.proxies.items() if proxy.upstream in (TARGET, DEMO_STORE)), None)
 
 
 async def is_elsewhere(url: str) -> bool:
@@ -70,12 +84,12 @@ def behind(endpoint: Endpoint, listen: str, url: str) -> Endpoint:
 
 def _is_here(address: Address) -> bool:
     """Packets to an address of this machine leave from that same address, or its loopback. None is sent."""
-    with socket.socket(address.family, socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(address.family, socket.SOCK_DGRAM) as sock:
             sock.connect(address.sockaddr)
-        except OSError:  # no way leads there
-            return False
-        source = str(sock.getsockname()[0])
+            source = str(sock.getsockname()[0])
+    except OSError:  # no way leads there, or this kernel knows no such addresses
+        return False
     return source == address.sockaddr[0] or _is_loopback(source)
 
 

@@ -190,17 +190,17 @@ async def _front(loaded: Loaded, url: str, allowed: Sequence[str]) -> tuple[list
     from loadtool.chaos import front
     from loadtool.errors import LoadtoolError, ProfileError
 
-    name = front.front_of(loaded.profile)
-    if name is None:
-        return [], []
-    host = front.dialled_host(loaded.profile.proxies[name].listen, url)
     with trio.move_on_after(_LOOK_UP_S):
         try:
             await front.listen_of(loaded, url)
         except ProfileError as e:
             return [], [f"a run would stop at once: {e}"]
         except LoadtoolError:
-            pass  # the look-up below says it, too
+            pass  # the look-up below says it, too, and a run
+    name = front.front_of(loaded.profile)
+    if name is None:
+        return [], []
+    host = front.dialled_host(loaded.profile.proxies[name].listen, url)
     _, _, warning = await _look_up(host, 1, allowed, f"proxies.{name}:")
     return [f"{host} (proxies.{name})"], [warning] if warning else []
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,10 +18,10 @@ from loadtool.profile.load import Loaded, load_profile
 AWAY, HERE = "http://198.51.100.7:8474", "http://localhost:8474"  # the first is nobody's (RFC 5737)
 
 
-def loaded(directory: Path, proxies: str) -> Loaded:
+def loaded(directory: Path, proxies: str, target: str = "http://127.0.0.1:8080") -> Loaded:
     file = directory / "shop.yaml"
     file.write_text(f"""\
-target: http://127.0.0.1:8080
+target: {target}
 requests: [{{get: /}}]
 phases: [{{name: baseline, rate: 10/s, for: 10s}}]
 proxies: {{{proxies}}}
@@ -42,6 +46,17 @@ async def test_a_machine_is_known_by_what_its_name_resolves_to(url: str, elsewhe
     assert await front.is_elsewhere(url) is elsewhere
 
 
+async def test_a_kernel_without_ipv6_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_ipv6(family: int, kind: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return socket.socket(family, kind)
+
+    monkeypatch.setattr(front, "socket", SimpleNamespace(**{**vars(socket), "socket": without_ipv6}))
+    assert await front.is_elsewhere("http://[2001:db8::7]:8474") is True
+    assert await front.is_elsewhere("http://127.0.0.1:8474") is False
+
+
 @pytest.mark.parametrize(
     ("url", "proxy", "listen"),
     [
@@ -61,6 +76,21 @@ async def test_on_another_machine_it_listens_on_all_addresses(
 
 async def test_a_proxy_that_the_load_does_not_go_through_is_opened_to_nobody(tmp_path: Path) -> None:
     assert await front.listen_of(loaded(tmp_path, "store: {upstream: 'db:5432'}"), AWAY) is None
+
+
+@pytest.mark.parametrize("upstream", ["demo.store", "target"])
+async def test_nobody_elsewhere_reaches_the_demo(tmp_path: Path, upstream: str) -> None:
+    profile = loaded(tmp_path, f"db: {{upstream: 'db:1'}}, store: {{upstream: {upstream}}}", "demo")
+    assert await front.listen_of(profile, HERE) is None
+    with pytest.raises(ProfileError) as caught:
+        await front.listen_of(profile, "http://user:word@198.51.100.7:8474")
+    assert str(caught.value) == (
+        f"{tmp_path}/shop.yaml:4: proxies.store.upstream: the demo service is within reach of this machine "
+        "alone, and Toxiproxy is at http://***@198.51.100.7:8474; leave toxiproxy: and --toxiproxy out, so "
+        "that the run brings one"
+    )
+    unrelated = loaded(tmp_path, "db: {upstream: 'db:1'}", "demo")
+    assert await front.listen_of(unrelated, AWAY) is None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", "[::ffff:127.0.0.1]"])
