@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_plus
 
 from loadtool.profile.recording import Recorded
 from loadtool.profile.secrets import MASK, is_secret_header, masked_header
@@ -19,7 +20,10 @@ _SECRET: Final = re.compile(
     r"|(?:^|[-_.\[])(?:key|auth|authorization|sig|session|sessionid|sid|code|otp|pass|pin)\]?$",
     re.IGNORECASE,
 )
-_FORM: Final = re.compile(r"[^\s=&]+=\S*")
+# A form as clients write it: neither JSON that was cut off, nor a lone text that ends in base64's padding.
+_NAME = r"(?:[\w.*+~!$'()\[\]-]|%[0-9A-Fa-f]{2})+"
+_VALUE = r"[^\s\"<>{}\\=&]*"
+_FORM: Final = re.compile(rf"{_NAME}=(?!=*$){_VALUE}(?:&(?:{_NAME}(?:={_VALUE})?)?)*", re.ASCII)
 
 
 class Scrubbed(NamedTuple):
@@ -69,7 +73,7 @@ def _masked_pairs(query: str) -> str:
     pairs = []
     for pair in query.split("&"):
         name, equals, value = pair.partition("=")
-        pairs.append(f"{name}={MASK}" if equals and value and _SECRET.search(name) else pair)
+        pairs.append(f"{name}={MASK}" if equals and value and _SECRET.search(unquote_plus(name)) else pair)
     return "&".join(pairs)
 
 

@@ -156,6 +156,7 @@ def test_mistakes(log: Path, capsys: pytest.CaptureFixture[str], arguments: list
         ("/a?key=x&apiKey=x&api-key=x&keyword=k", "/a?key=***&apiKey=***&api-key=***&keyword=k"),
         ("/a?monkey=m&user[password]=x&code=1", "/a?monkey=m&user[password]=***&code=***"),
         ("/a?zipcode=2&sig=3&design=4", "/a?zipcode=2&sig=***&design=4"),
+        ("/a?card%5Bpin%5D=1&login%5Bname%5D=u", "/a?card%5Bpin%5D=***&login%5Bname%5D=u"),
         ("/a?session=x&sessions=3&X-Amz-Signature=x", "/a?session=***&sessions=3&X-Amz-Signature=***"),
     ],
 )  # fmt: skip
@@ -175,6 +176,11 @@ def test_masking(target: str, shown: str) -> None:
         (r'{"a": "ü\ud800", "key": "s3cr3t"}', r'{"a": "\u00fc\ud800", "key": "***"}'),
         ("user=u&password=s3cr3t", "user=u&password=***"),
         ("a=1&b=2", "a=1&b=2"),
+        ("card%5Bpin%5D=1&a[]=2&b=&c&", "card%5Bpin%5D=***&a[]=2&b=&c&"),
+        ('{"user":"bob","password":"s3cr3t","next":"/a?b=1"', None),  # a log cut it off
+        (r"{\x22password\x22:\x22s3cr3t\x22,\x22img\x22:\x22iVBOR=\x22}", None),  # nginx's escapes
+        ("czNjcjN0czNjcjN0cw==", None),
+        ("czNjcjN0czNjcjN0=", None),
         ('"s3cr3t"', None),
         ("hello", None),
         ("<password>s3cr3t</password>", None),
