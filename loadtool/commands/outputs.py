@@ -41,7 +41,10 @@ def wanted(files: Mapping[str, Path | None], result: tuple[str, Path] | None = N
 
 
 def prove_writable(files: Sequence[Wanted]) -> None:
-    """Make sure that each can be written, by writing beside it. Raises UsageError."""
+    """Make sure that each can be written, by writing where it will go. Raises UsageError.
+
+    No directory is made for it yet: a run that never begins leaves none behind.
+    """
     from loadtool.report.result_file import prove_room
 
     for want in files:
@@ -53,9 +56,10 @@ def prove_writable(files: Sequence[Wanted]) -> None:
                 raise NotADirectoryError(errno.ENOTDIR, f"{place.parent} is no directory")
             if _special(place):
                 continue
-            real = Path(os.path.realpath(place))  # what a link points to is what is written
-            real.parent.mkdir(parents=True, exist_ok=True)
-            prove_room(real.parent)
+            above = Path(os.path.realpath(place)).parent  # what a link points to is what is written
+            while not above.exists():
+                above = above.parent
+            prove_room(above)
         except OSError as e:
             raise UsageError(
                 f"--{want.format}: got {place}, want a file that can be written: {e.strerror}"

@@ -109,9 +109,16 @@ def test_a_mistake_leaves_no_process_behind(
 
 @pytest.mark.parametrize("command", ["spike", "capacity"])
 @pytest.mark.parametrize("there", [[], ["results"], ["results", "results/today"]])
+@pytest.mark.parametrize("more", [[], ["--json", "results/today/more/x.json"]])
 def test_a_run_that_never_begins_takes_back_only_its_own_directories(
-    command: str, there: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str,
+    there: list[str],
+    more: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "profile.yaml"
     file.write_text(
         "{target: 'http://127.0.0.1:9', setup: ['false'], requests: [{get: /}], slos: [p99 < 1s], "
@@ -120,7 +127,7 @@ def test_a_run_that_never_begins_takes_back_only_its_own_directories(
     for name in there:
         (tmp_path / name).mkdir()
     options = ["--profile", str(file), "--out", str(tmp_path / "results" / "today")]
-    assert cli.main([command, *options]) == 3
+    assert cli.main([command, *options, *more]) == 3
     assert "the command 'false' failed" in capsys.readouterr().err
     left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir()]
     assert sorted(left) == there
