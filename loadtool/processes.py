@@ -205,7 +205,7 @@ class Child:
             return line
         raise SetupError(f"{self.name} was not ready after {deadline_s:g} s ({self.last_words()})")
 
-    async def last_lines(self, patience_s: float = 2.0) -> list[str]:
+    async def last_lines(self, patience_s: float = 10.0) -> list[str]:
         """End its stdin, and take what it has still said on stdout by its end, by `patience_s` at most."""
         await self.stdin.aclose()
         with trio.move_on_after(patience_s):
@@ -238,7 +238,7 @@ class Child:
         return code
 
     def take_rest_of_output(self) -> None:
-        """After its end, see that `stderr_tail` and `times_written` have all of it.
+        """See that `stderr_tail` and `times_written` have all that it has written; after its end, all of it.
 
         The end of the file is not waited for: what the child left behind may hold the pipe open.
         """

@@ -159,7 +159,6 @@ async def _program(
                         return
             finally:
                 await child.stop()
-                child.take_rest_of_output()
                 for name in _lacked_ever(child):
                     on_shortage(name)
     raise SetupError(f"{PROGRAM} found {_PORTS_TO_TRY} free ports taken one after another; try again")
@@ -167,6 +166,7 @@ async def _program(
 
 def _lacked_anew(child: Child, known: Counter[str]) -> list[str]:
     """What the embedded one has lacked more often than is known; it goes on as soon as it has it again."""
+    child.take_rest_of_output()
     times = Counter({n: sum(map(child.times_written, texts)) for n, texts in _LACKING_EMBEDDED.items()})
     new = [name for name in times if times[name] > known[name]]
     known.update(times - known)
@@ -175,6 +175,7 @@ def _lacked_anew(child: Child, known: Counter[str]) -> list[str]:
 
 def _lacked_ever(child: Child) -> list[str]:
     """What a toxiproxy-server has lacked: from then on some of its proxies may accept nobody."""
+    child.take_rest_of_output()
     return [name for name, words in _LACKING.items() if child.times_written(words)]
 
 

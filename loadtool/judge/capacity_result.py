@@ -130,7 +130,9 @@ def _multiples(capacity: Capacity, knee: float | None, confirming: Sequence[Step
             capacity.multiples.append(Multiple(times, rate, step.goodput_per_s, step.p99_ms))
             continue
         above = rate > capacity.most_per_s * (1 + 1e-9)
-        note = "above --max" if above else "the generator was late" if step is not None else "not measured"
+        note = (
+            "above --max" if above else "the generator was the limit" if step is not None else "not measured"
+        )
         capacity.multiples.append(Multiple(times, rate, note=note))
     last = capacity.multiples[-1].goodput_per_s
     capacity.collapse_ratio = last / at_knee if last is not None and at_knee else None
@@ -152,7 +154,9 @@ def _reasons(capacity: Capacity) -> list[str]:
         late = [s for s in capacity.steps if s.outcome == "late"]
         if late:
             lowest = min(late, key=lambda s: s.rate_per_s)
-            reasons += [f"at {_rate(lowest.rate_per_s)}: {reason}" for reason in lowest.reasons]
+            for reason in lowest.reasons:  # what once ran out may still be lacking at lower rates
+                first = next(s for s in late if reason in s.reasons)
+                reasons.append(f"at {_rate(first.rate_per_s)}: {reason}")
     return reasons
 
 
@@ -186,7 +190,7 @@ _SENTENCES: Final[dict[str, Callable[[Capacity], str]]] = {
     "found": _found,
     "at-least": lambda c: f"holds its SLOs at {_rate(c.holds_per_s or 0)}, the highest rate allowed (--max)",
     "none": lambda c: f"does not hold its SLOs even at {_rate(c.fails_per_s or 0)}, the lowest rate tried",
-    "generator": _unknown("the load generator, not the target, was the limit"),
+    "generator": _unknown("the load generator or what it brings along, not the target, was the limit"),
     "unsteady": _unknown("the same rates held and failed in turn for too long"),
     "too-few": _unknown("arrivals were too few to be sure of an SLO (--confirm-for makes them more)"),
     "down": _unknown("the service did not come back after a step that was too much for it"),

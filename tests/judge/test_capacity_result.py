@@ -180,7 +180,7 @@ def test_the_knee_with_its_spread_and_what_comes_beyond() -> None:
 def test_what_was_not_measured_beyond_the_knee_says_why() -> None:
     c = capacity(*STEPS, step("curve", 150, "late"), most=180)
     conclude(c, FOUND, "found")
-    assert [m.note for m in c.multiples] == ["", "the generator was late", "above --max"]
+    assert [m.note for m in c.multiples] == ["", "the generator was the limit", "above --max"]
     assert c.collapse_ratio is None
 
 
@@ -192,7 +192,7 @@ def test_what_was_not_measured_beyond_the_knee_says_why() -> None:
         (STEPS[:2], Found("none", None, 1), "", 1,
          "does not hold its SLOs even at 1/s, the lowest rate tried"),
         ((*STEPS[:1], step("climb", 100, "late", reasons=["send lag"])), Found("generator", 50, None), "", 3,
-         "not found, since the load generator, not the target, was the limit; "
+         "not found, since the load generator or what it brings along, not the target, was the limit; "
          "so far its SLOs held at 50/s, not confirmed"),
         (STEPS[:3], Found("unsteady", 50, 102), "", 3,
          "not found, since the same rates held and failed in turn for too long; "
@@ -230,3 +230,16 @@ def test_the_generators_limit_is_told_with_its_reason() -> None:
     c = capacity(STEPS[0], step("climb", 100, "late", reasons=["the generator was late in hold"]))
     conclude(c, Found("generator", 50, None), "generator")
     assert c.reasons == ["at 100/s: the generator was late in hold"]
+
+
+def test_what_ran_out_is_told_where_it_did() -> None:
+    """A toxiproxy-server that once lacked files has lacked them at each rate that is tried after that."""
+    lacked, late = "toxiproxy-server ran out of open files", "the generator was late in hold"
+    c = capacity(
+        STEPS[0],
+        step("climb", 1600, "late", reasons=[lacked]),
+        step("bisect", 1200, "late", reasons=[lacked]),
+        step("bisect", 1000, "late", reasons=[late, lacked]),
+    )
+    conclude(c, Found("generator", 50, None), "generator")
+    assert c.reasons == [f"at 1,000/s: {late}", f"at 1,600/s: {lacked}"]
