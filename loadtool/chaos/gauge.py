@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SAMPLE: Final = re.compile(
     r"([A-Za-z_:][\w:]*)[ \t]*"
     r'(?:\{((?:[^"{}]|"(?:[^"\\]|\\.)*")*)\})?'
-    r"[ \t]+([^\s#]\S*)(?:[ \t]+-?[\d.]+)?(?:[ \t]+#.*)?[ \t]*",
+    r"[ \t]+([^\s#]\S*)(?:[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?)?(?:[ \t]+#.*)?[ \t]*",
     re.ASCII,
 )
 _LABEL: Final = re.compile(r'\s*([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)', re.ASCII)
@@ -39,6 +39,9 @@ class HttpGauge:
     every_s: float
     target: bool = False
     within_ns: int | None = None
+
+    def prepare(self, clients: Clients) -> None:
+        clients.of(self.url, target=self.target)
 
     async def ask(self, clients: Clients) -> str | float:
         try:

@@ -67,6 +67,10 @@ class Question(Protocol):
         """From one question to the next."""
         ...
 
+    def prepare(self, clients: Clients) -> None:
+        """Make what it asks by, which may take longer than the answer."""
+        ...
+
     async def ask(self, clients: Clients) -> str | float:
         """What is wrong, "" if nothing is; or the value that was read.
 
@@ -86,6 +90,9 @@ class HttpProbe:
     target: bool = False
     every_s: float = EVERY_S
 
+    def prepare(self, clients: Clients) -> None:
+        clients.of(self.url, target=self.target)
+
     async def ask(self, clients: Clients) -> str:
         try:
             answer = await clients.of(self.url, target=self.target).get(self.url)
@@ -104,6 +111,9 @@ class TcpProbe:
     port: int
     within_ns: int | None = None
     every_s: float = EVERY_S
+
+    def prepare(self, clients: Clients) -> None:
+        pass  # it needs no client
 
     async def ask(self, clients: Clients) -> str:
         try:
@@ -147,7 +157,10 @@ class Prober:
     @asynccontextmanager
     async def _clients(self) -> AsyncIterator[Clients]:
         async with AsyncExitStack() as stack:
-            yield Clients(stack, self._target)
+            clients = Clients(stack, self._target)
+            for probe in self._probes:
+                probe.prepare(clients)
+            yield clients
 
     async def _ask_all(self, clients: Clients, origin: float, *, after: bool = False) -> list[Probe]:
         answers: dict[int, Probe] = {}
@@ -165,7 +178,16 @@ class Prober:
         number = 0
         while True:
             await trio.sleep_until(origin + number * probe.every_s)
-            self.answers.append(await _ask(probe, clients, origin))
+            asked = trio.current_time()
+            try:
+                answer = await _ask(probe, clients, origin)
+            except trio.Cancelled:
+                waited_s = trio.current_time() - asked
+                if probe.within_ns is not None and waited_s > probe.within_ns / SECOND:
+                    wrong = f"no answer within {format_duration(probe.within_ns)}"
+                    self.answers.append(Probe(probe.name, asked - origin, False, waited_s * 1000, wrong))
+                raise
+            self.answers.append(answer)
             number = max(number + 1, int((trio.current_time() - origin) / probe.every_s) + 1)
 
 

@@ -35,6 +35,7 @@ EXEMPLARS = """\
 h_bucket{le="0.1"} 5 # {trace_id="x"} 0.05
 h_bucket{le="1"} 7 # {trace_id="y"} 0.7 1700000000.5
 h_count 7 1700000000.123
+seen{at="x"} 5 1.520879607789e+09
 calls_total 9.0 # {} 1.0
 odd{path="/a} 3 # {b"} 2
 odd{path="/\x85"} 4
@@ -57,6 +58,7 @@ JSON = '{"queued": 12, "store": {"calls": 3.5, "by": [1, 2]}, "name": "x", "on":
         (EXEMPLARS, "h_bucket", 12),
         (EXEMPLARS, 'h_bucket{le="0.1"}', 5),
         (EXEMPLARS, "h_count", 7),
+        (EXEMPLARS, "seen", 5),
         (EXEMPLARS, "calls_total", 9),
         (EXEMPLARS, "odd", 14),
         (PROMETHEUS.replace("\n", "\r\n"), "queued", 12),
@@ -139,6 +141,9 @@ class Counting:
 
     def __init__(self) -> None:
         self.number = 0
+
+    def prepare(self, clients: Clients) -> None:
+        pass
 
     async def ask(self, clients: Clients) -> str | float:
         self.number += 1

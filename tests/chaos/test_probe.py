@@ -13,6 +13,7 @@ import trio
 from chaos_servers import NO_TLS, echo
 from trio.testing import MockClock
 
+from loadtool.chaos.gauge import HttpGauge
 from loadtool.chaos.probe import Clients, HttpProbe, Prober, Question, TcpProbe, Transport
 from loadtool.errors import SetupError
 
@@ -102,6 +103,10 @@ class Scripted:
     wrong: list[str] = field(default_factory=list)
     within_ns: int | None = None
     every_s: float = 0.5
+    prepared: Callable[[], None] = lambda: None
+
+    def prepare(self, clients: Clients) -> None:
+        self.prepared()
 
     async def ask(self, clients: Clients) -> str:
         await trio.sleep(self.took_s.pop(0) if self.took_s else 0)
@@ -123,6 +128,60 @@ async def test_a_probe_without_an_answer_is_a_failed_one(autojump_clock: MockClo
     (answer,) = await prober.finish(trio.current_time())
     assert (answer.ok, answer.ms, answer.detail) == (False, 5000, "no answer within 5 s")
     assert prober.answers == [answer]
+
+
+@pytest.mark.parametrize(
+    ("within_s", "until_s", "wrong"),
+    [
+        (0.5, 0.4, []),
+        (None, 3, []),
+        (0.5, 3, [(0, False, 3000, "no answer within 500ms")]),
+    ],
+)
+async def test_what_the_end_of_the_load_leaves_unanswered_has_failed_if_its_time_was_over(
+    within_s: float | None,
+    until_s: float,
+    wrong: list[tuple[float, bool, float, str]],
+    autojump_clock: MockClock,
+) -> None:
+    prober = Prober([Scripted("p", [3600], within_ns=int(within_s * 1e9) if within_s else None)])
+    origin = trio.current_time()
+    with trio.move_on_at(origin + until_s):
+        await prober.run(origin)
+    assert [(a.t, a.ok, round(a.ms or 0), a.detail) for a in prober.answers] == wrong
+
+
+async def test_making_the_clients_is_no_part_of_an_answer(mock_clock: MockClock) -> None:
+    """Loading certificates takes longer than many an answer."""
+    made: list[str] = []
+    probe = Scripted("p", [], within_ns=100_000_000)
+
+    def slowly() -> None:
+        made.append("it")
+        mock_clock.jump(0.2)
+
+    probe.prepared = slowly
+    prober = Prober([probe])
+    await prober.require_steady()
+    (answer,) = await prober.finish(trio.current_time())
+    assert (answer.ok, answer.ms, made) == (True, 0, ["it", "it"])
+
+
+@pytest.mark.parametrize("probe", [
+    HttpProbe("p", "https://x/", target=False),
+    HttpGauge("p", "https://x/", "queued", 1),
+])  # fmt: skip
+async def test_a_probe_over_http_has_its_client_made_beforehand(probe: HttpProbe | HttpGauge) -> None:
+    made: list[str] = []
+
+    class Noting(Clients):
+        def _client(self, kind: str) -> httpx.AsyncClient:
+            made.append(kind)
+            return super()._client("http")
+
+    async with AsyncExitStack() as stack:
+        probe.prepare(Noting(stack))
+    assert made == ["https"]
 
 
 @pytest.mark.parametrize(
