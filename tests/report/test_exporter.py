@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
@@ -47,6 +48,17 @@ async def test_it_answers_nothing_else() -> None:
         assert (elsewhere.status_code, elsewhere.text) == (404, "want /metrics\n")
         posted = await client.post(exporter.url, content=b"x" * 100)
         assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_who_sends_nonsense_and_is_gone_before_the_answer_does_no_harm() -> None:
+    exporter = Exporter.bind("127.0.0.1", 0)
+    with socket.create_connection(("127.0.0.1", int(exporter.url.split(":")[2].partition("/")[0]))) as gone:
+        gone.sendall(b"what?\r\n\r\n")
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+    async with trio.open_nursery() as nursery, httpx.AsyncClient(trust_env=False) as client:
+        nursery.start_soon(exporter.serve)
+        assert (await client.get(exporter.url)).status_code == 200
+        nursery.cancel_scope.cancel()
 
 
 async def test_who_sends_nonsense_or_nothing_does_no_harm() -> None:

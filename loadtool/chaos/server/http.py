@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -56,7 +57,9 @@ async def serve_connection(stream: trio.SocketStream, answer: Callable[[Request]
         status = 413 if isinstance(e, _TooLarge) else e.error_status_hint
         if connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = json.dumps({"error": f"bad request: {e}", "status": status}).encode()
-            await _send(connection, stream, Answer(status, "application/json", body, {"Connection": "close"}))
+            refusal = Answer(status, "application/json", body, {"Connection": "close"})
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await _send(connection, stream, refusal)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the client is gone, and with it everyone who could be told
     finally:

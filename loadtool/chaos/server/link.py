@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 
 from loadtool.chaos.server.flow import Chunk, End, Item, Queue
@@ -30,8 +31,9 @@ class Side:
     def __init__(self, sock: socket.socket, loop: Loop) -> None:
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # some peers just vanish
+            with suppress(OSError):  # where the peer has left, some systems refuse; a read will tell
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # some peers just vanish
         self.sock = sock
         self.closed = False
         self._loop = loop
@@ -62,7 +64,8 @@ class Side:
         self.closed = True
         self._loop.watch(self.sock, self._events, 0, self.on_ready)
         if reset:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+            with suppress(OSError):  # as above
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self.sock.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
 from collections.abc import Iterator
 
 _FILES_OR_MEMORY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -13,8 +15,21 @@ def shortage_of(error: BaseException) -> str:
 
     Errors that it stands for count too: the cause of one, and all of a group's.
     """
-    numbers = (e.errno for e in _roots(error) if isinstance(e, OSError))
-    return next((errno.errorcode[n] for n in numbers if n in _FILES_OR_MEMORY), "")
+    names = (_name(e) for e in _roots(error) if isinstance(e, OSError))
+    return next(filter(None, names), "")
+
+
+def _name(error: OSError) -> str:
+    if not isinstance(error, socket.gaierror):
+        return errno.errorcode[error.errno] if error.errno in _FILES_OR_MEMORY else ""
+    if error.errno == socket.EAI_MEMORY:
+        return "ENOMEM"
+    # A look-up that can open no file fails as one whose server does not answer.
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as e:
+        return _name(e)
+    return ""
 
 
 def _roots(error: BaseException) -> Iterator[BaseException]:
