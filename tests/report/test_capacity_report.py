@@ -44,7 +44,7 @@ def test_the_knee_the_curve_and_every_step_are_shown() -> None:
         "and fail at 102/s, 2.00% above",
         "goodput 99 – 100/s in 2 confirming holds",
         "p99 180 – 190 ms",
-        "1.50x 150/s n/a n/a n/a the generator was late",
+        "1.50x 150/s n/a n/a n/a the generator was the limit",
         "2x 200/s 25/s 25.1% ∞",
         "left out: shed rate < 5% (sheds count as errors)",
         "✗ fails 102/s 10 s 97/s 40 30 ms ∞ climb",
