@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from chaos_servers import embedded_server
-from run_harness import run, running
+from run_harness import run, running, timely
 from run_service import service
 from test_fault_recovery import Foreign, chaos
 
@@ -29,7 +29,7 @@ validity: {{lag: 10s}}
 FORMATS = [f"--{name}=out.{name}" for name in ("html", "markdown", "junit", "json", "csv")]
 
 
-def profile(port: int, toxiproxy: str = "", lasts: str = "500ms", existing: str = "db") -> str:
+def profile(port: int, toxiproxy: str = "", lasts: str = "1s", existing: str = "db") -> str:
     return PROFILE.format(port=port, toxiproxy=toxiproxy, lasts=lasts, existing=existing)
 
 
@@ -58,7 +58,8 @@ def test_a_password_of_toxiproxy_is_in_no_file_and_no_report(tmp_path: Path, whe
             "option": "",
         }
         options = ["--toxiproxy", private(url)] if where == "option" else []
-        done = run(tmp_path, profile(port, lines[where]), *options, *FORMATS, TPASS=PASSWORD)
+        text = profile(port, lines[where])
+        done = timely(lambda: run(tmp_path, text, *options, *FORMATS, TPASS=PASSWORD))
     assert done.code == 0, done.err
     assert f"at {shown(url)}" in done.out
     assert done.result["engine"]["toxiproxy"].endswith(f" at {shown(url)}")
@@ -122,7 +123,7 @@ def test_the_next_run_takes_out_what_is_left_by_its_own_password(tmp_path: Path)
             live.wait_for("faults: slow")
             live.kill()
         assert server.state() != before
-        done = run(tmp_path, profile(port, f"toxiproxy: {private(url)}"), **state)
+        done = timely(lambda: run(tmp_path, profile(port, f"toxiproxy: {private(url)}"), **state))
         assert server.state() == before
     assert done.code == 0, done.err
     assert os.listdir(tmp_path / "state" / "loadtool") == []

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from chaos_servers import embedded_server
-from run_harness import run, running
+from run_harness import run, running, timely
 from run_service import service
 from test_fault_recovery import Foreign, chaos
 
@@ -29,7 +29,7 @@ def test_the_next_run_takes_it_out_under_another_url(tmp_path: Path) -> None:
         before = server.state()
         state = {"XDG_STATE_HOME": str(tmp_path / "state")}
         other = url.replace("127.0.0.1", "localhost")
-        lasting = PROFILE.format(port=port, lasts="300s")
+        lasting, short = (PROFILE.format(port=port, lasts=lasts) for lasts in ("300s", "1s"))
         for again in ("a run", "recover"):
             with running(tmp_path, lasting, "--toxiproxy", other, **state) as live:
                 live.wait_for("faults: slow, cut")
@@ -38,7 +38,7 @@ def test_the_next_run_takes_it_out_under_another_url(tmp_path: Path) -> None:
             if again == "recover":
                 assert ": taken out: " in chaos(tmp_path, "recover", "--toxiproxy", url).stdout
             else:
-                done = run(tmp_path, PROFILE.format(port=port, lasts="500ms"), "--toxiproxy", url, **state)
+                done = timely(lambda: run(tmp_path, short, "--toxiproxy", url, **state))
                 assert done.code == 0, done.err
             assert server.state() == before
             assert os.listdir(tmp_path / "state" / "loadtool") == []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chaos_servers import embedded_server
+from run_harness import Run, timely
 from run_service import service
 from test_fault_recovery import Foreign
 
@@ -26,9 +27,9 @@ sys.exit(main(sys.argv[1:]))
 PROFILE = """\
 target: http://127.0.0.1:{port}
 requests: [{{get: /}}]
-phases: [{{name: baseline, rate: 20/s, for: 500ms}}]
+phases: [{{name: baseline, rate: 20/s, for: 1s}}]
 proxies: {{db: {proxy}}}
-faults: [{{name: slow, at: 100ms, for: 300ms, proxy: db, toxic: latency, latency: 5ms}}]
+faults: [{{name: slow, at: 100ms, for: 800ms, proxy: db, toxic: latency, latency: 5ms}}]
 validity: {{lag: 10s}}
 """
 OWN, THEIRS = "{upstream: 127.0.0.1:1}", "{existing: db}"
@@ -50,15 +51,16 @@ def homeless(directory: Path, *words: str, **environment: str) -> subprocess.Com
     )
 
 
-def spike(directory: Path, profile: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def spike(directory: Path, profile: str, *words: str, **environment: str) -> Run:
     (directory / "profile.yaml").write_text(profile)
-    return homeless(directory, "spike", "--profile", "profile.yaml", "--plain", *words, **environment)
+    done = homeless(directory, "spike", "--profile", "profile.yaml", "--plain", *words, **environment)
+    return Run(done.returncode, done.stdout, done.stderr, directory)
 
 
 def test_a_toxiproxy_of_its_own_needs_no_journal(tmp_path: Path) -> None:
     with service(tmp_path / "broken") as (port, _):
-        done = spike(tmp_path, PROFILE.format(port=port, proxy=OWN))
-    assert done.returncode == 0, done.stderr
+        done = timely(lambda: spike(tmp_path, PROFILE.format(port=port, proxy=OWN)))
+    assert done.code == 0, done.err
 
 
 def test_somebody_elses_needs_one_and_it_is_said_where_it_could_be(tmp_path: Path) -> None:
@@ -68,10 +70,10 @@ def test_somebody_elses_needs_one_and_it_is_said_where_it_could_be(tmp_path: Pat
         before = server.state()
         profile = PROFILE.format(port=port, proxy=THEIRS)
         refused = spike(tmp_path, profile, "--toxiproxy", url)
-        assert (refused.returncode, refused.stderr.splitlines()[-1], books.asked) == (3, SAID, [])
+        assert (refused.code, refused.err.splitlines()[-1], books.asked) == (3, SAID, [])
         state = str(tmp_path / "state")
-        done = spike(tmp_path, profile, "--toxiproxy", url, XDG_STATE_HOME=state)
-        assert done.returncode == 0, done.stderr
+        done = timely(lambda: spike(tmp_path, profile, "--toxiproxy", url, XDG_STATE_HOME=state))
+        assert done.code == 0, done.err
         assert server.state() == before
 
 
