@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +21,9 @@ from typing import Any
 import httpx
 import pytest
 import trio
+
+PORTS_TO_TRY = 5
+READY_S = 15.0
 
 _names = count()
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once: loading certificates for each request is slow
@@ -99,14 +104,14 @@ def _free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+def _is_ours(url: str, process: subprocess.Popen[bytes], mark: str) -> bool:
+    """Wait until it answers, and delete the proxy that marks it; False if the port is not its own."""
+    give_up = time.monotonic() + READY_S
+    while process.poll() is None and time.monotonic() < give_up:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/version", trust_env=False).status_code == 200:
-                return
-        assert process.poll() is None, "the server has ended"
+            return httpx.delete(f"{url}/proxies/{mark}", trust_env=False).status_code == 204
         time.sleep(0.05)
-    raise AssertionError(f"{url} does not answer")
+    return False
 
 
 @contextlib.contextmanager
@@ -127,20 +132,35 @@ def embedded_server(*options: str, limits: str = "") -> Iterator[str]:
 
 @contextlib.contextmanager
 def real_server() -> Iterator[str]:
+    """Its URL. It gets another port if somebody took the free one before it did.
+
+    A server without its port goes on running, and whoever has the port may answer. Ours is known by a proxy
+    that it is given at its start: disabled, so that it listens nowhere.
+    """
     program = shutil.which("toxiproxy-server")
     if program is None:
         pytest.skip("toxiproxy-server is not on PATH")
-    port = _free_port()
-    process = subprocess.Popen(
-        [program, "-host", "127.0.0.1", "-port", str(port), "-proxy-metrics"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "LOG_LEVEL": "disabled"},
-    )  # fmt: skip
-    try:
-        _wait(f"http://127.0.0.1:{port}", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+    mark = f"mark-{secrets.token_hex(8)}"
+    proxy = {"name": mark, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "enabled": False}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
+        json.dump([proxy], config)
+        config.flush()
+        for _ in range(PORTS_TO_TRY):
+            port = _free_port()
+            url = f"http://127.0.0.1:{port}"
+            process = subprocess.Popen(
+                [program, "-host", "127.0.0.1", "-port", str(port), "-proxy-metrics", "-config", config.name],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env={**os.environ, "LOG_LEVEL": "disabled"},
+            )  # fmt: skip
+            try:
+                if _is_ours(url, process, mark):
+                    yield url
+                    return
+            finally:
+                process.kill()
+                process.wait()
+    raise AssertionError(f"the server did not answer at {PORTS_TO_TRY} ports, one after another")
 
 
 SERVERS = {"embedded": embedded_server, "real": real_server}
