@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from run_harness import alive
 
 from loadtool import processes
 from loadtool.errors import SetupError
@@ -19,14 +20,6 @@ from loadtool.processes import Child, python, raise_file_limit
 
 PYTHON = sys.executable
 INF = resource.RLIM_INFINITY
-
-
-def running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def test_our_own_programs_import_nothing_from_where_they_are_started(tmp_path: Path) -> None:
@@ -103,9 +96,9 @@ async def test_stop_ends_it(script: str) -> None:
     child = Child("it", [PYTHON, "-c", script])
     number = int(await child.read_line())
     await child.stop(patience_s=0.3)
-    assert not running(child.pid)
+    assert not alive(child.pid)
     give_up = time.monotonic() + 10
-    while number != 1 and running(number):  # a signal to somebody else's child arrives when it arrives
+    while number != 1 and alive(number):  # a signal to somebody else's child arrives when it arrives
         assert time.monotonic() < give_up, "its child lives on"
         await trio.sleep(0.01)
     await child.stop()
@@ -184,7 +177,7 @@ def test_what_is_kept_dies_with_a_killed_parent_and_all_that_it_started() -> Non
     parent.wait()
     parent.stdout.close()
     give_up = time.monotonic() + 20
-    while any(running(pid) for pid in pids):
+    while any(alive(pid) for pid in pids):
         assert time.monotonic() < give_up, "they live on"
         time.sleep(0.01)
 
@@ -206,7 +199,7 @@ def test_a_foreign_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    while running(pid):
+    while alive(pid):
         assert time.monotonic() < give_up, "it lives on"
         time.sleep(0.01)
 
