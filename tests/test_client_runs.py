@@ -18,6 +18,7 @@ from run_harness import Run, run
 from loadtool import cli
 
 SOCKET = "app.sock"
+TRIES = 3
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -191,10 +192,14 @@ def test_an_untrusted_certificate_is_named_with_its_remedy(mutual: Service, tmp_
 def test_wait_for_names_an_untrusted_certificate(
     mutual: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = profile(url(mutual, "https"), "wait_for: {get: /, up_to: 300ms}\n")
-    assert command("spike", tmp_path, text) == 3
+    for up_to in ("300ms", "3s", "30s"):  # longer only where nothing has come back yet
+        text = profile(url(mutual, "https"), f"wait_for: {{get: /, up_to: {up_to}}}\n")
+        assert command("spike", tmp_path, text) == 3
+        err = capsys.readouterr().err
+        if "(no answer)" not in err:
+            break
     said = "(certificate not accepted: self-signed certificate in certificate chain); name a file"
-    assert said in capsys.readouterr().err
+    assert said in err
 
 
 def test_a_wrong_key_is_told_before_anything_is_sent(
@@ -237,7 +242,18 @@ def test_a_source_from_which_the_target_cannot_be_reached(
 
 def test_connections_are_bounded_and_opened_again(service: Service, tmp_path: Path) -> None:
     more = "client: {connections: {max: 1, per_second: 200/s}, reconnect: [400ms, spike+250ms]}\n"
-    all_ok(run(tmp_path, profile(url(service), more)))
+    for number in range(TRIES):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        service.peers.clear()
+        done = run(directory, profile(url(service), more))
+        all_ok(done)
+        # A stall over both moments, 350 ms apart, leaves one of them, and arrivals have to wait for its end.
+        stalled = max(phase["latency_ms"]["max"] for phase in done.result["phases"]) >= 250
+        if len(service.peers) >= 3 or not stalled:
+            break
+    else:
+        pytest.skip(f"this machine was too busy, {TRIES} times over")
     assert len(service.peers) == 3, "one, and once more at each of the two moments"
 
 
