@@ -115,7 +115,8 @@ def test_a_target_that_nobody_serves_is_no_capacity_of_nothing(tmp_path: Path) -
 def test_a_service_that_answers_errors_alone_holds_nothing_and_is_not_well(tmp_path: Path) -> None:
     """Its only objective is in windows: as long as a hold, and longer than a look at whether it is well."""
     objectives = "slos:\n  - error rate < 5% in any 2s\n"
-    profile = PROFILE.partition("slos:")[0].replace("/products/7", "/nowhere") + objectives
+    patient = PROFILE.partition("slos:")[0].replace("lag: 200ms", "lag: 10s")  # on a busy machine, too
+    profile = patient.replace("/products/7", "/nowhere") + objectives
     with target(*SERVICE) as url:
         code, out, err = search(
             tmp_path,
@@ -132,8 +133,6 @@ def test_a_service_that_answers_errors_alone_holds_nothing_and_is_not_well(tmp_p
     assert "--hold is 2 s, not 1 s: the longest window of an SLO\n" in err
     assert "--confirm-for is" not in err
     found = written(tmp_path)
-    if found["verdict"] == "generator":
-        pytest.skip(f"this machine was too busy: {found['reasons']}")
     assert [(step["outcome"], step["ok"], step["hold_s"]) for step in found["steps"]] == [("fails", 0, 2.0)]
     assert (code, found["verdict"]) == (3, "down"), out
 
@@ -170,12 +169,14 @@ def test_an_interrupted_search_gives_what_is_known(tmp_path: Path, phase: str) -
     (tmp_path / "profile.yaml").write_text(PROFILE.replace("http://127.0.0.1:1", "demo"))
     with open(tmp_path / "err.txt", "w") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "loadtool", "capacity", "-p", "profile.yaml", "--plain", "--hold", "2s"],
+            [sys.executable, "-m", "loadtool", "capacity", "-p", "profile.yaml", "--plain", "--hold", "20s"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=err, text=True,
         )  # fmt: skip
     log = tmp_path / "err.txt"
     eventually(
-        "a load", lambda: "hold 20%" in log.read_text().partition(phase)[2] or process.poll() is not None
+        "a load",
+        lambda: "s hold " in log.read_text().partition(phase)[2] or process.poll() is not None,
+        within_s=90,
     )
     family = children(process.pid)
     process.send_signal(signal.SIGINT)

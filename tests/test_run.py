@@ -101,14 +101,14 @@ def test_a_typo_names_its_line_and_sends_nothing(tmp_path: Path) -> None:
 
 
 def test_a_closed_port_is_invalid(tmp_path: Path) -> None:
-    sock, port = listening()
-    sock.close()
-    profile = f"""\
-target: http://127.0.0.1:{port}
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets it, and it refuses
+        profile = f"""\
+target: http://127.0.0.1:{held.getsockname()[1]}
 requests: [{{get: /}}]
 phases: [{{name: baseline, rate: 50/s, for: 1s}}]
 """
-    done = run(tmp_path, profile)
+        done = run(tmp_path, profile)
     assert done.code == 3
     assert done.result["verdict"] == "invalid"
     assert set(done.result["totals"]["errors"]) == {"connect"}
@@ -331,9 +331,10 @@ phases: [{{name: baseline, rate: 20/s, for: 1s}}]
 
 
 def test_one_that_never_gets_ready_is_said_and_nothing_is_sent(tmp_path: Path) -> None:
-    sock, port = listening()
-    sock.close()
-    done = run(tmp_path, f"""\
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets it, and it refuses
+        port = held.getsockname()[1]
+        done = run(tmp_path, f"""\
 target: http://127.0.0.1:{port}
 wait_for: {{get: /health, up_to: 1s}}
 requests: [{{get: /}}]

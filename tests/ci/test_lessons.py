@@ -197,8 +197,8 @@ x-lesson: {GOOD}
 target: demo
 requests: [{{get: /products/1}}]
 phases:
-  - {{name: baseline, rate: 20/s, for: 1s}}
-  - {{name: spike, rate: 20/s, for: 1s}}
+  - {{name: baseline, rate: 20/s, for: 4s}}
+  - {{name: spike, rate: 20/s, for: 4s}}
 probes: [{{name: slots, get: /metrics, value: demo_slots, every: 200ms}}]
 demo: {{slots: 7}}
 validity: {{lag: 10s}}
