@@ -91,8 +91,8 @@ class TimelessControl(Control):
     before its turn comes is not placed, and the calls are others.
     """
 
-    def __init__(self, url: str, clock: MockClock) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, clock: MockClock, *, owned: bool = False) -> None:
+        super().__init__(url, owned=owned)
         self._clock = clock
         self._calls = 0
 
@@ -242,13 +242,15 @@ async def test_after_a_kill_the_next_run_cleans_up(toxiproxy: Toxiproxy, tmp_pat
     assert entries(tmp_path) == []
 
 
-async def test_a_server_that_dies_in_mid_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_dies_in_mid_run_is_said(
+    monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
     monkeypatch.setattr(rollback, "_PAUSE_S", 0.01)
     argv = [sys.executable, "-m", "loadtool.chaos.server", "--port", "0"]
     events: list[FaultEvent] = []
 
     async def play(url: str, process: subprocess.Popen[bytes]) -> list[str]:
-        async with Control(url, owned=True) as control:
+        async with TimelessControl(url, mock_clock, owned=True) as control:
             faults = [PlannedFault("slow", "…", "own", "noop", 0, 1000 * MS)]
             proxies = {"own": ProxySpec("own", upstream="127.0.0.1:1")}
 

@@ -126,6 +126,15 @@ def test_a_ramp_begins_at_values_that_a_server_survives_and_ends_at_the_full_one
 # Commands
 
 
+@pytest.fixture
+def slow_clock() -> MockClock:
+    """A minute of real time is a second of it, and a test jumps to what it waits for.
+
+    So no fault is late where the machine is slow, and what looks at a child every now and then still does.
+    """
+    return MockClock(rate=1 / 60)
+
+
 def is_gone(pid: int) -> bool:
     """Whether a process is gone, or a zombie, within ten seconds."""
     for _ in range(1000):
@@ -139,11 +148,11 @@ def is_gone(pid: int) -> bool:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait for what nothing tells of; the bound only keeps a broken test from hanging."""
+    """Wait, in real time, for what nothing tells of; the bound only keeps a broken test from hanging."""
     for _ in range(2000):
         if holds():
             return
-        await trio.sleep(0.01)
+        await trio.to_thread.run_sync(time.sleep, 0.01)
     assert holds()
 
 
@@ -170,6 +179,10 @@ def has_said(words: str) -> Callable[[Conductor], bool]:
     return lambda conductor: words in conductor.figures()[0].output
 
 
+def has_begun(conductor: Conductor) -> Callable[[], bool]:
+    return lambda: conductor.figures()[0].started_s is not None
+
+
 async def test_a_command_is_run_and_undone_and_its_output_kept(tmp_path: Path) -> None:
     script = "echo on > state; echo said; echo it >&2"
     conductor = await play_command(has_said("it"), tmp_path, run=script, undo=("cp", "state", "was"))
@@ -186,7 +199,7 @@ async def test_what_its_undo_wrote_is_kept_too(tmp_path: Path) -> None:
     assert conductor.figures()[0].output == "said\n$ echo undone\nundone\n"
 
 
-async def test_an_undo_is_not_cut_short_by_the_end_of_the_run(tmp_path: Path) -> None:
+async def test_an_undo_is_not_cut_short_by_the_end_of_the_run(tmp_path: Path, slow_clock: MockClock) -> None:
     fault = PlannedFault(
         "c", "…", "", None, 0, S, run="true", undo="touch begun; sleep 0.3; echo x >> undone",
         directory=str(tmp_path),
@@ -194,6 +207,8 @@ async def test_an_undo_is_not_cut_short_by_the_end_of_the_run(tmp_path: Path) ->
     conductor = Conductor(None, {}, [fault], None, lambda event: None, "r1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(conductor.run, trio.current_time())
+        await eventually(has_begun(conductor))
+        slow_clock.jump(1)
         await eventually(lambda: tmp_path / "begun" in files(tmp_path))
         nursery.cancel_scope.cancel()
     await conductor.teardown()
@@ -201,17 +216,23 @@ async def test_an_undo_is_not_cut_short_by_the_end_of_the_run(tmp_path: Path) ->
     assert conductor.problems() == []
 
 
-async def test_a_command_that_comes_again_waits_for_the_undo_before(tmp_path: Path) -> None:
+async def test_a_command_that_comes_again_waits_for_the_undo_before(
+    tmp_path: Path, slow_clock: MockClock
+) -> None:
     faults = [
         PlannedFault(
             "c", "…", "", None, start, end, run="echo run >> log", directory=str(tmp_path),
-            undo="echo undoing >> log; sleep 0.2; echo undone >> log",
+            undo="echo undoing >> log; touch begun; sleep 0.2; echo undone >> log",
         )
-        for start, end in [(0, S // 100), (S // 50, 3600 * S)]
+        for start, end in [(0, S), (2 * S, 3600 * S)]
     ]  # fmt: skip
     conductor = Conductor(None, {}, faults, None, lambda event: None, "r1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(conductor.run, trio.current_time())
+        await eventually(has_begun(conductor))
+        slow_clock.jump(1)
+        await eventually(lambda: tmp_path / "begun" in files(tmp_path))
+        slow_clock.jump(1)
         await eventually(
             lambda: len(conductor.active()) == 1 and conductor.figures()[1].started_s is not None
         )
@@ -221,13 +242,24 @@ async def test_a_command_that_comes_again_waits_for_the_undo_before(tmp_path: Pa
     await conductor.teardown()
 
 
-async def test_a_command_whose_time_is_over_when_its_turn_comes_is_not_run(tmp_path: Path) -> None:
+async def test_a_command_whose_time_is_over_when_its_turn_comes_is_not_run(
+    tmp_path: Path, slow_clock: MockClock
+) -> None:
     faults = [
-        PlannedFault("c", "…", "", None, start, end, run="true", undo="sleep 3", directory=str(tmp_path))
-        for start, end in [(0, S), (2 * S, 3 * S)]  # whose turn comes at 4 s
-    ]
+        PlannedFault(
+            "c", "…", "", None, start, end, run="true", undo="touch begun; sleep 0.2",
+            directory=str(tmp_path),
+        )
+        for start, end in [(0, S), (2 * S, 3 * S)]
+    ]  # fmt: skip
     conductor = Conductor(None, {}, faults, None, lambda event: None, "r1")
-    await conductor.run(trio.current_time())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        await eventually(has_begun(conductor))
+        slow_clock.jump(1)
+        # The second one's time begins and ends while the first is undone.
+        await eventually(lambda: tmp_path / "begun" in files(tmp_path))
+        slow_clock.jump(2)
     assert conductor.problems() == ["fault c could not be placed: its time was over when its turn came"]
     assert [f.started_s is None for f in conductor.figures()] == [False, True]
 
@@ -240,13 +272,19 @@ async def test_a_command_that_goes_on_is_ended_with_all_that_it_started(tmp_path
     assert await trio.to_thread.run_sync(is_gone, int(text_of(tmp_path / "pid")))
 
 
-async def test_a_command_is_ended_and_undone_at_the_end_of_its_fault(tmp_path: Path) -> None:
+async def test_a_command_is_ended_and_undone_at_the_end_of_its_fault(
+    tmp_path: Path, slow_clock: MockClock
+) -> None:
     where = str(tmp_path)
     fault = PlannedFault(
-        "c", "…", "", None, 0, S // 10, run="sleep 600", undo="touch undone", directory=where
+        "c", "…", "", None, 0, S, run="echo on; sleep 600", undo="touch undone", directory=where
     )
     conductor = Conductor(None, {}, [fault], None, lambda event: None, "r1")
-    await conductor.run(trio.current_time())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        await eventually(lambda: has_said("on")(conductor))
+        assert files(tmp_path) == []
+        slow_clock.jump(1)
     assert files(tmp_path) == [tmp_path / "undone"]
     assert conductor.problems() == []
     assert conductor.figures()[0].removed
