@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import resource
 import signal
@@ -144,10 +145,13 @@ def _pid_of(url: str) -> int:
         for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
         if fields[1].endswith(f":{port:04X}") and fields[3] == "0A"
     )
-    for fd in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            if fd.readlink().name == f"socket:[{inode}]":
-                return int(fd.parts[2])
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):  # it has gone, or is not ours to look at
+                for fd in os.listdir(process / "fd"):
+                    with contextlib.suppress(OSError):
+                        if os.readlink(process / "fd" / fd) == f"socket:[{inode}]":
+                            return int(process.name)
     raise AssertionError(f"nobody listens at {url}")
 
 
