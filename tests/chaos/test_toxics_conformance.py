@@ -174,8 +174,8 @@ async def test_slow_close_goes_and_lets_the_end_through(toxiproxy: Toxiproxy, up
 async def test_timeout_drops_data_then_closes(echoing: Proxy) -> None:
     async with await echoing.connect() as stream:
         assert await ask(stream, b"x") == b"x"
-        await echoing.add("timeout", timeout=100)
         start = trio.current_time()
+        await echoing.add("timeout", timeout=100)  # whose time may begin before this returns
         await stream.send_all(b"lost")
         assert await receive_all(stream) == b""
         assert trio.current_time() - start >= 0.1
