@@ -98,7 +98,8 @@ async def test_mistakes_are_one_line_and_the_right_exit_code() -> None:
 
 
 async def test_five_hundred_clients_at_once() -> None:
-    async with demo("--queue", "unbounded", "--queue-timeout", "none", "--service-time", "1ms") as child:
+    patience = ("--queue", "unbounded", "--queue-timeout", "none", "--store-timeout", "60s")
+    async with demo(*patience, "--service-time", "1ms") as child:
         told = await ready(child)
         address = parse_address(told["url"].removeprefix("http://"))
         async with contextlib.AsyncExitStack() as stack:
