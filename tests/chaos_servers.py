@@ -16,14 +16,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import trio
-
-PORTS_TO_TRY = 5
-READY_S = 15.0
 
 _names = count()
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once: loading certificates for each request is slow
@@ -104,14 +102,19 @@ def _free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _is_ours(url: str, process: subprocess.Popen[bytes], mark: str) -> bool:
-    """Wait until it answers, and delete the proxy that marks it; False if the port is not its own."""
-    give_up = time.monotonic() + READY_S
-    while process.poll() is None and time.monotonic() < give_up:
+def _is_ours(url: str, process: subprocess.Popen[bytes], mark: str, log: Path) -> bool:
+    """Wait until our server answers, whose proxy `mark` then goes; False if somebody else has its port."""
+    for _ in range(1200):
+        ended = process.poll() is not None
+        # It goes on running then, and whoever has the port may be a server, or anything else.
+        if b"address already in use" in log.read_bytes():
+            return False
+        assert not ended, f"the server has ended: {log.read_text()}"
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.delete(f"{url}/proxies/{mark}", trust_env=False).status_code == 204
+            answer = httpx.delete(f"{url}/proxies/{mark}", trust_env=False, verify=NO_TLS)
+            return answer.status_code == 204
         time.sleep(0.05)
-    return False
+    raise AssertionError(f"{url} does not answer")
 
 
 @contextlib.contextmanager
@@ -132,35 +135,31 @@ def embedded_server(*options: str, limits: str = "") -> Iterator[str]:
 
 @contextlib.contextmanager
 def real_server() -> Iterator[str]:
-    """Its URL. It gets another port if somebody took the free one before it did.
-
-    A server without its port goes on running, and whoever has the port may answer. Ours is known by a proxy
-    that it is given at its start: disabled, so that it listens nowhere.
-    """
+    """Its URL. Another port is tried where somebody was given the same one meanwhile."""
     program = shutil.which("toxiproxy-server")
     if program is None:
         pytest.skip("toxiproxy-server is not on PATH")
-    mark = f"mark-{secrets.token_hex(8)}"
-    proxy = {"name": mark, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "enabled": False}
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
-        json.dump([proxy], config)
-        config.flush()
-        for _ in range(PORTS_TO_TRY):
-            port = _free_port()
-            url = f"http://127.0.0.1:{port}"
-            process = subprocess.Popen(
-                [program, "-host", "127.0.0.1", "-port", str(port), "-proxy-metrics", "-config", config.name],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={**os.environ, "LOG_LEVEL": "disabled"},
-            )  # fmt: skip
+    for _ in range(10):
+        port, mark = _free_port(), f"mark-{secrets.token_hex(8)}"
+        url = f"http://127.0.0.1:{port}"
+        proxy = {"name": mark, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "enabled": False}
+        with tempfile.TemporaryDirectory() as directory:
+            config, log = Path(directory, "proxies.json"), Path(directory, "log")
+            config.write_text(json.dumps([proxy]))
+            argv = [program, "-host", "127.0.0.1", "-port", str(port), "-config", str(config)]
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    [*argv, "-proxy-metrics"], stdout=output, stderr=subprocess.STDOUT,
+                    env={**os.environ, "LOG_LEVEL": "error"},
+                )  # fmt: skip
             try:
-                if _is_ours(url, process, mark):
+                if _is_ours(url, process, mark, log):
                     yield url
                     return
             finally:
                 process.kill()
                 process.wait()
-    raise AssertionError(f"the server did not answer at {PORTS_TO_TRY} ports, one after another")
+    raise AssertionError("ten free ports were taken one after another")
 
 
 SERVERS = {"embedded": embedded_server, "real": real_server}

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ async def test_a_port_that_somebody_elses_toxiproxy_has_is_left_to_it(
     """The real server goes on running when its port is taken, and whoever has the port answers."""
     taken = int(embedded_url.rpartition(":")[2])
     free = source._free_port
-    ports = iter([taken, free()])
+    ports = chain([taken], iter(free, None))  # as many as it asks for: these may be taken meanwhile, too
     monkeypatch.setattr(source, "_free_port", lambda: next(ports))
     async with open_toxiproxy(None) as control:
         assert control.url != embedded_url
