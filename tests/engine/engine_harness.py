@@ -162,11 +162,20 @@ class Far(socket.socket):
         return number or errno.EINPROGRESS
 
 
+_kept: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port of 127.0.0.1 on which nobody listens, but a `Server` may, and again after it has closed.
+
+    It stays bound, so that the kernel gives it to nobody else, not even to a socket that connects to it, and
+    would find itself there.
+    """
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    _kept.append(sock)
+    return int(sock.getsockname()[1])
 
 
 def job_for(

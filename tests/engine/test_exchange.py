@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trio
 import trustme
+from engine_harness import free_port
 
 from loadtool.engine.exchange import Exchange, exchange
 from loadtool.engine.tls import client_context
@@ -177,9 +178,7 @@ async def test_a_silent_server_times_out() -> None:
 
 
 async def test_a_refused_connection() -> None:
-    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
+    port = free_port()
     done = await exchange(GET, Endpoint("http", "127.0.0.1", port, "x", "x"), CLIENT, ANYTHING)
     assert (done.outcome, done.detail) == ("connect", "Connection refused (ECONNREFUSED)")
     assert done.address == f"127.0.0.1:{port}"
@@ -188,9 +187,7 @@ async def test_a_refused_connection() -> None:
 
 async def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     async with server(answering(b"HTTP/1.1 204 OK\r\n\r\n")) as endpoint:
-        refusing = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        dead = refusing.socket.getsockname()
-        await refusing.aclose()
+        dead = ("127.0.0.1", free_port())
 
         class Resolver(trio.abc.HostnameResolver):
             async def getaddrinfo(self, *_: object, **__: object) -> list[Any]:
