@@ -325,7 +325,7 @@ async def test_local_ports_that_run_out() -> None:
 
 
 CHILD = """
-import json, os, resource, sys, threading
+import json, os, resource, socket, sys, threading
 import trio
 from engine_harness import SECOND, job_for, run_job
 from loadtool.engine.http1 import KEPT, MAX_KEPT
@@ -336,11 +336,19 @@ soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 def lift():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
+lifting = [threading.Timer(0.3, lift)] if sys.argv[2] == "for a while" else []
+
+def new_socket(family, kind):
+    try:
+        return socket.socket(family, kind)
+    except OSError:
+        while lifting:  # at the first one only
+            lifting.pop().start()
+        raise
+
 def transport(parts):
-    made = Http1Transport(parts)
+    made = Http1Transport(parts, new_socket)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), hard))
-    if sys.argv[2] == "for a while":
-        threading.Timer(0.3, lift).start()
     return made
 
 job = job_for(int(sys.argv[1]), timeout_ns=int(sys.argv[3]))
