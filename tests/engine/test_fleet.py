@@ -7,20 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import trio
-from engine_harness import OK_ANSWER, SECOND, Server, answering, job_for, read_request, serving
+from engine_harness import OK_ANSWER, SECOND, Server, answering, free_port, job_for, read_request, serving
 
 from loadtool.engine import fleet as fleet_module
 from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, start_delay_ns, usable_cores
 from loadtool.errors import SetupError, lone
 from loadtool.measure.frame import Frame
-from loadtool.measure.outcome import OUTCOMES
+from loadtool.measure.outcome import CONNECT, H_LAG, H_OK, H_SERVICE, OUTCOMES
 from loadtool.measure.tally import Tally
 from loadtool.plan.job import Job, PhaseSpec
 from loadtool.plan.schedule import Schedule
@@ -86,50 +85,61 @@ async def test_a_look_at_the_clock_never_costs_a_frame(monkeypatch: pytest.Monke
 
 
 async def test_what_a_killed_worker_owed_is_lost_and_the_others_go_on() -> None:
+    told = 0  # by worker 1, of its share of 300
+
     def kill_one(fleet: Fleet, item: Frame | Lost) -> None:
-        if isinstance(item, Frame) and item.sequence == 0 and item.worker == 1:
-            os.kill(fleet.pids[1], signal.SIGKILL)
+        nonlocal told
+        if isinstance(item, Frame) and item.worker == 1:
+            before, told = told, told + sum(sum(cell.counts) for cell in item.cells)
+            if before < 40 <= told:
+                os.kill(fleet.pids[1], signal.SIGKILL)
 
     with serving(answering(OK_ANSWER)) as server:
-        job = job_for(server.port, count=300, rate=100)
+        job = job_for(server.port, count=600, rate=100)
         tally, lost = await collect(job, 2, kill_one)
     assert [(item.worker, item.how) for item in lost] == [(1, "killed by SIGKILL")]
     found = outcomes(tally)
-    assert found["ok"] + found["lost"] == 300
-    # Worker 1 had reported its first second, 50 arrivals, or all but the last few of them.
-    assert 95 <= found["lost"] <= 110
+    assert found["ok"] + found["lost"] == 600
+    assert found["lost"] == 300 - told
     assert tally.conservation() == []
 
 
 async def test_a_target_that_is_restarted_in_mid_run_loses_no_arrival() -> None:
-    """It is gone with all its connections after the first second, and back a little later."""
-    servers = [Server(answering(OK_ANSWER))]
-    port = servers[0].port
+    """It is gone with all its connections after the first second, and back once its absence is told of.
 
-    def restart() -> None:
-        servers[0].close()
-        time.sleep(0.2)
-        servers.append(Server(answering(OK_ANSWER), port=port))
+    The pause is for what was late: by its end the target is back.
+    """
+    phases = (
+        PhaseSpec("spike", "spike", 200.0, 4 * SECOND),
+        PhaseSpec("pause", "recovery", 0.001, 3 * SECOND),
+        PhaseSpec("after", "recovery", 200.0, SECOND),
+    )
+    port = free_port()
+    server: Server | None = Server(answering(OK_ANSWER), port=port)
+    times = 0  # that it was closed
 
-    restarter = threading.Thread(target=restart)
+    def restart(fleet: Fleet, item: Frame | Lost) -> None:
+        nonlocal server, times
+        if server is not None and times == 0:
+            server.close()
+            server, times = None, 1
+        elif server is None and isinstance(item, Frame) and any(c.counts[CONNECT] for c in item.cells):
+            server = Server(answering(OK_ANSWER), port=port)
 
-    def kill_target(fleet: Fleet, item: Frame | Lost) -> None:
-        if isinstance(item, Frame) and item.sequence == 0 and restarter.ident is None:
-            restarter.start()
-
-    job = job_for(port, count=800, rate=200)
+    job = job_for(port, phases=phases)
+    count = Schedule(job).count()
     try:
-        tally, lost = await collect(job, 2, kill_target)
+        tally, lost = await collect(job, 2, restart)
     finally:
-        restarter.join()
-        servers[-1].close()
+        if server is not None:
+            server.close()
     assert lost == []
     found = outcomes(tally)
     assert found.keys() <= {"ok", "connect", "reset"}
     assert found["connect"] >= 1
-    assert sum(found.values()) == 800
-    assert tally.conservation(800) == []
-    assert tally.by_slice[3].counts[0] == tally.by_slice[3].scheduled == 200
+    assert sum(found.values()) == count
+    assert tally.conservation(count) == []
+    assert tally.by_slice[7].counts[0] == tally.by_slice[7].scheduled == 200
 
 
 async def test_a_stop_ends_all_workers_at_once() -> None:
@@ -215,27 +225,24 @@ def test_workers_do_not_outlive_a_killed_coordinator() -> None:
 
 async def test_a_stopped_worker_says_so_as_lag_and_not_as_the_targets_fault() -> None:
     """Frozen for a while in mid-run, then continued: what was due meanwhile shows it in full, as lag."""
-    frozen: list[float] = []
 
     def freeze(fleet: Fleet, item: Frame | Lost) -> None:
         if isinstance(item, Frame) and item.sequence == 0:
             os.kill(fleet.pids[0], signal.SIGSTOP)
-            since = time.monotonic()
             time.sleep(0.5)
             os.kill(fleet.pids[0], signal.SIGCONT)
-            frozen.append(time.monotonic() - since)
 
     with serving(answering(OK_ANSWER)) as server:
-        job = job_for(server.port, count=400, rate=200)
+        job = job_for(server.port, count=1600, rate=200)
         tally, lost = await collect(job, 1, freeze)
     assert lost == []
-    assert outcomes(tally) == {"ok": 400}
+    assert outcomes(tally) == {"ok": 1600}
     books = tally.by_stretch[(0, 0)]
-    lag, response, service = (books.histogram(code) for code in (4, 0, 3))
-    # 100 of the 400 arrivals were due in the half second: their lag runs evenly up to its length.
+    lag, response, service = (books.histogram(code) for code in (H_LAG, H_OK, H_SERVICE))
+    # 100 of the arrivals were due in the half second: their lag runs evenly up to its length.
     assert lag.max_us >= 450_000
-    assert lag.quantile(0.85) > 100_000
-    assert response.quantile(0.85) > 100_000
+    assert lag.count_above(100_000) >= 70
+    assert response.count_above(100_000) >= 70
     assert service.quantile(0.5) < 100_000
 
 
