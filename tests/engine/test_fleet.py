@@ -13,7 +13,18 @@ from dataclasses import replace
 
 import pytest
 import trio
-from engine_harness import OK_ANSWER, SECOND, Server, answering, free_port, job_for, read_request, serving
+from engine_harness import (
+    MS,
+    OK_ANSWER,
+    SECOND,
+    Server,
+    answering,
+    free_port,
+    job_for,
+    read_request,
+    serving,
+    with_time_enough,
+)
 
 from loadtool.engine import fleet as fleet_module
 from loadtool.engine.fleet import Fleet, Lost, default_workers, open_fleet, start_delay_ns, usable_cores
@@ -285,6 +296,9 @@ async def test_a_server_that_never_answers_does_not_keep_the_fleet() -> None:
         while read_request(sock):
             pass
 
-    with serving(silent) as server:
-        tally, _ = await collect(job_for(server.port, count=20, timeout_ns=SECOND // 4), 2)
-    assert outcomes(tally) == {"timeout": 20}
+    async def attempt(timeout_ms: int) -> None:
+        with serving(silent) as server:
+            tally, _ = await collect(job_for(server.port, count=20, timeout_ns=timeout_ms * MS), 2)
+        assert outcomes(tally) == {"timeout": 20}
+
+    await with_time_enough(attempt, 250, 2_500, 10_000)

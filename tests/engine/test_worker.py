@@ -21,6 +21,7 @@ from engine_harness import (
     read_request,
     run_job,
     serving,
+    with_time_enough,
 )
 
 from loadtool.plan.job import ExpectSpec, PhaseSpec, RequestSpec
@@ -101,20 +102,26 @@ async def test_a_closed_port_is_a_connect_error() -> None:
 
 
 async def test_no_answer_is_a_timeout_at_the_timeout() -> None:
-    with serving(never_answer) as server:
-        done = await run_job(job_for(server.port, timeout_ns=100 * MS))
-    assert done.outcomes == {"timeout": 10}
-    assert done.examples["timeout"].detail == "no answer when the timeout expired"
+    async def attempt(timeout_ms: int) -> None:
+        with serving(never_answer) as server:
+            done = await run_job(job_for(server.port, timeout_ns=timeout_ms * MS))
+        assert done.outcomes == {"timeout": 10}
+        assert done.examples["timeout"].detail == "no answer when the timeout expired"
+
+    await with_time_enough(attempt, 100, 1_000, 10_000)
 
 
 async def test_what_waits_for_a_slot_until_its_timeout_is_unsent() -> None:
-    with serving(never_answer) as server:
-        job = job_for(server.port, count=5, rate=1e6, timeout_ns=150 * MS, connections=1)
-        done = await run_job(job)
-    assert done.outcomes == {"timeout": 1, "unsent": 4}
-    assert done.tally.totals.attempts == 1
-    assert "no connection was free" in done.examples["unsent"].detail
-    assert server.connections == 1
+    async def attempt(timeout_ms: int) -> None:
+        with serving(never_answer) as server:
+            job = job_for(server.port, count=5, rate=1e6, timeout_ns=timeout_ms * MS, connections=1)
+            done = await run_job(job)
+        assert done.outcomes == {"timeout": 1, "unsent": 4}
+        assert done.tally.totals.attempts == 1
+        assert "no connection was free" in done.examples["unsent"].detail
+        assert server.connections == 1
+
+    await with_time_enough(attempt, 150, 1_500, 10_000)
 
 
 async def test_connections_are_kept_alive_and_reused() -> None:
