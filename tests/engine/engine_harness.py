@@ -29,6 +29,12 @@ MS = 1_000_000
 OK_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Handler = Callable[[socket.socket], None]
 TRANSPORT = "http1"  # of all jobs; the fixture `transport` changes it
+# 50 arrivals before a stop at 0.5 s, and none for long after it: they are aborted however late it is heeded.
+STOPPED_IN_A_PAUSE = (
+    PhaseSpec("before", "spike", 100.0, 495 * MS),
+    PhaseSpec("pause", "spike", 0.001, 20 * SECOND),
+    PhaseSpec("after", "spike", 100.0, SECOND),
+)
 
 
 class Server:

@@ -12,6 +12,7 @@ from engine_harness import (
     MS,
     OK_ANSWER,
     SECOND,
+    STOPPED_IN_A_PAUSE,
     Done,
     answering,
     job_for,
@@ -235,7 +236,7 @@ async def test_a_large_request_is_sent_as_the_server_takes_it() -> None:
 
 
 async def test_a_stop_aborts_what_is_under_way() -> None:
-    done, _ = await run_against(never, count=1000, rate=100, stop_after_s=0.5)
+    done, _ = await run_against(never, phases=STOPPED_IN_A_PAUSE, stop_after_s=0.5)
     assert done.outcomes == {"aborted": 50}
 
 

@@ -18,6 +18,8 @@ import trustme
 from engine_harness import MS, OK_ANSWER, SECOND, Handler, job_for, run_job, serving
 from test_connections import on_every_transport, with_client
 
+from loadtool.plan.job import PhaseSpec
+
 JUNK = b"\x00" * 40
 TIMEOUT = 20 * SECOND  # which nobody waits for
 
@@ -173,9 +175,15 @@ async def test_early_words(row: Row, authority: Authority) -> None:
 
 async def test_early_words_to_nobody(authority: Authority) -> None:
     """A connection that is opened again, and says goodbye before anybody needs it."""
+    # In the midst of a pause, so that a busy machine is done with the third before it, and has its goodbye
+    # long before the fourth.
+    phases = (
+        PhaseSpec("before", "spike", 10.0, 250 * MS),
+        PhaseSpec("pause", "spike", 0.001, 6 * SECOND),
+        PhaseSpec("after", "spike", 10.0, 700 * MS),
+    )
     with serving(behaving(authority, nothing, goodbye, nothing)) as server:
-        job = job_for(server.port, scheme="https", count=10, rate=5, connections=1, timeout_ns=TIMEOUT)
-        # Just after the third, so that a busy machine has its goodbye long before the fourth, too.
-        done = await run_job(with_client(job, reconnect_ns=(405 * MS,)), tls=authority.client())
+        job = job_for(server.port, scheme="https", phases=phases, connections=1, timeout_ns=TIMEOUT)
+        done = await run_job(with_client(job, reconnect_ns=(3 * SECOND,)), tls=authority.client())
         assert server.connections == 3
     assert done.outcomes == {"ok": 10}

@@ -14,6 +14,7 @@ from engine_harness import (
     MS,
     OK_ANSWER,
     SECOND,
+    STOPPED_IN_A_PAUSE,
     Handler,
     Server,
     answering,
@@ -328,7 +329,7 @@ async def test_good_is_ok_within_the_limit() -> None:
 
 async def test_a_stop_aborts_what_is_under_way_and_drops_what_is_not_yet_due() -> None:
     with serving(never_answer) as server:
-        done = await run_job(job_for(server.port, count=1000, rate=100), stop_after_s=0.5)
+        done = await run_job(job_for(server.port, phases=STOPPED_IN_A_PAUSE), stop_after_s=0.5)
     assert done.outcomes == {"aborted": 50}
 
 
