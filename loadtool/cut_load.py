@@ -149,8 +149,12 @@ class CutLoads:
         if any(worker.telling for worker in self.tally.by_worker.values()):
             return False
         if lost:  # the run is invalid: let the other workers end what was planned, no more
-            done = all(owed == ended for w in planned.by_worker.values() for owed, ended in w.owed.values())
-            return done and self._reported_ns() > self._planned.duration_ns + self.job.client.timeout_ns
+            end_ns = self._planned.duration_ns + self.job.client.timeout_ns
+            left = [worker for worker in planned.by_worker.values() if not worker.lost]
+            done = all(owed == ended for worker in left for owed, ended in worker.owed.values())
+            return done and all(
+                worker.reported_ns > end_ns for worker in self.tally.by_worker.values() if not worker.lost
+            )
         if not self._complete:
             if planned.totals.finished < self._count:
                 return False
@@ -215,7 +219,7 @@ class CutLoads:
         )
 
     def _reported_ns(self) -> int:
-        """Up to when every worker has reported."""
+        """Up to when every worker has reported; what the others did without a lost one is no such load."""
         return min((w.reported_ns for w in self.tally.by_worker.values()), default=0)
 
     def _stayed_down(self, planned: Tally) -> float | None:

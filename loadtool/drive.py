@@ -204,14 +204,14 @@ class Drive:
                 nursery.start_soon(self._end_early, watch, tally, origin, fleet)
             async for item in fleet.frames():
                 if isinstance(item, Lost):
-                    lost.setdefault(item.worker, item.how)
+                    self._lose(item.worker, item.how, lost, tally)
                     self.view.notice(f"worker {item.worker + 1} was lost ({item.how})")
                 elif item.worker not in lost:
                     told = len(tally.warnings)
                     try:
                         tally.add(item if self.after is None else self.after.take(item))
                     except ValueError as e:
-                        lost[item.worker] = f"it sent what can't be: {e}"
+                        self._lose(item.worker, f"it sent what can't be: {e}", lost, tally)
                     for warning in tally.warnings[told:]:
                         self.view.notice(self.loaded.secrets.mask(warning))
                 if (
@@ -237,6 +237,8 @@ class Drive:
                 schedule.counts_by_segment_and_request, end_ns, worker, self.workers
             )
             n = tally.lose(worker, due)
+            if self.after is not None:
+                self.after.tally.lose(worker, due)
             measured.problems.append(
                 f"worker {worker + 1} of {self.workers} was lost ({how}), and {n:,} arrivals with it: look "
                 "in the system's log for what ended it (often too little memory), and run again"
@@ -244,6 +246,13 @@ class Drive:
         planned = None if cut_short else await trio.to_thread.run_sync(schedule.count)
         measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation(planned)]
         return measured
+
+    def _lose(self, worker: int, how: str, lost: dict[int, str], tally: Tally) -> None:
+        """Nobody may wait for this worker any more. All that it owed is known only at the end."""
+        lost.setdefault(worker, how)
+        tally.give_up(worker)
+        if self.after is not None:
+            self.after.tally.give_up(worker)
 
     async def _abort_watch(self, timeline: Timeline) -> AbortWatch | None:
         """None if no SLO may end the run. The schedule is drawn for it in a thread: it may be long."""

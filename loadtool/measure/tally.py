@@ -116,6 +116,10 @@ class Tally:
             worker.reported_ns = frame.elapsed_ns
         self._rest(bin_ - _REST_AFTER)
 
+    def give_up(self, worker: int) -> None:
+        """A worker died: it is not waited for any more. What it owes is for `lose` to say."""
+        self.by_worker.setdefault(worker, Worker()).lost = True
+
     def lose(self, worker: int, due: Mapping[CellIndex, int]) -> int:
         """A worker died: whatever it owed has become `lost`. Returns how many arrivals that are.
 
