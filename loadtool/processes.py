@@ -34,6 +34,7 @@ from loadtool.errors import SetupError
 _TAIL_BYTES = 16 * 1024
 _LINE_LIMIT = 1024 * 1024
 _LAST_RESORT_LIMIT = 10_240  # of open files, where the hard limit itself is refused (macOS)
+_ENDING_S = 10.0  # from the end of a child's output to its own; on a busy machine it takes a while
 
 # Runs in the child before the real program: argv is [-c, parent's pid, program, arguments...]. Python ignores
 # two signals, which a program would inherit.
@@ -195,9 +196,7 @@ class Child:
                     raise SetupError(f"{self.name} sent a line without end")
                 data = await self.stdout.receive_some(65536)
                 if not data:
-                    with trio.move_on_after(1):
-                        await self.wait()
-                        self.take_rest_of_output()
+                    await self.see_end()
                     raise SetupError(f"{self.name} ended before it was ready ({self.last_words()})")
                 self._buffer += data
             line = bytes(self._buffer[:end]).decode("utf-8", "replace")
@@ -236,6 +235,12 @@ class Child:
             else:
                 await trio.lowlevel.wait_readable(self._pidfd)
         return code
+
+    async def see_end(self) -> None:
+        """After the end of its stdout, wait a while for its own, so that `last_words` can tell of it."""
+        with trio.move_on_after(_ENDING_S):
+            await self.wait()
+        self.take_rest_of_output()
 
     def take_rest_of_output(self) -> None:
         """See that `stderr_tail` and `times_written` have all that it has written; after its end, all of it.

@@ -265,3 +265,40 @@ async def test_what_it_left_in_its_pipes_is_taken_however_late(monkeypatch: pyte
         assert child.rest_of_stdout() == b""
     finally:
         await child.stop()
+
+
+@pytest.mark.parametrize(
+    ("late_s", "state"),
+    [
+        (5, "exit code 3"),
+        (11, "still running"),  # nobody waits for ever
+    ],
+)
+async def test_one_whose_pipe_ends_long_before_itself_says_how(
+    mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, late_s: float, state: str
+) -> None:
+    """As on a busy machine, which tells of the one and of the other in its own time."""
+    script = (
+        "import os, sys; print('no room', file=sys.stderr, flush=True); os.close(1); "
+        "sys.stdin.read(); sys.exit(3)"
+    )
+
+    async def late(child: Child) -> int:
+        mock_clock.jump(late_s)
+        if state != "still running":
+            await child.stdin.aclose()
+        while (code := child.returncode) is None:
+            await trio.lowlevel.checkpoint()
+        return code
+
+    monkeypatch.setattr(processes._Tail, "_drain", lambda self: None)
+    monkeypatch.setattr(Child, "wait", late)
+    child = Child("the server", [PYTHON, "-c", script])
+    try:
+        with pytest.raises(SetupError) as e:
+            await child.read_line(60)
+        assert str(e.value) == f"the server ended before it was ready ({state}: no room)"
+    finally:
+        child.kill()
+        child._popen.wait()
+        await child.stop()

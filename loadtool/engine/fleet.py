@@ -117,16 +117,19 @@ class Fleet:
                     self._send.send_nowait(frame)
                     if frame.final:
                         return
-            except (EOFError, ValueError) as e:
-                with trio.move_on_after(1):
-                    await child.wait()
-                    child.take_rest_of_output()
-                how = child.last_words() if isinstance(e, EOFError) else f"it sent {e}"
-                child.kill()
-                self._send.send_nowait(Lost(number, how))
+            except EOFError:
+                await child.see_end()
+                self._lose(number, child, child.last_words())
+                return
+            except ValueError as e:
+                self._lose(number, child, f"it sent {e}")
                 return
             if watch.cancelled_caught and time.monotonic_ns() > self._deadline(duration_ns):
                 child.kill()  # the end of its pipe then comes as EOFError
+
+    def _lose(self, number: int, child: Child, how: str) -> None:
+        child.kill()
+        self._send.send_nowait(Lost(number, how))
 
 
 def start_delay_ns(job: Job, workers: int) -> int:
