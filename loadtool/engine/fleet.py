@@ -32,9 +32,11 @@ REACH_NS: Final = 50_000_000
 PREPARE_NS: Final = 25_000  # an arrival, its request rendered from a template
 LONGEST_DELAY_NS: Final = 150_000_000
 WATCH_S: Final = 1.0
-# How long after its end a worker may take for its last frame; slow machines are slow, frozen ones lost.
+# How long after its end, or the stop, a worker may take for its last frame: slow machines are slow, frozen
+# workers lost. One that still reports is at work on its books, so it must have been silent for some watches,
+# too. They are counted, not timed: this process may have stood still itself.
 END_GRACE_NS: Final = 20_000_000_000
-STOP_GRACE_NS: Final = 5_000_000_000
+SILENT_WATCHES: Final = 5
 
 
 @dataclass(slots=True)
@@ -105,10 +107,11 @@ class Fleet:
 
     def _deadline(self, duration_ns: int) -> int:
         if self.stop_ns is not None:
-            return self.stop_ns + STOP_GRACE_NS
+            return self.stop_ns + END_GRACE_NS
         return self.start_ns + duration_ns + self._patience_ns + END_GRACE_NS
 
     async def _read(self, number: int, child: Child, duration_ns: int) -> None:
+        silent = 0
         while True:
             try:
                 with trio.move_on_after(WATCH_S) as watch:
@@ -124,7 +127,8 @@ class Fleet:
             except ValueError as e:
                 self._lose(number, child, f"it sent {e}")
                 return
-            if watch.cancelled_caught and time.monotonic_ns() > self._deadline(duration_ns):
+            silent = silent + 1 if watch.cancelled_caught else 0
+            if silent >= SILENT_WATCHES and time.monotonic_ns() > self._deadline(duration_ns):
                 child.kill()  # the end of its pipe then comes as EOFError
 
     def _lose(self, number: int, child: Child, how: str) -> None:
