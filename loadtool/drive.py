@@ -18,7 +18,7 @@ import trio
 import loadtool
 from loadtool.engine.build import compiled
 from loadtool.engine.fleet import Fleet, Lost, usable_cores
-from loadtool.errors import lone
+from loadtool.errors import LoadtoolError, lone
 from loadtool.judge.abort import AbortWatch
 from loadtool.judge.slo import judge_cells
 from loadtool.measure.frame import Frame
@@ -155,6 +155,10 @@ class Continuation(Protocol):
         ...
 
 
+class NotBegun(LoadtoolError):
+    """A load was stopped before its workers were told to start: nothing was sent."""
+
+
 @dataclass(slots=True)
 class Measured:
     """What is left of a load when it has ended."""
@@ -183,11 +187,13 @@ class Drive:
     _aborted: Aborted | None = None
 
     async def run(self, fleet: Fleet) -> Measured:
-        """Start the workers and sum up what they report, to the end."""
+        """Start the workers and sum up what they report, to the end. Raises NotBegun."""
         timeline = Timeline.of(self.job)
         tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
         lost: dict[int, str] = {}
         watch = await self._abort_watch(timeline)
+        if fleet.stop_ns is not None:
+            raise NotBegun("stopped before the load began")
         beyond = self.after.bars if self.after is not None else ()
         self.view.begin(replace(stage_of(self.loaded, self.job), beyond=beyond))
         ended_by_us = False

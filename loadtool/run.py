@@ -21,7 +21,7 @@ import trio
 
 from loadtool import cut_load
 from loadtool.cut_load import CutLoads
-from loadtool.drive import Drive, Heed, Measured, View, result_of, run_alone, stage_of
+from loadtool.drive import Drive, Heed, Measured, NotBegun, View, result_of, run_alone, stage_of
 from loadtool.engine.fleet import Fleet, default_workers, open_fleet
 from loadtool.engine.standby import Standby
 from loadtool.errors import Interrupted, OutputError, UsageError
@@ -118,7 +118,10 @@ class _Run:
                     prepared.prober,
                     after,
                 )
-                measured = await drive.run(fleet)
+                try:
+                    measured = await drive.run(fleet)
+                except NotBegun:
+                    raise Interrupted(self._heed.signal or signal.SIGINT) from None
                 beyond = _beyond(after, fleet)
                 self._tell_exporter(prepared, measured, measured.tally if after is None else after.tally)
                 await self._calm_down(prepared, measured)

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from loadtool import drive as drive_module
-from loadtool.drive import Drive, Silent, result_of, stage_of
+from loadtool.drive import Drive, NotBegun, Silent, result_of, stage_of
 from loadtool.engine.fleet import Fleet, Lost
 from loadtool.measure.frame import CellDelta, Frame
 from loadtool.measure.outcome import OK, OUTCOMES
@@ -230,3 +230,27 @@ async def test_what_a_lost_worker_leaves_is_counted_while_signals_are_heeded(
     assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
     assert len(drawn_in) >= 2
     assert threading.current_thread() not in drawn_in
+
+
+async def test_a_load_that_is_stopped_before_it_begins_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the schedule is drawn for the SLO that may end it."""
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    fleet = Scripted(job, [])
+
+    class Stopping:
+        def __init__(self, job: Job) -> None:
+            self._schedule = Schedule(job)
+
+        def counts_by_segment_and_request(self) -> dict[tuple[int, int, int], int]:
+            trio.from_thread.run(fleet.stop)
+            return self._schedule.counts_by_segment_and_request()
+
+    monkeypatch.setattr(drive_module, "Schedule", Stopping)
+    view = Choosy()
+    with pytest.raises(NotBegun):
+        await Drive(loaded, job, 1, view).run(fleet)
+    assert (fleet.start_ns, view.asked) == (0, 0)

@@ -54,6 +54,7 @@ class Fleet:
         self.addresses: list[str] = []  # what the target's name means to the workers
         self.start_ns = 0
         self.stop_ns: int | None = None
+        self._begun = False  # every worker knows when to start, so that it can be told to stop
         self._job = job
         self._children = children
         self._patience_ns = patience_ns
@@ -78,11 +79,19 @@ class Fleet:
     async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
         """Start all workers at one instant (the task status: monotonic ns) and read their frames to the end.
 
-        A worker that says nothing long after it should have ended is killed, and so lost.
+        A worker that says nothing long after it should have ended is killed, and so lost. After a stop none
+        is started, and so none is lost.
         """
+        if self.stop_ns is not None:
+            self._send.close()
+            self.start_ns = self.stop_ns
+            task_status.started(self.start_ns)
+            return
         self.start_ns = time.monotonic_ns() + start_delay_ns(self._job, len(self._children))
         for child in self._children:
             await _tell(child, {"start_ns": self.start_ns})
+        self._begun = True
+        await self._tell_stop()  # it may have come meanwhile
         task_status.started(self.start_ns)
         async with self._send, trio.open_nursery() as nursery:
             for number, child in enumerate(self._children):
@@ -97,6 +106,11 @@ class Fleet:
         """End the run now: arrivals due from now on are not sent, the others are aborted."""
         if self.stop_ns is None:
             self.stop_ns = time.monotonic_ns()
+            await self._tell_stop()
+
+    async def _tell_stop(self) -> None:
+        """To workers that have their start: one that hears of the stop first ends without a frame."""
+        if self._begun and self.stop_ns is not None:
             for child in self._children:
                 await _tell(child, {"stop_ns": self.stop_ns})
 

@@ -138,6 +138,7 @@ class Worker:
 
         transport.special[self._commands.fd] = listen
         poller.register(self._commands.fd, READ)
+        listen()  # what came together with the start has been read, so the poller knows nothing of it
         transport.tick_at(start_ns + TICK_NS, reporter.tick)
         gc.freeze()
         gc.disable()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
-from engine_harness import SECOND, job_for
+from engine_harness import OK_ANSWER, SECOND, answering, job_for, serving
 from trio.testing import MockClock
 
 from loadtool.engine import fleet as fleet_module
 from loadtool.engine.fleet import END_GRACE_NS, SILENT_WATCHES, WATCH_S, Fleet, Lost
+from loadtool.engine.standby import start_worker
 from loadtool.measure.frame import Frame, encode
+from loadtool.plan.wire import job_to_json
 from loadtool.processes import Child
 
 GRACE_S = END_GRACE_NS / SECOND
@@ -91,6 +93,47 @@ async def frames_of(fleet: Fleet, duration_s: float, *, stop_s: float | None = N
         if stop_s is not None:
             nursery.start_soon(stop, stop_s)
         return [item async for item in fleet.frames()]
+
+
+async def test_after_a_stop_no_worker_is_started_and_none_is_lost(clock: MockClock) -> None:
+    worker = StandIn([1.0])
+    fleet = fleet_of(worker)
+    await fleet.stop()
+    assert await frames_of(fleet, 60) == []
+    assert worker.told == []
+    assert fleet.start_ns == fleet.stop_ns
+
+
+async def test_a_stop_amid_the_start_is_told_after_it(clock: MockClock) -> None:
+    """One that heard of the stop first would end at once, without a frame, and so be lost."""
+    workers = [StandIn([1.0]), StandIn([1.0])]
+    fleet = fleet_of(*workers)
+    workers[0].on_told = fleet.stop
+    items = await frames_of(fleet, 60)
+    assert all(isinstance(item, Frame) for item in items)
+    for worker in workers:
+        assert worker.told == [{"start_ns": fleet.start_ns}, {"stop_ns": fleet.stop_ns}]
+
+
+@pytest.mark.usefixtures("transport")
+async def test_a_worker_heeds_a_stop_that_it_reads_together_with_its_start() -> None:
+    with serving(answering(OK_ANSWER)) as server:
+        job = job_for(server.port, count=200, rate=100)
+        worker = start_worker(0)
+        items: list[Any] = []
+        try:
+            with trio.fail_after(100):
+                hello = {"worker": 0, "workers": 1, "job": job_to_json(job)}
+                await worker.stdin.send_all(json.dumps(hello).encode() + b"\n")
+                assert "ready" in json.loads(await worker.read_line(90))
+                start_ns = fleet_module.time.monotonic_ns()
+                both = b'{"start_ns": %d}\n{"stop_ns": %d}\n' % (start_ns, start_ns)
+                await worker.stdin.send_all(both)
+                while not items or not items[-1].final:
+                    items.append(await fleet_module._next_frame(worker))
+        finally:
+            await worker.stop()
+    assert sum(cell.scheduled for frame in items for cell in frame.cells) == 0
 
 
 async def test_a_worker_that_still_reports_is_let_end_however_long_it_takes(clock: MockClock) -> None:
