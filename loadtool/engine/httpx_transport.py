@@ -188,6 +188,7 @@ class HttpxTransport(HttpxOpening):
 
     def _next(self, now: int) -> None:
         """Something has ended."""
+        self._expire_pending(now)  # nothing is begun for those whose time is up
         self._serve_pending(now)
         if self._finished() or self._next_event() < self._wake:
             self._poller.arm(now)  # the loop waits for something that will not come, or not soon enough
