@@ -16,14 +16,17 @@ from loadtool.profile.recording import Recorded
 from loadtool.profile.secrets import MASK, is_secret_header, masked_header
 
 _SECRET: Final = re.compile(
-    r"passw|pwd|secret|token|api[-_]?key|jwt|credential|signature"
-    r"|(?:^|[-_.\[])(?:key|auth|authorization|sig|session|sessionid|sid|code|otp|pass|pin)\]?$",
+    r"passw|passphrase|passcode|pwd|secret|token|(?:api|access|private)[-_]?key|jwt|credential|signature"
+    r"|sess(?:ion)?id|samlresponse"
+    r"|(?:^|[-_.\[])(?:key|auth|authorization|assertion|sig|session|sid|code|otp|pass|pin)(?:\[\w*\]|\])?$",
     re.IGNORECASE,
 )
 # A form as clients write it: neither JSON that was cut off, nor a lone text that ends in base64's padding.
 _NAME = r"(?:[\w.*+~!$'()\[\]-]|%[0-9A-Fa-f]{2})+"
-_VALUE = r"[^\s\"<>{}\\=&]*"
+_VALUE = r"[^\s\"<>{}\\&]*"
 _FORM: Final = re.compile(rf"{_NAME}=(?!=*$){_VALUE}(?:&(?:{_NAME}(?:={_VALUE})?)?)*", re.ASCII)
+_IN_PATH: Final = re.compile(r";([^;/=]+)=([^;/]+)")  # as in /cart;jsessionid=1
+_ENDS_A_PAIR: Final = re.compile(r"[&;?#]")
 
 
 class Scrubbed(NamedTuple):
@@ -49,7 +52,8 @@ def scrubbed(it: Recorded) -> Scrubbed:
 def masked(target: str) -> str:
     """The path and query with the values of parameters masked whose names say that they are secrets."""
     path, mark, query = target.partition("?")
-    return f"{path}?{_masked_pairs(query)}" if mark else target
+    path = _IN_PATH.sub(lambda m: f";{m[1]}={MASK}" if _SECRET.search(unquote_plus(m[1])) else m[0], path)
+    return f"{path}?{_masked_pairs(query)}" if mark else path
 
 
 def masked_body(body: str) -> str | None:
@@ -73,8 +77,20 @@ def _masked_pairs(query: str) -> str:
     pairs = []
     for pair in query.split("&"):
         name, equals, value = pair.partition("=")
-        pairs.append(f"{name}={MASK}" if equals and value and _SECRET.search(unquote_plus(name)) else pair)
+        secret = _SECRET.search(unquote_plus(name)) or _hides(unquote_plus(value))
+        pairs.append(f"{name}={MASK}" if equals and value and secret else pair)
     return "&".join(pairs)
+
+
+def _hides(value: str) -> bool:
+    """Whether a text that is a value has a secret in it: as JSON, as a URL, or as one more pair."""
+    if value[:1] in ("{", "["):
+        try:
+            return _without_secrets(json.loads(value, object_pairs_hook=_Pairs))[1]
+        except (ValueError, RecursionError):
+            pass
+    pairs = (pair.partition("=") for pair in _ENDS_A_PAIR.split(value))
+    return any(equals and inner and _SECRET.search(unquote_plus(name)) for name, equals, inner in pairs)
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -94,4 +110,6 @@ def _without_secrets(value: Any) -> tuple[Any, bool]:
     if isinstance(value, list):
         items = [_without_secrets(item) for item in value]
         return [item for item, _ in items], any(inside for _, inside in items)
+    if isinstance(value, str) and _hides(value):
+        return MASK, True
     return value, False
