@@ -243,6 +243,7 @@ def test_an_owned_server_is_gone_within_a_second_of_a_kill(tmp_path: Path, progr
             took.append(time.monotonic() - killed)
         if took[-1] < 1:
             return
+    assert min(took) < 10, took
     pytest.skip(f"this machine was too busy to end a process at once: gone after {took} s")
 
 

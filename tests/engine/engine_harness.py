@@ -253,6 +253,12 @@ class Done:
         return sum(cell.values[code].sum_us for cell in cells if code in cell.values)
 
 
+def ensure(holds: bool, words: str) -> None:
+    """Raise Unsound if not: what no stall of the machine can explain."""
+    if not holds:
+        raise Unsound(words)
+
+
 class Unsound(Exception):
     """The books of a run do not add up. No AssertionError, as no want of time excuses it."""
 

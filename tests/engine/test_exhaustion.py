@@ -24,6 +24,7 @@ from engine_harness import (
     Done,
     Far,
     answering,
+    ensure,
     job_for,
     run_job,
     serving,
@@ -197,7 +198,7 @@ async def test_what_stays_away_is_waited_for_without_haste(stage: Callable[..., 
         # half µs.
         tries = (done.frames[-1].elapsed_ns // (50 * MS) + 1) * (10 if stage is once_connected else 1)
         assert 1 <= local(done)["EMFILE"] <= tries
-        assert bench.turns <= 100 + 10 * tries + 10 * 2 * SPIN_NS // 1000
+        ensure(bench.turns <= 100 + 10 * tries + 10 * 2 * SPIN_NS // 1000, f"{bench.turns} turns")
 
     await with_time_enough(attempt, 300, 3_000, 10_000)
 
