@@ -39,7 +39,7 @@ CellIndex = tuple[int, int, int]  # slice of due, segment, request
 
 _SERIES_CLASSES: Final = (H_OK, H_FAILED, H_LAG)
 _REST_AFTER: Final = 5  # slices without anything added, after which the values of one are put away
-_STALLED_AFTER: Final = 2  # slices without a frame, after which the live view goes on without a worker
+_STALLED_AFTER: Final = 2  # seconds without a frame, after which the live view goes on without a worker
 # Histogram classes that hold exactly one value for each arrival with one of these outcomes.
 ONE_EACH: Final = ((H_OK, (OK,)), (H_SHED, (SHED,)), (H_FAILED, (STATUS, CHECK)))
 
@@ -85,7 +85,7 @@ class Tally:
         self.by_worker: dict[int, Worker] = {index: Worker() for index in range(workers)}
         self._recent = Recent(timeline.slice_ns)
         self._awake: dict[int, int] = {}  # slices whose values are not at rest -> when something was added
-        self._bin = 0  # when that is: the bin of the last frame
+        self._slice = 0  # when that is: the slice of the last frame
         self._phases: dict[str, PhaseNow] = {}
         self._thirds = dict(_thirds(timeline))
 
@@ -95,12 +95,13 @@ class Tally:
         problem = self._problem(worker, frame)
         if problem:
             raise ValueError(f"frame {frame.sequence} of worker {frame.worker}: {problem}")
-        bin_ = self._bin = self._recent.bin_of(worker.reported_ns, frame.elapsed_ns)
+        bin_ = self._recent.bin_of(worker.reported_ns, frame.elapsed_ns)
+        slice_ = self._slice = self._recent.slice_of(bin_)
         for delta in frame.cells:
             self._count(worker, delta)
             self._recent.add(bin_, delta)
-        if bin_ < self.timeline.slices:
-            self.in_flight_by_slice.setdefault(bin_, {})[frame.worker] = frame.in_flight
+        if slice_ < self.timeline.slices:
+            self.in_flight_by_slice.setdefault(slice_, {})[frame.worker] = frame.in_flight
         for name, count in frame.local.items():
             self.local[name] = self.local.get(name, 0) + count
         self.retried += frame.retried
@@ -114,7 +115,7 @@ class Tally:
         worker.last = frame
         if not frame.more:
             worker.reported_ns = frame.elapsed_ns
-        self._rest(bin_ - _REST_AFTER)
+        self._rest(slice_ - _REST_AFTER)
 
     def give_up(self, worker: int) -> None:
         """A worker died: it is not waited for any more. What it owes is for `lose` to say."""
@@ -157,7 +158,7 @@ class Tally:
             self.first_sheds[delta.segment] = min(known, delta.first_shed_ns)
         if delta.segment in self._thirds and H_OK in delta.values:
             self.by_third.setdefault(self._thirds[delta.segment], Histogram()).add(delta.values[H_OK])
-        self._awake[delta.slice] = self._bin
+        self._awake[delta.slice] = self._slice
         self._phases.pop(self.timeline.spans[segment.phase].name, None)
 
     def _rest(self, before: int) -> None:
@@ -289,7 +290,7 @@ class Tally:
         current = [w.last for w in self.by_worker.values() if w.last is not None and not w.lost]
         running = [w.reported_ns for w in self.by_worker.values() if w.running]
         reported_ns = min(running, default=max((f.elapsed_ns for f in current), default=0))
-        stalled_ns = elapsed_ns - _STALLED_AFTER * self.timeline.slice_ns
+        stalled_ns = elapsed_ns - _STALLED_AFTER * self._recent.bin_ns
         full = self._recent.full(max(reported_ns, min(stalled_ns, self.timeline.duration_ns)))
         now, seconds = self._recent.now(full)
         seconds = seconds or 1.0  # no full bin yet: nothing over any time is zero

@@ -35,14 +35,31 @@ def test_curves_nobody_looks_at_take_no_more_and_no_more_memory() -> None:
 @pytest.mark.parametrize("slice_ns", [SECOND, 2 * SECOND, 10 * SECOND])
 def test_no_bin_is_drawn_before_it_is_full(slice_ns: int) -> None:
     """However seldom somebody looks."""
-    recent = Recent(slice_ns)
-    for bin_ in range(200):
+    recent, bins = Recent(slice_ns), slice_ns // SECOND  # of each slice only the first one is used
+    for slice_ in range(200):
         for _ in range(2):  # two workers, of which the second reports two slices late
-            recent.add(bin_, delta(bin_, 0, ok=[1000]))
-            if bin_ >= 2:
-                recent.add(bin_ - 2, delta(bin_ - 2, 0, ok=[1000]))
+            recent.add(slice_ * bins, delta(slice_, 0, ok=[1000]))
+            if slice_ >= 2:
+                recent.add((slice_ - 2) * bins, delta(slice_ - 2, 0, ok=[1000]))
     seconds = slice_ns / SECOND
-    assert {point.ok for point in recent.points(198)} == {4 / seconds}
+    assert {point.ok for point in recent.points(198 * bins)} == {4 / seconds}
+
+
+@pytest.mark.parametrize("slice_s", [1, 2, 10, 32])
+def test_seconds_add_up_to_slices(slice_s: int) -> None:
+    """Whether somebody looks every second or only at the end."""
+    looked, silent, seconds = Recent(slice_s * SECOND), Recent(slice_s * SECOND), 320
+    for second in range(seconds):
+        for recent in (looked, silent):
+            recent.add(second, delta(0, ok=[1000 * (second + 1)] * (second % 7)))
+            recent.add(max(0, second - 2), delta(0, ok=[1000]))  # of a worker two seconds behind
+            assert len(recent._bins) <= MOST_BINS
+        assert len(looked.points(second - 1)) == max(0, second - 1) // slice_s
+    points = looked.points(seconds)
+    assert points == silent.points(seconds)
+    assert [p.t for p in points] == [float(t) for t in range(0, seconds, slice_s)]
+    ended = sum(1 + second % 7 for second in range(seconds))
+    assert sum(p.ok * slice_s for p in points) == pytest.approx(ended)
 
 
 def test_rates_and_quantiles_are_of_the_last_three_seconds_that_all_workers_reported() -> None:
@@ -142,13 +159,46 @@ def test_what_comes_late_is_drawn_late_but_counted() -> None:
     assert tally.totals.ok == 3
 
 
-def test_wide_slices_make_one_window() -> None:
+def test_wide_slices_make_few_points() -> None:
     tally = Tally(timeline(("spike", "spike", 8), slice_s=4), ["browse"])
     for second in range(8):  # a frame a second, two slices
         tally.add(frame(0, second, second + 1.0, delta(second // 4, ok=[1000] * 10)))
     now = tally.snapshot(8 * SECOND)
     assert [(p.t, p.ok) for p in now.recent] == [(0.0, 10.0), (4.0, 10.0)]
     assert now.ok_per_s == 10.0
+
+
+@pytest.mark.parametrize("slice_s", [1, 4, 32, 288])
+def test_now_is_the_last_three_seconds_however_long_the_run(slice_s: int) -> None:
+    tally = Tally(timeline(("spike", "spike", 900 * slice_s), slice_s=slice_s), ["browse"], workers=2)
+    rates = []
+    for second in range(16):
+        fine, failed = (0, 10) if 8 <= second < 12 else (10, 0)
+        for worker in (0, 1):
+            cell = delta(
+                second // slice_s, ok=[1000] * fine, errors={"timeout": failed}, lag=[second + 1] * 10
+            )
+            tally.add(frame(worker, second, second + 1.002, cell))
+        now = tally.snapshot(int((second + 1.1) * SECOND))
+        rates.append((round(now.ok_per_s), round(now.errors_per_s)))
+        assert now.offered_per_s == 20.0
+        assert now.lag_p99_ms == (second + 1) / 1000
+        assert len(now.recent) == (second + 1) // slice_s
+    dead, dying, back = (0, 20), [(13, 7), (7, 13)], [(7, 13), (13, 7)]
+    assert rates == [(20, 0)] * 8 + dying + [dead] * 2 + back + [(20, 0)] * 2
+
+
+@pytest.mark.parametrize("slice_s", [1, 4, 288])
+def test_a_silent_worker_holds_now_up_for_two_seconds_only(slice_s: int) -> None:
+    tally = Tally(timeline(("spike", "spike", 900 * slice_s), slice_s=slice_s), ["browse"], workers=2)
+    rates = []
+    for second in range(9):
+        tally.add(frame(0, second, second + 1.0, delta(0, ok=[1] * 10)))
+        if second < 3:
+            tally.add(frame(1, second, second + 1.0, delta(0, ok=[1] * 10)))
+        rates.append(round(tally.snapshot((second + 1) * SECOND).ok_per_s))
+    # The view waits at second 3 until 5 s, then goes on without it.
+    assert rates == [20] * 5 + [17, 13, 10, 10]
 
 
 def test_what_clients_did_beside_sending_is_told_as_it_stands() -> None:

@@ -301,6 +301,13 @@ def test_the_books_of_the_generator() -> None:
     assert tally.in_flight_by_slice == {0: {0: 3, 1: 4}, 1: {0: 0}}
 
 
+def test_what_is_in_flight_at_the_end_of_a_wide_slice() -> None:
+    tally = Tally(timeline(("spike", "spike", 8), slice_s=4), ["browse"])
+    for second in range(8):
+        tally.add(frame(0, second, second + 1.002, in_flight=second))
+    assert tally.in_flight_by_slice == {0: {0: 3}, 1: {0: 7}}
+
+
 def test_one_frame_does_not_tell_how_busy_a_worker_was() -> None:
     """It holds the time that starting the process took, which is no share of a run of milliseconds."""
     tally = Tally(TWO_PHASES, ["browse"])
