@@ -23,7 +23,7 @@ from loadtool.measure.population import CellKey, Population, pool
 from loadtool.measure.result import Aborted
 from loadtool.measure.tally import Tally
 from loadtool.plan.timeline import Timeline
-from loadtool.plan.windows import planned_slices
+from loadtool.plan.windows import planned_slices, wanted_slices
 from loadtool.profile.slo import Slo
 
 _SECOND: Final = 1_000_000_000
@@ -103,7 +103,8 @@ class AbortWatch:
     timeline: Timeline
     planned: dict[CellKey, Population]
     by_slice: Counter[int]
-    _looked: dict[int, int] = field(default_factory=dict)  # by SLO: the first slice of the next window
+    # By SLO and start of a stretch: up to which slice all have ended, as of the last look.
+    _settled_to: dict[tuple[int, int], int] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)  # by SLO: the window that failed, in words
 
     @classmethod
@@ -146,19 +147,26 @@ class AbortWatch:
         return None
 
     def _window(self, index: int, slo: Slo, tally: Tally) -> str:
-        """Why a window has failed; those that were looked at are not looked at again."""
+        """Why a window has failed; those that were looked at are not looked at again.
+
+        Slices are at rest: to add up those of an hour takes long enough to hold up faults and probes. So that
+        is done when another one has settled, not at every check.
+        """
         if index in self._failed:
             return self._failed[index]
         metric = METRICS[slo.metric]
         assert isinstance(metric, Metric)
         slice_s = self.timeline.slice_ns / _SECOND
+        length = wanted_slices(slo, slice_s)
         for stretch in planned_slices(slo, self.timeline):
-            first = max(stretch.start, self._looked.get(index, 0))
-            end = first
+            known = end = self._settled_to.get((index, stretch.start), stretch.start)
             while end in stretch and self._settled(tally, end):
                 end += 1
+            self._settled_to[index, stretch.start] = end
+            first = max(stretch.start, known - length + 1)  # of the windows that end with a new slice
+            if end == known or end - first < length:
+                continue
             for window in windows(slo, metric.measure, tally.by_slice, [range(first, end)], slice_s):
-                self._looked[index] = window.first + 1
                 if window.finding == "fail":
                     value = window.evidence.value or 0.0
                     start, stop = window.first * slice_s, (window.last + 1) * slice_s

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from loadtool.judge.abort import LOST, AbortWatch
 from loadtool.judge.verdict import judge
 from loadtool.measure.frame import CellDelta, Frame, Sparse
-from loadtool.measure.histogram import Histogram
+from loadtool.measure.histogram import Histogram, Packed
 from loadtool.measure.outcome import H_OK, OK, OUTCOMES, SHED
 from loadtool.measure.result import Aborted
 from loadtool.measure.tally import Tally
@@ -128,6 +129,53 @@ def test_windows_are_looked_at_once_and_remembered() -> None:
         assert (found is not None) == (at + 1 >= 9)
     assert found is not None
     assert (found.at_s, found.why) == (10.0, "error rate was 10% from 2 s to 5 s")
+
+
+def test_slices_at_rest_are_opened_only_when_another_one_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times a second, on the loop of faults and probes."""
+    opened: list[Packed] = []
+    unpack = Packed.unpack
+    monkeypatch.setattr(Packed, "unpack", lambda packed: opened.append(packed) or unpack(packed))
+    timeline = Timeline.of(JOB)
+    tally = Tally(timeline, ["browse"], 1)
+    watch = AbortWatch.of(
+        [parse_slo("p90 < 50ms in any 4s abort")],
+        timeline,
+        ["browse"],
+        Schedule(JOB).counts_by_segment_and_request(),
+    )
+    for at in range(1, 21):
+        tally.add(Frame(worker=0, sequence=at - 1, elapsed_ns=(at + 1) * SECOND, cells=[second(at)]))
+        for books in tally.by_slice.values():
+            books.rest()
+        opened.clear()
+        assert watch.check(tally, (at + 1) * SECOND) is None
+        assert (len(opened) > 0) == (at >= 4)
+        opened.clear()
+        for quarter in range(1, 4):
+            assert watch.check(tally, (at + 1) * SECOND + quarter * SECOND // 4) is None
+        assert opened == []
+
+
+def test_a_part_where_nothing_is_planned_does_not_hide_an_earlier_one() -> None:
+    """All that is due in it has ended from the start."""
+    phases = (
+        PhaseSpec("steady", "baseline", 100.0, 5 * SECOND),
+        PhaseSpec("spike", "spike", 100.0, 5 * SECOND),
+        PhaseSpec("steady", "baseline", 0.0, 5 * SECOND),
+    )
+    job = replace(JOB, phases=phases, faults=())
+    timeline = Timeline.of(job)
+    tally = Tally(timeline, ["browse"], 1)
+    slo = parse_slo("error rate < 5% during steady in any 2s abort")
+    planned = Schedule(job).counts_by_segment_and_request()
+    watch = AbortWatch.of([slo], timeline, ["browse"], planned)
+    assert watch.check(tally, 0) is None
+    cells = [replace(second(at, 50, failed=50), segment=0) for at in (0, 1)]
+    tally.add(Frame(worker=0, sequence=0, elapsed_ns=2 * SECOND, cells=cells))
+    found = watch.check(tally, 2 * SECOND)
+    assert found is not None
+    assert found.why == "error rate was 50% from 0 s to 2 s"
 
 
 def test_a_plain_objective_ends_nothing() -> None:
