@@ -60,13 +60,16 @@ class Reports:
         self._fd = fd
         self._poller = poller
         self._special = special
-        self._rest = b""
+        # What the pipe has not taken. A coordinator that has been stopped (Ctrl-Z) takes nothing for minutes:
+        # so neither a frame nor a write may cost more, the more there is.
+        self._rest: deque[bytes] = deque()
+        self._written = 0  # bytes of the first of them
         os.set_blocking(fd, False)
 
     def send(self, data: bytes) -> None:
         """Write what the pipe takes now; the rest follows when it takes more."""
         waiting = bool(self._rest)
-        self._rest += data
+        self._rest.append(data)
         if not waiting:
             self._flush()
             if self._rest:
@@ -76,15 +79,21 @@ class Reports:
     def send_last(self) -> None:
         """Wait until everything is written."""
         os.set_blocking(self._fd, True)
-        while self._rest:
-            self._rest = self._rest[os.write(self._fd, self._rest) :]
+        self._write()
 
     def _flush(self) -> None:
         try:
-            while self._rest:
-                self._rest = self._rest[os.write(self._fd, self._rest) :]
+            self._write()
         except BlockingIOError:
             return
+
+    def _write(self) -> None:
+        while self._rest:
+            first = self._rest[0]
+            self._written += os.write(self._fd, memoryview(first)[self._written :])
+            if self._written == len(first):
+                self._rest.popleft()
+                self._written = 0
 
     def _go_on(self) -> None:
         self._flush()
