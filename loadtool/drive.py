@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # what a run without faults and probes does not load
 
 VIEW_EVERY_S: Final = 0.25
 SLOS_EVERY_S: Final = 1.0
+RESTS: Final = 10  # times what judging took, if that is longer: faults and probes wait meanwhile
 CURVE_SAMPLES: Final = 400
 
 T = TypeVar("T")
@@ -290,7 +291,7 @@ class Drive:
         warmups = {p.name for p in self.job.phases if p.role == "warmup"}
         shown = tally if self.after is None else self.after.tally
         slos: list[SloFigure] = []
-        judged_at = -SLOS_EVERY_S
+        judge_at = -SLOS_EVERY_S
         beat = 0
         while True:
             await trio.sleep_until(origin + beat * VIEW_EVERY_S)
@@ -300,9 +301,10 @@ class Drive:
             active = self.conductor.active() if self.conductor is not None else []
             if not self.view.wants(elapsed_ns / 1e9, active):
                 continue
-            if elapsed - judged_at >= SLOS_EVERY_S:
-                judged_at = elapsed
+            if elapsed >= judge_at:
+                began = time.thread_time()  # another clock would go on while we are stopped (Ctrl-Z)
                 slos = judge_cells(self.loaded.slos, tally.populations(elapsed_ns), warmups)
+                judge_at = elapsed + max(SLOS_EVERY_S, (time.thread_time() - began) * RESTS)
             # In a thread: a terminal that has been stopped (Ctrl-S) must not hold up the faults.
             now = shown.snapshot(elapsed_ns)
             await trio.to_thread.run_sync(self.view.update, now, active, slos, abandon_on_cancel=True)

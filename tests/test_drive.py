@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,39 @@ async def test_nothing_is_worked_out_for_a_view_that_does_not_want_it(
         assert made[:-1] == shown.told[: len(made) - 1]  # the load's end may have come before the last one
     else:
         assert made == []
+
+
+class Curious(Silent):
+    def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("takes_s", "apart_s"), [(0.001, 1.0), (0.3, 3.0)])
+async def test_slos_that_take_long_to_judge_are_judged_less_often(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    takes_s: float,
+    apart_s: float,
+) -> None:
+    """Nothing else goes on meanwhile."""
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    judged: list[float] = []
+
+    def judge(*_: object) -> list[SloFigure]:
+        judged.append(trio.current_time())
+        return []
+
+    monkeypatch.setattr(drive_module, "judge_cells", judge)
+    monkeypatch.setattr(time, "thread_time", lambda: takes_s * len(judged))
+    frames = [Frame(0, n - 1, n * SECOND, [], final=n == 10) for n in range(1, 11)]
+    frames[0].cells = [ended(0, 10, 10, 0), ended(1, 10, 10, 0)]
+    await Drive(loaded, job, 1, Curious()).run(Scripted(job, frames))
+    assert judged != []
+    gaps = [later - earlier for earlier, later in pairwise(judged)]
+    assert all(gap > apart_s - 0.001 for gap in gaps)
 
 
 class Noting(Silent):

@@ -83,7 +83,7 @@ def _max(now: Population, planned: Population, slo: Slo) -> str:
 
 
 # Metric of `profile/slo.py` that may abort -> why it can no longer be met, given what was counted so far and
-# what there will have been; empty while it can.
+# what there will have been; empty while it can. It reads no other histograms than the metric does.
 LOST: Final[dict[str, Callable[[Population, Population, Slo], str]]] = {
     "quantile": _quantile,
     "ok quantile": _quantile,
@@ -140,8 +140,10 @@ class AbortWatch:
             if slo.window_ns is not None:
                 why = self._window(index, slo, tally)
             else:
-                so_far = pool(covered(slo, now, warmups))
-                why = LOST[slo.metric](so_far, pool(covered(slo, self.planned, warmups)), slo)
+                metric = METRICS[slo.metric]
+                assert isinstance(metric, Metric)
+                so_far = pool(covered(slo, now, warmups), metric.classes)
+                why = LOST[slo.metric](so_far, pool(covered(slo, self.planned, warmups), ()), slo)
             if why and elapsed_ns >= slo.after_ns:
                 return Aborted(at_s=round(elapsed_ns / _SECOND, 3), slo=slo.text, why=why)
         return None

@@ -27,7 +27,7 @@ from loadtool.judge.windows import (
 from loadtool.judge.words import counted, metric_name, under_way
 from loadtool.measure.books import Books, in_ms
 from loadtool.measure.histogram import rank
-from loadtool.measure.outcome import H_OK, H_SERVICE, H_SHED
+from loadtool.measure.outcome import H_FAILED, H_OK, H_SERVICE, H_SHED
 from loadtool.measure.population import CellKey, Cells, Population, pool
 from loadtool.measure.result import Aborted, Result, SloFigure
 from loadtool.measure.spike import Overload
@@ -40,6 +40,7 @@ _Of = TypeVar("_Of", bound=Books)
 @dataclass(frozen=True, slots=True)
 class Metric:
     measure: Measure
+    classes: tuple[int, ...]  # of histograms that it reads: to pool more of them takes the coordinator's time
     samples: str  # what is counted, singular
     passes_without: str = ""  # the note with which it passes when there is no sample
     # Of so many aborted arrivals, and so many of them that could still have been good: what it could count.
@@ -113,16 +114,16 @@ def _mean(population: Population, slo: Slo) -> Evidence:
 # Metric of `profile/slo.py` -> what it is. `max` and `mean` cover answered arrivals, `error rate` and `shed
 # rate` are shares of all arrivals, `goodput` counts ok ones within `good_within` and `rate` all ok ones.
 METRICS: Final[dict[str, Metric | SpikeMetric]] = {
-    "quantile": Metric(_quantile(H_OK, failed=True), "arrival"),
-    "ok quantile": Metric(_quantile(H_OK), "ok answer"),
-    "shed quantile": Metric(_quantile(H_SHED), "shed", passes_without="no sheds"),
-    "service quantile": Metric(_quantile(H_SERVICE), "attempt"),
-    "max": Metric(_max, "answer"),
-    "mean": Metric(_mean, "answer"),
-    "error rate": Metric(_share(lambda p: p.failed), "arrival"),
-    "shed rate": Metric(_share(lambda p: p.shed), "arrival"),
-    "goodput": Metric(_rate(lambda p: p.good), "arrival", at_best=lambda aborted, hopeful: hopeful),
-    "rate": Metric(_rate(lambda p: p.ok), "arrival", at_best=lambda aborted, hopeful: aborted),
+    "quantile": Metric(_quantile(H_OK, failed=True), (H_OK,), "arrival"),
+    "ok quantile": Metric(_quantile(H_OK), (H_OK,), "ok answer"),
+    "shed quantile": Metric(_quantile(H_SHED), (H_SHED,), "shed", passes_without="no sheds"),
+    "service quantile": Metric(_quantile(H_SERVICE), (H_SERVICE,), "attempt"),
+    "max": Metric(_max, (H_OK, H_FAILED), "answer"),
+    "mean": Metric(_mean, (H_OK, H_FAILED), "answer"),
+    "error rate": Metric(_share(lambda p: p.failed), (), "arrival"),
+    "shed rate": Metric(_share(lambda p: p.shed), (), "arrival"),
+    "goodput": Metric(_rate(lambda p: p.good), (), "arrival", at_best=lambda aborted, hopeful: hopeful),
+    "rate": Metric(_rate(lambda p: p.ok), (), "arrival", at_best=lambda aborted, hopeful: aborted),
     **SPIKE_METRICS,
 }
 
@@ -201,7 +202,7 @@ def _judge(slo: Slo, cells: list[tuple[CellKey, Population]], case: Case | None 
     """`case`: of a run that is over."""
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
-    population = pool(cells)
+    population = pool(cells, metric.classes)
     evidence = metric.measure(population, slo) if cells else Evidence(None, 0)
     status, note = _status(slo, metric, evidence, reached=bool(cells))
     if status == "fail" and case is not None and case.ended_early and (aborted := population.aborted):

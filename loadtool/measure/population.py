@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from loadtool.errors import UsageError
-from loadtool.measure.books import Books
+from loadtool.measure.books import EVERY_CLASS, Books
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import CLASSES, ERROR_KINDS, MARKS, OK, OUTCOMES, SHED
 from loadtool.measure.result import Cell, HistogramEntry, Result
@@ -36,12 +36,15 @@ class Population(Books):
 Cells = Mapping[CellKey, Population]
 
 
-def pool(cells: Iterable[tuple[CellKey, Population]]) -> Population:
-    """The sum of these cells. Requests of the same stretch share its time, which counts once."""
+def pool(cells: Iterable[tuple[CellKey, Population]], classes: Container[int] = EVERY_CLASS) -> Population:
+    """The sum of these cells, with their values of these classes.
+
+    Requests of the same stretch share its time, which counts once.
+    """
     total = Population()
     seconds: dict[tuple[str, tuple[str, ...]], float] = {}
     for key, population in cells:
-        total.add(population)
+        total.add(population, classes)
         seconds[key.phase, key.faults] = population.seconds
     total.seconds = math.fsum(seconds.values())
     return total

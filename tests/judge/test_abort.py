@@ -9,9 +9,10 @@ import pytest
 
 from loadtool.judge.abort import LOST, AbortWatch
 from loadtool.judge.verdict import judge
+from loadtool.measure.books import Books
 from loadtool.measure.frame import CellDelta, Frame, Sparse
 from loadtool.measure.histogram import Histogram, Packed
-from loadtool.measure.outcome import H_OK, OK, OUTCOMES, SHED
+from loadtool.measure.outcome import H_LAG, H_OK, H_SERVICE, OK, OUTCOMES, SHED
 from loadtool.measure.result import Aborted
 from loadtool.measure.tally import Tally
 from loadtool.plan.job import ClientSpec, Endpoint, FaultWindow, Job, PhaseSpec, RequestSpec
@@ -57,6 +58,28 @@ def watched(text: str, *cells: CellDelta, at_s: float = 12.0) -> Aborted | None:
     planned = Schedule(JOB).counts_by_segment_and_request()
     watch = AbortWatch.of([parse_slo(text)], timeline, ["browse"], planned)
     return watch.check(tally, int(at_s * SECOND))
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [("error rate < 50% abort", set()), ("goodput > 1/s abort", set()), ("p90 < 1s abort", {H_OK})],
+)
+def test_watching_looks_at_no_histogram_that_it_does_not_need(
+    monkeypatch: pytest.MonkeyPatch, text: str, classes: set[int]
+) -> None:
+    """It is done four times a second, in the thread that drives faults and probes."""
+    read: set[int] = set()
+    histogram = Books.histogram
+
+    def reading(books: Books, code: int) -> Histogram:
+        read.add(code)
+        return histogram(books, code)
+
+    monkeypatch.setattr(Books, "histogram", reading)
+    cell = second(1)
+    cell.values |= {H_LAG: cell.values[H_OK], H_SERVICE: cell.values[H_OK]}
+    assert watched(text, cell) is None
+    assert read == classes
 
 
 def test_every_metric_that_may_abort_has_a_row() -> None:
