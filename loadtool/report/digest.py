@@ -6,8 +6,10 @@ Nothing here is escaped: texts are as they stand in the Result.
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from loadtool.measure.result import FaultFigure, Figures, Probe, Result
@@ -186,25 +188,37 @@ class ProbeRow:
 
 def probes(result: Result) -> list[ProbeRow]:
     """How the probes fared outside the faults, then during each: those that were under way in its window."""
-    windows: dict[str, list[tuple[float, float]]] = {}  # a fault may come more than once
+    times: dict[str, list[tuple[float, float]]] = {}  # a fault may come more than once
     for fault in result.faults:
         if (w := window(fault, result.elapsed_s)) is not None:
-            windows.setdefault(fault.name, []).append(w)
-    every = [w for times in windows.values() for w in times]
+            times.setdefault(fault.name, []).append(w)
+    every = _Windows(w for of_one in times.values() for w in of_one)
+    windows = {name: _Windows(of_one) for name, of_one in times.items()}
     rows = []
     told_of_elsewhere = set(gauges.names(result))
-    asked = [p for p in result.probes if not p.after and p.name not in told_of_elsewhere]
-    for probe in dict.fromkeys(p.name for p in asked):
-        mine = [p for p in asked if p.name == probe]
-        rows.append(_probe_row(probe, None, [p for p in mine if not _during(p, every)]))
-        rows += [_probe_row(probe, name, [p for p in mine if _during(p, w)]) for name, w in windows.items()]
+    asked: dict[str, list[Probe]] = {}
+    for p in result.probes:
+        if not p.after and p.name not in told_of_elsewhere:
+            asked.setdefault(p.name, []).append(p)
+    for probe, mine in asked.items():
+        rows.append(_probe_row(probe, None, [p for p in mine if not every.felt_by(p)]))
+        rows += [_probe_row(probe, name, [p for p in mine if w.felt_by(p)]) for name, w in windows.items()]
     return rows
 
 
-def _during(probe: Probe, windows: Sequence[tuple[float, float]]) -> bool:
-    """A probe that was asked before a fault and answered in it has felt it."""
-    answered = probe.t + (probe.ms or 0.0) / 1000
-    return any(probe.t < end and answered >= start for start, end in windows)
+class _Windows:
+    """Stretches of time from a start to an end, in s: a day of probes is looked up in hundreds of them."""
+
+    def __init__(self, windows: Iterable[tuple[float, float]]) -> None:
+        ordered = sorted(windows)
+        self._starts = [start for start, _ in ordered]
+        self._ends = list(accumulate((end for _, end in ordered), max))  # the latest of those so far
+
+    def felt_by(self, probe: Probe) -> bool:
+        """A probe that was asked before a fault and answered in it has felt it."""
+        answered = probe.t + (probe.ms or 0.0) / 1000
+        begun = bisect_right(self._starts, answered)
+        return begun > 0 and probe.t < self._ends[begun - 1]
 
 
 def _probe_row(probe: str, fault: str | None, taken: Sequence[Probe]) -> ProbeRow:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import random
+import statistics
+from dataclasses import astuple
+
 import pytest
 from report_samples import SAMPLES, failed, invalid, passed
 
@@ -132,6 +136,78 @@ def test_probes_are_told_apart_by_the_faults_real_windows() -> None:
     )
     assert (slow.fault, slow.n, slow.failed, slow.median) == ("slow", 3, 1, 150.0)
     assert (cut.fault, cut.n, cut.failed, cut.median) == ("cut", 2, 2, None)
+
+
+def told_of(name: str, fault: str | None, taken: list[Probe]) -> tuple[object, ...]:
+    ms = [p.ms for p in taken if p.ok and p.ms is not None]
+    spread = (min(ms), statistics.median(ms), max(ms)) if ms else (None, None, None)
+    return (name, fault, len(taken), sum(not p.ok for p in taken), *spread)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_probes_are_told_apart_as_by_looking_at_every_window(seed: int) -> None:
+    """Windows that overlap, touch, are empty or end before they begin, and answers on their very edges."""
+    rng = random.Random(seed)
+    r = passed()
+    r.elapsed_s = 30.0
+    r.faults, windows = [], []
+    for _ in range(rng.randrange(9)):
+        name, start = rng.choice("abc"), float(rng.randrange(35))
+        end = rng.choice((None, start, start + rng.randrange(-1, 12)))
+        r.faults.append(FaultFigure(name, "", "store", "down", [], start, end, True))
+        windows.append((name, start, r.elapsed_s if end is None else end))
+    r.probes = [
+        Probe(rng.choice("xy"), rng.randrange(80) / 2, ok, rng.choice((None, 0.0, 500.0, 9000.0)))
+        for ok in rng.choices((True, False), k=200)
+    ]
+
+    def felt(p: Probe, *names: str) -> bool:
+        answered = p.t + (p.ms or 0.0) / 1000
+        return any(name in names and p.t < end and answered >= start for name, start, end in windows)
+
+    faults = dict.fromkeys(name for name, _, _ in windows)
+    expected = []
+    for probe in dict.fromkeys(p.name for p in r.probes):
+        mine = [p for p in r.probes if p.name == probe]
+        expected.append(told_of(probe, None, [p for p in mine if not felt(p, *faults)]))
+        expected += [told_of(probe, fault, [p for p in mine if felt(p, fault)]) for fault in faults]
+    assert [astuple(row) for row in digest.probes(r)] == expected
+
+
+class Moment(float):
+    """Counts how often it is compared."""
+
+    compared = 0
+
+    def __lt__(self, other: float) -> bool:
+        Moment.compared += 1
+        return float(self) < other
+
+    def __le__(self, other: float) -> bool:
+        Moment.compared += 1
+        return float(self) <= other
+
+    def __gt__(self, other: float) -> bool:
+        Moment.compared += 1
+        return float(self) > other
+
+    def __ge__(self, other: float) -> bool:
+        Moment.compared += 1
+        return float(self) >= other
+
+
+def test_a_day_of_probes_is_not_held_against_every_window_one_by_one() -> None:
+    r = passed()
+    r.elapsed_s = 86_400.0
+    r.faults = [
+        FaultFigure("often", "", "store", "down", [], Moment(900 * n), Moment(900 * n + 300), True)
+        for n in range(96)
+    ]
+    r.probes = [Probe("store", 50.0 * n, True, 1.0) for n in range(1728)]
+    Moment.compared = 0
+    outside, often = digest.probes(r)
+    assert (outside.n, often.n) == (1728 * 2 // 3, 1728 // 3)
+    assert Moment.compared < 30 * len(r.probes)
 
 
 @pytest.mark.parametrize(
