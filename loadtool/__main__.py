@@ -8,6 +8,8 @@ import sys
 def main() -> int:
     """Run the command line; its exit code."""
     try:
+        # Whoever started us may ignore it, and then the kernel forgets how our children ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # What is loaded here stays: to look for garbage among it takes a quarter of the time of loading.
         gc.disable()
         from loadtool.cli import main as command_line

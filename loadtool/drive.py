@@ -114,8 +114,8 @@ class Heed:
                 if not first and number != signal.SIGHUP:
                     self._hurry()
             elif first:
+                await self.fleet.stop()  # first: whoever reads the notice may stand still
                 self._notice("interrupted: the load ends now, then the report; once more quits at once")
-                await self.fleet.stop()
             elif number != signal.SIGHUP:  # a closed terminal may say so twice, through its shell as well
                 self.fleet.kill()
                 self._hurry()

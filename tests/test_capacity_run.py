@@ -169,7 +169,7 @@ def test_an_interrupted_search_gives_what_is_known(tmp_path: Path, phase: str) -
     (tmp_path / "profile.yaml").write_text(PROFILE.replace("http://127.0.0.1:1", "demo"))
     with open(tmp_path / "err.txt", "w") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "loadtool", "capacity", "-p", "profile.yaml", "--plain", "--hold", "20s"],
+            [sys.executable, "-m", "loadtool", "capacity", "-p", "profile.yaml", "--plain", "--hold", "8s"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=err, text=True,
         )  # fmt: skip
     log = tmp_path / "err.txt"

@@ -89,3 +89,20 @@ def test_a_journal_is_looked_for_once_it_is_written(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("loadtool.chaos.journal.state_directory", lambda: tmp_path)
         journal.begin()
         assert journal.path.parent == tmp_path
+
+
+def test_who_started_it_may_ignore_how_children_end(tmp_path: Path) -> None:
+    """What is ignored stays so in what is executed, and the kernel then keeps no exit codes."""
+    (tmp_path / "profile.yaml").write_text(
+        "{target: demo, setup: [echo A=1], requests: [{get: /}], validity: {lag: 10s}, "
+        "phases: [{name: baseline, rate: 20/s, for: 1s}]}"
+    )
+    program = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'loadtool', *sys.argv[1:]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "spike", "-p", "profile.yaml", "--plain"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

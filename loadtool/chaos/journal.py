@@ -230,7 +230,10 @@ def _paths(directory: Path) -> list[Path]:
 @contextmanager
 def _opened(path: Path) -> Iterator[FileIO | None]:
     try:
-        file = FileIO(path, "r")
+        try:
+            file = FileIO(path, "r+")  # over NFS only a file open for writing can be locked
+        except PermissionError:
+            file = FileIO(path, "r")
     except FileNotFoundError:  # its run has ended well in the meantime
         yield None
         return
@@ -246,6 +249,8 @@ def _lock(file: FileIO) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as e:
+        raise FaultError(f"cannot lock the journal {file.name}: {e.strerror}") from e
     return True
 
 

@@ -135,14 +135,20 @@ async def _program(
 ) -> AsyncIterator[Control]:
     for _ in range(_PORTS_TO_TRY):
         port = _free_port()
-        scratch = tempfile.TemporaryDirectory(prefix="loadtool-")
+        try:
+            scratch = tempfile.TemporaryDirectory(prefix="loadtool-")
+        except OSError as e:
+            raise _no_room(e) from e
         with scratch as directory:
             # A server that cannot bind its port goes on running, and another one may answer there. Ours is
             # known by a proxy that it was given at its start: disabled, so that it listens nowhere.
             mark = f"loadtool-{secrets.token_hex(8)}"
             config = os.path.join(directory, "proxies.json")
             proxy = {"name": mark, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "enabled": False}
-            await trio.Path(config).write_text(json.dumps([proxy]))
+            try:
+                await trio.Path(config).write_text(json.dumps([proxy]))
+            except OSError as e:
+                raise _no_room(e) from e
             argv = [source.where, "-host", "127.0.0.1", "-port", str(port), "-config", config]
             # Below warnings it would write a line for each connection. One of them tells of a client that it
             # had no file for; that proxy accepts nobody any more.
@@ -177,6 +183,12 @@ def _lacked_ever(child: Child) -> list[str]:
     """What a toxiproxy-server has lacked: from then on some of its proxies may accept nobody."""
     child.take_rest_of_output()
     return [name for name, words in _LACKING.items() if child.times_written(words)]
+
+
+def _no_room(error: OSError) -> SetupError:
+    why = error.strerror or error
+    remedy = "set TMPDIR to a directory that can be written"
+    return SetupError(f"cannot write the configuration of {PROGRAM}: {why}; {remedy}")
 
 
 async def _is_ours(control: Control, child: Child, mark: str) -> bool:

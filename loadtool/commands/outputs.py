@@ -45,7 +45,7 @@ def prove_writable(files: Sequence[Wanted]) -> None:
 
     No directory is made for it yet: a run that never begins leaves none behind.
     """
-    from loadtool.report.result_file import prove_room
+    from loadtool.report.result_file import is_open_to_us, prove_room
 
     for want in files:
         place = want.path
@@ -59,7 +59,11 @@ def prove_writable(files: Sequence[Wanted]) -> None:
             above = Path(os.path.realpath(place)).parent  # what a link points to is what is written
             while not above.exists():
                 above = above.parent
-            prove_room(above)
+            try:
+                prove_room(above)
+            except OSError as e:
+                if e.errno == errno.ENOSPC or not is_open_to_us(place):
+                    raise
         except OSError as e:
             raise UsageError(
                 f"--{want.format}: got {place}, want a file that can be written: {e.strerror}"
@@ -117,11 +121,19 @@ def tell_github(result: Result, environment: Mapping[str, str] = os.environ) -> 
         from loadtool.report import annotations
 
         commands = annotations.render(
-            result, workspace=environment.get("GITHUB_WORKSPACE", ""), directory=os.getcwd()
+            result, workspace=environment.get("GITHUB_WORKSPACE", ""), directory=_working_directory()
         )
         if commands:
             say(commands)
     return failures
+
+
+def _working_directory() -> str:
+    """ "" if it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def deliver(lines: Sequence[str], failures: Sequence[OutputError], exit_code: int) -> int:

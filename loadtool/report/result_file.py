@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,6 +21,8 @@ from loadtool.measure.result_json import dump, load
 RESULT_NAME: Final = "result.json"
 LONGEST_NAME: Final = 60  # of a profile's name in a directory's: file systems allow 255 bytes in all
 _TRIES: Final = 1000
+# Where a file is a mount of its own, as a container's may be, or its directory is read-only.
+_IRREPLACEABLE: Final = (errno.EBUSY, errno.EROFS, errno.EACCES, errno.EPERM)
 _DESCRIPTORS: Final = ("/dev/std", "/dev/fd/", "/proc/")
 
 
@@ -36,7 +39,8 @@ def write_atomically(result: Result, path: Path) -> None:
 def write_text_atomically(text: str, path: Path) -> None:
     """Write a text file, whole or not at all, and the directories above it if they are missing.
 
-    Pipes and devices (/dev/stdout) are written to as they are. Raises OutputError.
+    Pipes and devices (/dev/stdout) are written to as they are, and so is a file that nothing can take the
+    place of. Raises OutputError.
     """
     data = text.encode("utf-8", errors="backslashreplace")
     try:
@@ -49,13 +53,21 @@ def write_text_atomically(text: str, path: Path) -> None:
         try:
             _write(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), data, sync=True)
             os.replace(beside, real)
-        except BaseException:
+        except BaseException as e:
             with suppress(OSError):  # the first failure is the one to tell of
                 os.unlink(beside)
-            raise
+            if not (isinstance(e, OSError) and e.errno in _IRREPLACEABLE and is_open_to_us(real)):
+                raise
+            _write(os.open(real, os.O_WRONLY | os.O_TRUNC), data, sync=True)
+            return
         _sync_directory(real.parent)
     except (OSError, ValueError) as e:
         raise _unwritable(path, e) from e
+
+
+def is_open_to_us(file: Path) -> bool:
+    """Whether this is a file that can be written, though perhaps none beside it."""
+    return file.is_file() and os.access(file, os.W_OK)
 
 
 def file_of(path: Path) -> Path:

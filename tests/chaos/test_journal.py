@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -206,3 +208,29 @@ async def test_a_server_that_does_not_answer_is_a_problem_and_the_journal_stays(
         f" (Connection refused); by hand: curl -X DELETE {URL}/proxies/p/toxics/t",
     )
     assert len(entries(tmp_path)) == 1
+
+
+def test_a_journal_is_opened_so_that_it_can_be_locked_over_nfs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There an exclusive lock is one of a file that is open for writing; else it is a bad descriptor."""
+
+    def flock(file: FileIO, how: int) -> None:
+        if not file.writable():
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    with Journal(URL, "r1", tmp_path) as journal:
+        journal.record(TOXIC)
+        monkeypatch.setattr(fcntl, "flock", flock)
+        assert [entry.run for entry in entries(tmp_path)] == ["r1"]
+
+
+def test_a_journal_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: FileIO, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with Journal(URL, "r1", tmp_path) as journal:
+        journal.record(TOXIC)
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with pytest.raises(FaultError, match=r"^cannot lock the journal .*/r1\.journal: No locks available$"):
+            entries(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -215,3 +216,19 @@ def _kill_a_coordinator(kind: str, number: signal.Signals) -> str:
         for fd in watched:
             os.close(fd)
     return url
+
+
+async def test_a_machine_without_a_place_for_temporary_files_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(**_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", nowhere)
+    with pytest.raises(SetupError) as caught:
+        async with open_toxiproxy(None, which=program(tmp_path, "exec sleep 600")):
+            pass
+    assert str(caught.value) == (
+        "cannot write the configuration of toxiproxy-server: No usable temporary directory found in "
+        "['/tmp']; set TMPDIR to a directory that can be written"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -252,3 +254,14 @@ def test_github_gets_its_summary_and_annotations_by_itself(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert cli.main(["spike", "-p", "p.yaml", "--quiet"]) == 1
     assert "::error file=p.yaml,line=12," in capsys.readouterr().out
+
+
+def test_a_working_directory_that_was_removed_is_no_reason_to_lose_the_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(os, "getcwd", gone)
+    assert outputs.tell_github(result("fail"), {"GITHUB_ACTIONS": "true"}) == []
+    assert "::error" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ from loadtool import run
 from loadtool.commands import outputs
 from loadtool.errors import OutputError, UsageError
 from loadtool.measure.result import Engine, HistogramEntry, Result
+from loadtool.report import result_file
 from loadtool.report.result_file import new_run_directory, read, write_atomically, write_text_atomically
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -243,3 +245,54 @@ def test_a_link_is_proven_where_it_points_to(tmp_path: Path) -> None:
     (tmp_path / "link.html").symlink_to(tmp_path / "file" / "report.html")
     with pytest.raises(UsageError, match=r"--html: got .*/link.html, want a file that can be written: "):
         outputs.prove_writable([outputs.Wanted("html", tmp_path / "link.html")])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_is_a_mount_of_its_own_is_written_in_place(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(_: object, to: Path) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    place = tmp_path / "slos.xml"
+    if there:
+        place.write_text("what was there before, which is longer")
+    monkeypatch.setattr(os, "replace", replace)
+    if there:
+        write_text_atomically("new", place)
+        assert place.read_text() == "new"
+    else:
+        with pytest.raises(OutputError, match="Device or resource busy"):
+            write_text_atomically("new", place)
+    assert os.listdir(tmp_path) == ["slos.xml"] * there
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_in_a_directory_that_is_read_only_is_written_in_place(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def read_only(path: object, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opened(path, flags, mode)  # type: ignore[arg-type]  # whatever it is given
+
+    def prove(_: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    place = tmp_path / "slos.xml"
+    if there:
+        place.touch()
+    monkeypatch.setattr(result_file, "prove_room", prove)
+    monkeypatch.setattr(os, "open", read_only)
+    if there:
+        outputs.prove_writable([outputs.Wanted("junit", place)])
+        write_text_atomically("new", place)
+    else:
+        with pytest.raises(UsageError, match=r"--junit: got .*/slos.xml, want a file that can be written"):
+            outputs.prove_writable([outputs.Wanted("junit", place)])
+        with pytest.raises(OutputError, match="Read-only file system"):
+            write_text_atomically("new", place)
+    monkeypatch.undo()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"] * there
