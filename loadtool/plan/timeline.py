@@ -159,11 +159,19 @@ def _stretches(spans: Sequence[Span], faults: Sequence[FaultWindow]) -> tuple[St
     end = spans[-1].end_ns
     planned = {ns for fault in faults for ns in (fault.start_ns, fault.end_ns) if 0 < ns < end}
     cuts = [*sorted({span.start_ns for span in spans} | planned), end]
+    # Along the cuts, so that thousands of windows are looked at once each, and not at every cut.
+    windows = [i for i, fault in enumerate(faults) if fault.start_ns < fault.end_ns]
+    begins = sorted([(faults[i].start_ns, i) for i in windows], reverse=True)
+    ends = sorted([(faults[i].end_ns, i) for i in windows], reverse=True)
+    active: set[int] = set()
     stretches: list[Stretch] = []
     for start, stop in pairwise(cuts):
-        active = tuple(i for i, fault in enumerate(faults) if fault.start_ns <= start < fault.end_ns)
+        while begins and begins[-1][0] <= start:
+            active.add(begins.pop()[1])
+        while ends and ends[-1][0] <= start:
+            active.remove(ends.pop()[1])
         phase = bisect_right(spans, start, key=_start) - 1
-        stretches.append(Stretch(len(stretches), start, stop, phase, active))
+        stretches.append(Stretch(len(stretches), start, stop, phase, tuple(sorted(active))))
     return tuple(stretches)
 
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plan_jobs import SECOND, SPIKE, make_job, phase
 
 from loadtool.plan.job import FaultWindow
@@ -101,6 +105,41 @@ def test_stretches(
         Stretch(i, start * SECOND, end * SECOND, at, active)
         for i, (start, end, at, active) in enumerate(want)
     )
+
+
+NS = st.integers(-3, 33)  # the run has [0, 30)
+
+
+@given(st.lists(st.tuples(NS, NS), max_size=12))
+def test_stretches_have_the_faults_whose_windows_hold_their_start(windows: list[tuple[int, int]]) -> None:
+    faults = tuple(FaultWindow(f"f{i}", start, end) for i, (start, end) in enumerate(windows))
+    line = timeline(phase(1, 1e-8), phase(2, 2e-8), faults=faults)
+    cuts = sorted({0, 10} | {ns for window in windows for ns in window if 0 < ns < 30})
+    assert line.stretches == tuple(
+        Stretch(
+            i, start, end, int(start >= 10),
+            tuple(n for n, (begin, stop) in enumerate(windows) if begin <= start < stop),
+        )
+        for i, (start, end) in enumerate(pairwise([*cuts, 30]))
+    )  # fmt: skip
+
+
+class Counted(tuple[FaultWindow, ...]):
+    """Knows how often it was gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[FaultWindow]:
+        self.passes += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("number", [1, 100])
+def test_all_fault_windows_are_gone_through_but_a_few_times(number: int) -> None:
+    """However many they are: thousands of them, each at every cut, took seconds."""
+    faults = Counted(fault(i / 10, i / 10 + 0.05) for i in range(1, number + 1))
+    assert len(Timeline.of(make_job(phases=(phase(1, 30),), faults=faults)).stretches) == 2 * number + 1
+    assert faults.passes < 10
 
 
 def test_what_is_where() -> None:
