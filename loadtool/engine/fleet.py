@@ -87,7 +87,10 @@ class Fleet:
             self.start_ns = self.stop_ns
             task_status.started(self.start_ns)
             return
-        self.start_ns = time.monotonic_ns() + start_delay_ns(self._job, len(self._children))
+        delay_ns = start_delay_ns(
+            self._job, len(self._children)
+        )  # before the clock is read: it takes a while
+        self.start_ns = time.monotonic_ns() + delay_ns
         for child in self._children:
             await _tell(child, {"start_ns": self.start_ns})
         self._begun = True

@@ -35,7 +35,6 @@ from loadtool.plan.expect import Expectation
 from loadtool.plan.job import Job
 from loadtool.plan.mix import Mix
 from loadtool.plan.schedule import Schedule
-from loadtool.plan.timeline import Timeline
 from loadtool.plan.trace import tracer_of
 from loadtool.plan.wire import job_from_json
 from loadtool.processes import raise_file_limit
@@ -66,12 +65,17 @@ class Worker:
         *,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`out`: descriptor for the frames. `tls`: instead of the system's certificates (https only)."""
+        """`out`: descriptor for the frames. `tls`: instead of the system's certificates (https only).
+
+        What takes a while is made here, before the worker is ready: there is little time after the start.
+        Raises ValueError for a job without a schedule.
+        """
         self._worker = worker
         self._workers = workers
         self._job = job
         self._commands = commands
         self._out = out
+        self._schedule = Schedule(job)
         self._mix = Mix(job)
         self._renderer = Renderer(self._mix, job.endpoint, keepalive=job.client.keepalive)
         self._new_transport = TRANSPORTS[job.transport]()
@@ -85,14 +89,14 @@ class Worker:
         `lookup_ns`: how long the look-up of the target's name took, if there was one.
         """
         job = self._job
-        timeline = Timeline.of(job)
+        timeline = self._schedule.timeline
         shed_segments = frozenset(
             s.index for s in timeline.segments if timeline.spans[s.phase].role in SHED_ROLES
         )
         recorder = Recorder(shed_segments)
         connections = share_of(job.client.connections, self._worker, self._workers)
         poller = new_poller(connections)
-        batches = Schedule(job).batches(self._worker, self._workers)
+        batches = self._schedule.batches(self._worker, self._workers)
         tracer = tracer_of(job.seed, job.nonce, job.client.trace)
         feed = Feed(job, batches, self._renderer.render, self._mix, recorder, start_ns, tracer)
         expectations = [Expectation.of(r.expect) for r in job.requests]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -276,6 +277,31 @@ def test_what_a_load_has_to_prepare_it_has_time_for(
     phases = (PhaseSpec("baseline", "baseline", rate, 2 * SECOND, batch=batch),)
     job = replace(job_for(9), phases=phases)
     assert start_delay_ns(job, workers) == pytest.approx(delay_ms * 1e6, rel=1e-9)
+
+
+async def test_the_delay_of_the_start_counts_from_when_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To work it out takes a while for a job of many faults, on a clock that is virtual here."""
+    now_ns = 10 * SECOND
+
+    def slowly(job: Job, workers: int) -> int:
+        nonlocal now_ns
+        now_ns += SECOND
+        return 50 * MS
+
+    monkeypatch.setattr(fleet_module, "start_delay_ns", slowly)
+    fleet = Fleet(job_for(9), [], 0)
+    async with trio.open_nursery() as nursery:
+        with monkeypatch.context() as patch:
+            patch.setattr(fleet_module, "time", SimpleNamespace(monotonic_ns=lambda: now_ns))
+            start_ns = await nursery.start(fleet.run, 0)
+    assert start_ns - now_ns == 50 * MS
+
+
+async def test_a_job_without_a_schedule_is_refused_before_its_start() -> None:
+    """A worker makes its schedule before it says that it is ready, as there is little time later on."""
+    with pytest.raises(SetupError, match="arrivals: got tidal, want one of constant, poisson"):
+        async with open_fleet(replace(job_for(9), arrivals="tidal"), 1):
+            raise AssertionError("it is said to be ready")
 
 
 def test_cores_and_workers() -> None:
