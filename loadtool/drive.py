@@ -40,6 +40,7 @@ VIEW_EVERY_S: Final = 0.25
 SLOS_EVERY_S: Final = 1.0
 RESTS: Final = 10  # times what judging took, if that is longer: faults and probes wait meanwhile
 CURVE_SAMPLES: Final = 400
+MANY: Final = 5_000_000  # arrivals: to draw them all again takes seconds, up to a minute for 10^8
 
 T = TypeVar("T")
 
@@ -237,22 +238,36 @@ class Drive:
         measured = Measured(
             self.job, self.workers, tally, origin, max(end_ns, 0), aborted=self._aborted, began=began
         )
+        await self._add_up(measured, lost, cut_short=cut_short)
+        return measured
+
+    async def _add_up(self, measured: Measured, lost: dict[int, str], *, cut_short: bool) -> None:
+        """Count what lost workers owed, and see whether the figures hold all that was planned.
+
+        The schedule is drawn for it, in a thread: signals are heeded meanwhile.
+        """
+        tally, end_ns = measured.tally, measured.end_ns
+        if self.conductor is not None:
+            self.view.notice("taking the faults out")
+        arrivals = tally.timeline.offered_by(end_ns) if lost or not cut_short else 0.0
+        if arrivals > MANY:
+            if self.conductor is not None:  # else whoever began them takes them out at once
+                await self.conductor.end()
+            self.view.notice(f"counting the {arrivals:,.0f} arrivals that were planned")
         schedule = Schedule(self.job)
-        for worker, how in sorted(lost.items()):
-            # In a thread: the whole schedule is drawn for it, and signals are heeded meanwhile.
-            due = await trio.to_thread.run_sync(
-                schedule.counts_by_segment_and_request, end_ns, worker, self.workers
-            )
-            n = tally.lose(worker, due)
-            if self.after is not None:
-                self.after.tally.lose(worker, due)
-            measured.problems.append(
-                f"worker {worker + 1} of {self.workers} was lost ({how}), and {n:,} arrivals with it: look "
-                "in the system's log for what ended it (often too little memory), and run again"
-            )
+        if lost:
+            due = await trio.to_thread.run_sync(schedule.counts_by_worker, end_ns, sorted(lost), self.workers)
+            for worker, owed in due.items():
+                n = tally.lose(worker, owed)
+                if self.after is not None:
+                    self.after.tally.lose(worker, owed)
+                measured.problems.append(
+                    f"worker {worker + 1} of {self.workers} was lost ({lost[worker]}), and {n:,} arrivals "
+                    "with it: look in the system's log for what ended it (often too little memory), and run "
+                    "again"
+                )
         planned = None if cut_short else await trio.to_thread.run_sync(schedule.count)
         measured.problems += [f"the figures do not add up: {v}" for v in tally.conservation(planned)]
-        return measured
 
     def _lose(self, worker: int, how: str, lost: dict[int, str], tally: Tally) -> None:
         """Nobody may wait for this worker any more. All that it owed is known only at the end."""

@@ -175,8 +175,6 @@ class _Run:
 
     async def _calm_down(self, prepared: Prepared, measured: Measured) -> None:
         """See whether the service came back: without its faults, and before its proxies go."""
-        if prepared.conductor is not None:
-            self._view.notice("taking the faults out")
         if prepared.prober is None or self._heed.signal is not None:
             return
         if prepared.conductor is not None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from loadtool import drive as drive_module
+from loadtool.chaos.conductor import Conductor
 from loadtool.drive import Drive, NotBegun, Silent, result_of, stage_of
 from loadtool.engine.fleet import Fleet, Lost
 from loadtool.measure.frame import CellDelta, Frame
@@ -255,6 +258,10 @@ async def test_what_a_lost_worker_leaves_is_counted_while_signals_are_heeded(
             drawn_in.append(threading.current_thread())
             return self._schedule.counts_by_segment_and_request(*share)
 
+        def counts_by_worker(self, *share: Any) -> dict[int, dict[tuple[int, int, int], int]]:
+            drawn_in.append(threading.current_thread())
+            return self._schedule.counts_by_worker(*share)
+
         def count(self) -> int:
             drawn_in.append(threading.current_thread())
             return self._schedule.count()
@@ -264,6 +271,69 @@ async def test_what_a_lost_worker_leaves_is_counted_while_signals_are_heeded(
     assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
     assert len(drawn_in) >= 2
     assert threading.current_thread() not in drawn_in
+
+
+class Faults:
+    """A conductor that writes down when its faults are taken out."""
+
+    def __init__(self, events: list[str]) -> None:
+        self._events = events
+
+    async def run(self, origin: float) -> None:
+        await trio.sleep_forever()
+
+    async def end(self) -> None:
+        self._events.append("out")
+
+    def active(self) -> list[str]:
+        return []
+
+
+class BothLost(Scripted):
+    """Two workers that are lost at once."""
+
+    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
+        for number in (1, 0):
+            self._send.send_nowait(Lost(number, "killed"))
+        await super().run(duration_ns, task_status=task_status)
+
+
+@pytest.mark.parametrize("many", [19, 20])
+async def test_no_fault_outlasts_its_load_for_as_long_as_a_long_schedule_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Which is drawn once for all lost workers, and announced. After a short one they go with the rest."""
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    view = Noting()
+
+    class Noted:
+        def __init__(self, job: Job) -> None:
+            self._schedule = Schedule(job)
+
+        def counts_by_worker(self, *share: Any) -> dict[int, dict[tuple[int, int, int], int]]:
+            view.notices.append("drawn")
+            return self._schedule.counts_by_worker(*share)
+
+        def count(self) -> int:
+            view.notices.append("counted")
+            return self._schedule.count()
+
+    loaded = replace(loaded, slos=())  # none to draw the schedule for before the load
+    monkeypatch.setattr(drive_module, "Schedule", Noted)
+    monkeypatch.setattr(drive_module, "MANY", many)
+    drive = Drive(loaded, job, 2, view, cast(Conductor, Faults(view.notices)))
+    measured = await drive.run(BothLost(job, []))
+    early = ["out", "counting the 20 arrivals that were planned"] if many < 20 else []
+    assert view.notices == [
+        "worker 2 was lost (killed)", "worker 1 was lost (killed)",
+        "taking the faults out", *early, "drawn", "counted",
+    ]  # fmt: skip
+    assert [problem.partition(":")[0] for problem in measured.problems] == [
+        f"worker {number} of 2 was lost (killed), and 10 arrivals with it" for number in (1, 2)
+    ]
+    assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
 
 
 async def test_a_load_that_is_stopped_before_it_begins_does_not_begin(

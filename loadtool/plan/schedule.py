@@ -183,6 +183,30 @@ class Schedule:
                 break
         return dict(cells)
 
+    def counts_by_worker(
+        self, until_ns: int, chosen: Sequence[int], workers: int
+    ) -> dict[int, dict[tuple[int, int, int], int]]:
+        """`counts_by_segment_and_request` of some workers, in one pass over the schedule for all of them."""
+        if len(chosen) == 1:  # to keep its share alone is quicker
+            only = chosen[0]
+            return {only: self.counts_by_segment_and_request(until_ns, only, workers)}
+        width = self.timeline.slice_ns
+        cells: dict[int, Counter[tuple[int, int, int]]] = {worker: Counter() for worker in chosen}
+        for batch in self.batches():
+            end = bisect_left(batch.due, until_ns)
+            slices = [ns // width for ns in batch.due[:end]]
+            for worker, counted in cells.items():
+                at = (worker - batch.first) % workers
+                counted.update(
+                    zip(
+                        slices[at::workers], batch.segment[at::workers], batch.request[at::workers],
+                        strict=False,
+                    )
+                )  # fmt: skip
+            if end < len(batch.due):
+                break
+        return {worker: dict(counted) for worker, counted in cells.items()}
+
     def _blocks(self) -> Iterator[Sequence[float]]:
         draws = count()
         for stretch in self._stretches:

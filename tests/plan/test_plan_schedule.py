@@ -116,6 +116,10 @@ def test_counts_by_cell_are_the_arrivals_counted(job: Job, workers: int, until: 
     for worker in range(workers):
         mine = [r for r in rows if r[0] % workers == worker and r[1] < until]
         assert schedule.counts_by_segment_and_request(until, worker, workers) == counted(mine)
+    for chosen in (range(workers), range(workers - 1, 0, -1)):
+        assert schedule.counts_by_worker(until, chosen, workers) == {
+            worker: schedule.counts_by_segment_and_request(until, worker, workers) for worker in chosen
+        }
 
 
 @pytest.mark.parametrize(
