@@ -88,6 +88,8 @@ class CutLoads:
         """`for_s`: how long each rate lasts. `result_of`: the planned part as a result; `begun`: called when
         the load goes on, with what a view then shows. There must be a spike with a baseline.
 
+        The schedule is drawn here, all that will be needed of it: while the load lasts there is no time.
+
         Raises UsageError without `for_s` for a baseline of so low a rate that it would take more than a day.
         """
         self._result_of = result_of
@@ -124,7 +126,8 @@ class CutLoads:
         self.job = replace(job, phases=tuple(phases), planned_ns=self._planned.duration_ns)
         self._timeline = Timeline.of(self.job)
         self.tally = Tally(self._timeline, [r.name for r in job.requests], workers)
-        self._expected: dict[int, int] = {}  # arrivals by segment, once they matter
+        # Arrivals by segment, beyond the plan.
+        self._expected = Schedule(self.job).counts_by_segment(self._planned.duration_ns)
         self._complete = False  # every planned arrival has its outcome
         self._ratio: float | None = None  # the baseline's, if the load goes on
 
@@ -209,9 +212,6 @@ class CutLoads:
 
     def _is_complete(self, stretch: CutLoadSteps) -> bool:
         """Whether every arrival of the stretch, all of it, has its outcome."""
-        if not self._expected:
-            for (_, segment, _), n in Schedule(self.job).counts_by_segment_and_request().items():
-                self._expected[segment] = self._expected.get(segment, 0) + n
         whole = next(s for s in self._stretches if s.share == stretch.share)
         return self._reported_ns() >= whole.end_s * SECOND and all(
             (self.tally.by_segment.get(segment) or Books()).finished >= self._expected.get(segment, 0)

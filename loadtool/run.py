@@ -103,7 +103,7 @@ class _Run:
                 with self._heed.idle:
                     prepared = await self._preparation.prepare(stack, loaded)
                     await self._tell_doubts(prepared)
-                    after = self._cut_loads(started, prepared, workers) if self._options.cut_load else None
+                    after = await self._cut_loads(started, prepared, workers)
                     job = prepared.job if after is None else after.job
                     fleet = await stack.enter_async_context(open_fleet(job, workers, self._options.standby))
                     self._heed.fleet = fleet
@@ -149,8 +149,10 @@ class _Run:
         for doubt in await trio.to_thread.run_sync(doubts, abandon_on_cancel=True):
             self._view.notice(prepared.mask(f"warning: {doubt}"))
 
-    def _cut_loads(self, started: datetime, prepared: Prepared, workers: int) -> CutLoads:
-        """The load that follows the planned one, as far as it has to."""
+    async def _cut_loads(self, started: datetime, prepared: Prepared, workers: int) -> CutLoads | None:
+        """The load that follows the planned one, as far as it has to; None if none is asked for."""
+        if not self._options.cut_load:
+            return None
 
         def planned(tally: Tally) -> Result:
             whole = Measured(prepared.job, workers, tally, 0.0, tally.timeline.duration_ns)
@@ -161,7 +163,9 @@ class _Run:
             self._view.begin(replace(was, phases=stage.phases, curve=stage.curve))
             self._view.notice(why)
 
-        return CutLoads(prepared.job, workers, self._options.cut_load_for_s, planned, begun)
+        # In a thread, as it draws the schedule: a signal must be heard meanwhile.
+        make = partial(CutLoads, prepared.job, workers, self._options.cut_load_for_s, planned, begun)
+        return await trio.to_thread.run_sync(make, abandon_on_cancel=True)
 
     def _tell_exporter(self, prepared: Prepared, measured: Measured, shown: Tally) -> None:
         """What the last frames have brought, which views are not told any more."""

@@ -207,6 +207,19 @@ class Schedule:
                 break
         return {worker: dict(counted) for worker, counted in cells.items()}
 
+    def counts_by_segment(self, from_ns: int) -> dict[int, int]:
+        """How many arrivals fall into each segment from this time on, one of them at least; not of a replay.
+
+        What comes before is drawn, and not looked at: that takes but a part of the time.
+        """
+        near = self.timeline.arrivals_by(from_ns) - 1.0  # well before, whatever rounding does
+        counts: Counter[int] = Counter()
+        for positions in self._blocks():
+            if positions[-1] >= near:
+                counts.update(self._segments(self.timeline.in_bursts(self.timeline.dues(positions))))
+        first = self.timeline.segment_at(from_ns)
+        return {segment: n for segment, n in counts.items() if segment >= first}
+
     def _blocks(self) -> Iterator[Sequence[float]]:
         draws = count()
         for stretch in self._stretches:

@@ -15,6 +15,7 @@ import pytest
 from overload_runs import GOOD_WITHIN_US
 from simulated_service import TIMEOUT_US, Service
 
+from loadtool import cut_load as cut_load_module
 from loadtool.cut_load import CutLoads
 from loadtool.errors import UsageError
 from loadtool.judge.verdict import judge
@@ -167,6 +168,24 @@ def test_it_ends_when_the_service_turns_out_well() -> None:
     assert result.overload is not None
     assert result.overload.cut_load == []
     assert end_s <= 30 + TIMEOUT_US / 1e6 + 2
+
+
+def test_no_schedule_is_drawn_while_the_load_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long one takes so long that neither frames nor signals would be heard."""
+    of, said = job(300, 5, "poisson"), list[str]()
+    after = CutLoads(of, 1, 30.0, planned_result, lambda stage, why: said.append(why))
+    tally = Tally(Timeline.of(of), ["home"], 1)
+    told = frames(after.job, 90)
+    monkeypatch.delattr(cut_load_module, "Schedule")
+    over = None
+    for frame in told:
+        tally.add(after.take(frame))
+        if after.over(tally, lost=False):
+            over = frame.elapsed_ns
+            break
+    assert said
+    assert over is not None
+    assert over >= 60 * SECOND  # all of a stretch has its outcome
 
 
 def test_what_was_planned_is_the_same_with_and_without() -> None:

@@ -122,6 +122,15 @@ def test_counts_by_cell_are_the_arrivals_counted(job: Job, workers: int, until: 
         }
 
 
+@given(JOBS, st.integers(0, 40))
+@settings(max_examples=40)
+def test_counts_by_segment_from_one_on_are_the_arrivals_counted(job: Job, at: int) -> None:
+    schedule = Schedule(job)
+    first = schedule.timeline.segments[at % len(schedule.timeline.segments)]
+    counted = Counter(segment for _, _, _, segment, _ in arrivals(schedule) if segment >= first.index)
+    assert schedule.counts_by_segment(first.start_ns) == counted
+
+
 @pytest.mark.parametrize(
     ("phases", "counts"),
     [
