@@ -87,9 +87,8 @@ class Fleet:
             self.start_ns = self.stop_ns
             task_status.started(self.start_ns)
             return
-        delay_ns = start_delay_ns(
-            self._job, len(self._children)
-        )  # before the clock is read: it takes a while
+        # Before the clock is read: to work it out takes a while where there are many fault windows.
+        delay_ns = start_delay_ns(self._job, len(self._children))
         self.start_ns = time.monotonic_ns() + delay_ns
         for child in self._children:
             await _tell(child, {"start_ns": self.start_ns})
