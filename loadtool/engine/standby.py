@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import trio
 
+from loadtool.engine.quota import quota_cores
 from loadtool.processes import Child, python
 
 
@@ -22,7 +23,7 @@ def usable_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
         cores = os.cpu_count() or 1
-    quota = _cgroup_cores()
+    quota = quota_cores()
     return max(1, min(cores, int(quota))) if quota is not None else max(1, cores)
 
 
@@ -30,23 +31,6 @@ def default_workers(connections: int | None = None) -> int:
     """One per usable core but one, at least one; never more than there are connections to share out."""
     workers = max(1, usable_cores() - 1)
     return workers if connections is None else max(1, min(workers, connections))
-
-
-def _cgroup_cores() -> float | None:
-    # v2 first, then v1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        return None if quota == "max" else float(quota) / float(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
-            v1_quota = float(file.read())
-        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
-            return v1_quota / float(file.read()) if v1_quota > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
 
 
 def start_worker(number: int) -> Child:
