@@ -58,7 +58,7 @@ class Answer:
 
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = None
-        self.complete = self.extra = self.keep_alive = False
+        self.complete = self.extra = self.keep_alive = self.truncated = False
         self.body_length = 0
         self.drop_body()
         self.expect(no_body=False, keep_body=False)
@@ -194,7 +194,7 @@ class Answer:
         coding = self._coding()
         body = self.body_bytes()
         if coding:
-            body = decoded(body, coding, MAX_KEPT_BODY + 1)
+            body = decoded(body, coding, MAX_KEPT_BODY + 1, whole=not self.truncated)
         if len(body) > MAX_KEPT_BODY:
             self.truncated = True
             body = body[:MAX_KEPT_BODY]

@@ -41,12 +41,37 @@ def test_codings(body: bytes, coding: str) -> None:
         (TEXT, "br", "the body is coded as br, which is not decoded; accept one of gzip"),
         (TEXT, "x" * 10_000, f"^the body is coded as {'x' * 20}, which is not decoded"),
         (gzip.compress(b"") * 17, "gzip", "^the body is gzip in more than 16 members, which is not undone$"),
+        (
+            gzip.compress(TEXT, mtime=0)[:-1],
+            "gzip",
+            "^the body is said to be gzip and breaks off after 340 bytes",
+        ),
+        (gzip.compress(TEXT, mtime=0)[:9], "gzip", "and breaks off after 0 bytes of text$"),
+        (gzip.compress(TEXT, mtime=0) + gzip.compress(TEXT, mtime=0)[:-9], "gzip", "and breaks off after"),
+        (
+            zlib.compress(TEXT)[:-1],
+            "deflate",
+            "^the body is said to be deflate and breaks off after 340 bytes",
+        ),
+        (RAW_DEFLATE[:-1], "deflate", "and breaks off after"),
+        (
+            gzip.compress(zlib.compress(TEXT)[:-1], mtime=0),
+            "deflate, gzip",
+            "said to be deflate and breaks off",
+        ),
         (TEXT, "gzip, " * 40_000, "^the body is coded 40000 times over, which is not undone$"),
     ],
 )
 def test_what_cannot_be_decoded(body: bytes, coding: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         decoded(body, coding, 10_000)
+
+
+def test_a_body_may_go_on_after_what_was_kept_of_it() -> None:
+    for body, coding in ((gzip.compress(TEXT), "gzip"), (zlib.compress(TEXT), "deflate")):
+        assert decoded(body[:-4], coding, 10_000, whole=False) == TEXT
+        assert decoded(body[:-4], coding, 100) == TEXT[:100]
+        assert decoded(b"", coding, 100) == b""
 
 
 def test_a_small_body_does_not_unfold_without_bound() -> None:
