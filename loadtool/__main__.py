@@ -1,6 +1,7 @@
 """`loadtool` and `python -m loadtool`: the door, light enough that Ctrl-C finds it open at any moment."""
 
 import gc
+import os
 import signal
 import sys
 
@@ -10,6 +11,10 @@ def main() -> int:
     try:
         # Whoever started us may ignore it, and then the kernel forgets how our children ended.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if os.getpid() == 1:  # as in a container: nothing happens to it at a signal that it does not heed
+            for ending in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(ending) is signal.SIG_DFL:
+                    signal.signal(ending, lambda number, _: os._exit(128 + number))
         # What is loaded here stays: to look for garbage among it takes a quarter of the time of loading.
         gc.disable()
         from loadtool.cli import main as command_line
