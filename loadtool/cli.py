@@ -30,10 +30,13 @@ from loadtool.commands import (
 )
 from loadtool.commands.console import note, prepare_streams, say
 from loadtool.commands.loading import loading
-from loadtool.errors import LoadtoolError, UsageError
+from loadtool.errors import LoadtoolError, SetupError, UsageError
 
 INTERRUPTED = 130
 BUG = 3
+NO_THREAD = (
+    "the system allows no more threads: raise the limit of processes (`ulimit -u`, a container's pids)"
+)
 
 app = typer.Typer(
     name="loadtool",
@@ -145,7 +148,9 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _as_ours(error: BaseException) -> BaseException:
-    """What typer says about a command line, as one line of ours."""
+    """What typer says of a command line, or Python of a thread that was refused, as one line of ours."""
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return SetupError(NO_THREAD)
     said = getattr(error, "format_message", None)
     if said is None:
         return error

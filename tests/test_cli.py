@@ -193,6 +193,7 @@ MISTAKES = ProfileError([Mistake("p.yaml", 9, "b", "second"), Mistake("p.yaml", 
         (KeyboardInterrupt(), 130, "loadtool: interrupted\n"),
         (BaseExceptionGroup("", [UsageError("one"), UsageError("one")]), 2, "loadtool: one\n"),
         (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, "loadtool: interrupted\n"),
+        (RuntimeError("can't start new thread"), 3, f"loadtool: {cli.NO_THREAD}\n"),
     ],
     ids=repr,
 )
