@@ -45,7 +45,7 @@ def write_text_atomically(text: str, path: Path) -> None:
     data = text.encode("utf-8", errors="backslashreplace")
     try:
         if _is_special(path):
-            _write(os.open(path, os.O_WRONLY | os.O_APPEND), data)
+            _write(_opened(path), data)
             return
         real = Path(os.path.realpath(path))  # a link stays a link: what it points to is replaced
         real.parent.mkdir(parents=True, exist_ok=True)
@@ -141,6 +141,17 @@ def _is_special(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _opened(path: Path) -> int:
+    """A descriptor of something special. Opening /dev/stdout fails where it is a socket, as in a service."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND)
+    except OSError as e:
+        number = {"stdout": "1", "stderr": "2"}.get(path.name, path.name)
+        if e.errno != errno.ENXIO or not str(path).startswith(_DESCRIPTORS) or not number.isdecimal():
+            raise
+        return os.dup(int(number))
 
 
 def _write(descriptor: int, data: bytes, *, sync: bool = False) -> None:

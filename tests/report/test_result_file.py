@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import socket
 import stat
 import threading
 from collections.abc import Iterator
@@ -99,6 +100,14 @@ def test_open_descriptors_are_written_to(tmp_path: Path) -> None:
         out.flush()
         write_text_atomically("after", Path(f"/dev/fd/{out.fileno()}"))
     assert (tmp_path / "out").read_text() == "before after"
+
+
+def test_an_open_socket_is_written_to() -> None:
+    """As standard output is in a service; it can't be opened once more."""
+    here, there = socket.socketpair()
+    with here, there:
+        write_text_atomically("after", Path(f"/dev/fd/{here.fileno()}"))
+        assert there.recv(99) == b"after"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
