@@ -177,7 +177,7 @@ class Measured:
 
 @dataclass(slots=True)
 class Drive:
-    """A load and who looks on: `conductor` and `prober` run beside it, on its clock."""
+    """A load and who looks on: `conductor` and `prober` run beside it, on its clock; `watch` may end it."""
 
     loaded: Loaded
     job: Job
@@ -186,6 +186,7 @@ class Drive:
     conductor: Conductor | None = None
     prober: Prober | None = None
     after: Continuation | None = None
+    watch: AbortWatch | None = None
     _aborted: Aborted | None = None
 
     async def run(self, fleet: Fleet) -> Measured:
@@ -193,9 +194,6 @@ class Drive:
         timeline = Timeline.of(self.job)
         tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
         lost: dict[int, str] = {}
-        watch = await self._abort_watch(timeline)
-        if fleet.stop_ns is not None:
-            raise NotBegun("stopped before the load began")
         beyond = self.after.bars if self.after is not None else ()
         self.view.begin(replace(stage_of(self.loaded, self.job), beyond=beyond))
         ended_by_us = False
@@ -208,8 +206,8 @@ class Drive:
                 if part is not None:
                     nursery.start_soon(part.run, origin)
             nursery.start_soon(self._show, tally, origin)
-            if watch is not None:
-                nursery.start_soon(self._end_early, watch, tally, origin, fleet)
+            if self.watch is not None:
+                nursery.start_soon(self._end_early, self.watch, tally, origin, fleet)
             async for item in fleet.frames():
                 if isinstance(item, Lost):
                     self._lose(item.worker, item.how, lost, tally)
@@ -230,6 +228,8 @@ class Drive:
                     ended_by_us = True
                     await fleet.stop()
             nursery.cancel_scope.cancel()
+        if not fleet.begun:
+            raise NotBegun("stopped before the load began")
         end_ns = timeline.duration_ns
         cut_short = fleet.stop_ns is not None and not ended_by_us
         if fleet.stop_ns is not None and cut_short:
@@ -276,27 +276,21 @@ class Drive:
         if self.after is not None:
             self.after.tally.give_up(worker)
 
-    async def _abort_watch(self, timeline: Timeline) -> AbortWatch | None:
-        """None if no SLO may end the run. The schedule is drawn for it in a thread: it may be long."""
-        if not any(slo.abort for slo in self.loaded.slos):
-            return None
-        planned = await trio.to_thread.run_sync(Schedule(self.job).counts_by_segment_and_request)
-        texts = self.loaded.normalised()["slos"]  # as the result has them, secrets masked
-        slos = [replace(slo, text=text) for slo, text in zip(self.loaded.slos, texts, strict=True)]
-        return AbortWatch.of(slos, timeline, [r.name for r in self.job.requests], planned)
-
     async def _end_early(self, watch: AbortWatch, tally: Tally, origin: float, fleet: Fleet) -> None:
         """End the load as soon as an SLO that may do so can no longer be met.
 
         Once all that was planned has been sent there is nothing left to end: what is still awaited is worth
         its answer, and what goes on beyond the plan is not what the SLO is about.
         """
+        rest_s = VIEW_EVERY_S
         while self._aborted is None:
-            await trio.sleep(VIEW_EVERY_S)
+            await trio.sleep(rest_s)
             elapsed_ns = max(0, int((trio.current_time() - origin) * 1e9))
             if fleet.stop_ns is not None or elapsed_ns >= tally.timeline.duration_ns:
                 return
+            began = time.thread_time()  # another clock would go on while we are stopped (Ctrl-Z)
             self._aborted = watch.check(tally, elapsed_ns)
+            rest_s = max(VIEW_EVERY_S, (time.thread_time() - began) * RESTS)
         ended = self._aborted
         self.view.notice(f"{ended.slo}: {ended.why}; the load ends now, at {ended.at_s:.1f} s")
         await fleet.stop()
@@ -317,12 +311,26 @@ class Drive:
             if not self.view.wants(elapsed_ns / 1e9, active):
                 continue
             if elapsed >= judge_at:
-                began = time.thread_time()  # another clock would go on while we are stopped (Ctrl-Z)
+                began = time.thread_time()  # as above
                 slos = judge_cells(self.loaded.slos, tally.populations(elapsed_ns), warmups)
                 judge_at = elapsed + max(SLOS_EVERY_S, (time.thread_time() - began) * RESTS)
             # In a thread: a terminal that has been stopped (Ctrl-S) must not hold up the faults.
             now = shown.snapshot(elapsed_ns)
             await trio.to_thread.run_sync(self.view.update, now, active, slos, abandon_on_cancel=True)
+
+
+async def abort_watch(loaded: Loaded, job: Job) -> AbortWatch | None:
+    """What may end the run for an SLO; None if none of them may.
+
+    The schedule is drawn for it in a thread, and not waited for once this is cancelled: it may be long.
+    """
+    if not any(slo.abort for slo in loaded.slos):
+        return None
+    count = Schedule(job).counts_by_segment_and_request
+    planned = await trio.to_thread.run_sync(count, abandon_on_cancel=True)
+    texts = loaded.normalised()["slos"]  # as the result has them, secrets masked
+    slos = [replace(slo, text=text) for slo, text in zip(loaded.slos, texts, strict=True)]
+    return AbortWatch.of(slos, Timeline.of(job), [r.name for r in job.requests], planned)
 
 
 def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:

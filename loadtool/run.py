@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +22,17 @@ import trio
 
 from loadtool import cut_load
 from loadtool.cut_load import CutLoads
-from loadtool.drive import Drive, Heed, Measured, NotBegun, View, result_of, run_alone, stage_of
+from loadtool.drive import (
+    Drive,
+    Heed,
+    Measured,
+    NotBegun,
+    View,
+    abort_watch,
+    result_of,
+    run_alone,
+    stage_of,
+)
 from loadtool.engine.fleet import Fleet, default_workers, open_fleet
 from loadtool.engine.standby import Standby
 from loadtool.errors import Interrupted, OutputError, UsageError
@@ -41,6 +52,7 @@ if TYPE_CHECKING:  # what most runs do not load
 __all__ = ["Finished", "RunOptions", "View", "run_directory", "spike", "workers_for"]
 
 RESULTS: Final = Path("loadtool-results")
+PATIENCE_S: Final = 2.0  # for what goes on without a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,7 @@ class _Run:
                     prepared = await self._preparation.prepare(stack, loaded)
                     await self._tell_doubts(prepared)
                     after = await self._cut_loads(started, prepared, workers)
+                    watch = await abort_watch(prepared.loaded, prepared.job)
                     job = prepared.job if after is None else after.job
                     fleet = await stack.enter_async_context(open_fleet(job, workers, self._options.standby))
                     self._heed.fleet = fleet
@@ -117,6 +130,7 @@ class _Run:
                     prepared.conductor,
                     prepared.prober,
                     after,
+                    watch,
                 )
                 try:
                     measured = await drive.run(fleet)
@@ -131,7 +145,8 @@ class _Run:
             raise
         finally:
             self._view.end()
-        return self._finish(started, prepared, directory.path, measured, beyond)
+        with _patience(self._view.notice):
+            return self._finish(started, prepared, directory.path, measured, beyond)
 
     def _checked(self, environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
         """The profile. Raises UsageError if it is none for what is to be done with it."""
@@ -209,6 +224,21 @@ class _Run:
         except OutputError as e:
             return Finished(result, verdict.exit_code or e.exit_code, directory, [], [e])
         return Finished(result, verdict.exit_code, directory, [file], [])
+
+
+@contextmanager
+def _patience(notice: Callable[[str], None]) -> Iterator[None]:
+    """Say what goes on in this block if it takes long, as after a run of days.
+
+    Signals wait meanwhile: a result that was measured for so long is written first.
+    """
+    said = threading.Timer(PATIENCE_S, notice, ("working out the figures",))
+    said.daemon = True
+    said.start()
+    try:
+        yield
+    finally:
+        said.cancel()
 
 
 def _result(started: datetime, prepared: Prepared, measured: Measured) -> Result:

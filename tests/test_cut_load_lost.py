@@ -5,18 +5,16 @@ The frames are known, and the clock is virtual.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import trio
+from scripted_fleet import Said, ScriptedFleet
 from trio.testing import MockClock
 
 from loadtool.cut_load import CutLoads
 from loadtool.drive import Drive, Measured, Silent, result_of
-from loadtool.engine.fleet import Fleet, Lost
+from loadtool.engine.fleet import Lost
 from loadtool.measure.frame import CellDelta, Frame, Sparse
 from loadtool.measure.outcome import H_OK, OK, OUTCOMES
 from loadtool.measure.result import Result
@@ -45,33 +43,7 @@ LENGTH_S = PLANNED_S + 2 * 30
 ANSWER_US = 10_000
 
 
-class Scripted(Fleet):
-    """Workers that say this at its times, in s, until they are stopped."""
-
-    def __init__(self, job: Job, said: Sequence[tuple[float, Frame | Lost]]) -> None:
-        super().__init__(job, [], 0)
-        self._said = said
-        self._origin = 0.0
-        self.stopped_s: float | None = None
-
-    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
-        assert duration_ns == LENGTH_S * SECOND
-        self.start_ns = time.monotonic_ns()
-        task_status.started(self.start_ns)
-        self._origin = trio.current_time()
-        async with self._send:
-            for at, item in sorted(self._said, key=lambda both: both[0]):
-                await trio.sleep_until(self._origin + at)
-                if self.stop_ns is not None:
-                    return
-                self._send.send_nowait(item)
-
-    async def stop(self) -> None:
-        await super().stop()
-        self.stopped_s = trio.current_time() - self._origin
-
-
-def frames(job: Job, worker: int, *, late: bool = False) -> list[tuple[float, Frame | Lost]]:
+def frames(job: Job, worker: int, *, late: bool = False) -> Said:
     """What one of two workers reports from second to second. `late`: what fails does so a second later."""
     cells: defaultdict[int, dict[tuple[int, int], CellDelta]] = defaultdict(dict)
     for batch in Schedule(job).batches(worker, 2):
@@ -94,11 +66,9 @@ def frames(job: Job, worker: int, *, late: bool = False) -> list[tuple[float, Fr
     ]
 
 
-def lost_after(
-    said: Sequence[tuple[float, Frame | Lost]], seconds: int, how: str
-) -> list[tuple[float, Frame | Lost]]:
+def lost_after(said: Said, seconds: int, how: str) -> Said:
     """These frames up to that second, and then the worker's end, 0.5 s later."""
-    kept = list(said[:seconds])
+    kept = said[:seconds]
     _, last = kept[-1]
     assert isinstance(last, Frame)
     if how == "killed":
@@ -128,8 +98,9 @@ async def test_the_others_end_what_was_planned_and_no_more(
     autojump_clock: MockClock, tmp_path: Path, how: str
 ) -> None:
     loaded, job, after = prepared(tmp_path / "p.yaml")
-    fleet = Scripted(job, [*frames(after.job, 0), *lost_after(frames(after.job, 1), 12, how)])
+    fleet = ScriptedFleet(job, [*frames(after.job, 0), *lost_after(frames(after.job, 1), 12, how)])
     measured = await Drive(loaded, job, 2, Silent(), after=after).run(fleet)
+    assert fleet.duration_ns == LENGTH_S * SECOND
     assert fleet.stopped_s is not None
     # A timeout after the planned end, and the report that tells so.
     assert PLANNED_S + 2 <= fleet.stopped_s < PLANNED_S + 4
@@ -146,7 +117,7 @@ async def test_one_worker_alone_ends_at_once(autojump_clock: MockClock, tmp_path
         *lost_after(frames(after.job, 0), 12, "it sent what can't be"),
         *lost_after(frames(after.job, 1), 14, "killed"),
     ]
-    fleet = Scripted(job, both)
+    fleet = ScriptedFleet(job, both)
     await Drive(loaded, job, 2, Silent(), after=after).run(fleet)
     assert fleet.stopped_s == pytest.approx(14.5)
 
@@ -155,7 +126,7 @@ async def test_what_was_measured_beyond_the_plan_adds_up(autojump_clock: MockClo
     """Up to when the lost worker last reported: the others alone bring less than was meant."""
     loaded, job, after = prepared(tmp_path / "p.yaml")
     ended = lost_after(frames(after.job, 1, late=True), 40, "killed")
-    fleet = Scripted(job, [*frames(after.job, 0), *ended])
+    fleet = ScriptedFleet(job, [*frames(after.job, 0), *ended])
     measured = await Drive(loaded, job, 2, Silent(), after=after).run(fleet)
     assert fleet.stopped_s == pytest.approx(40.5)
     assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 0

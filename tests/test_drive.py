@@ -12,12 +12,14 @@ from typing import Any, cast
 
 import pytest
 import trio
+from scripted_fleet import ScriptedFleet, reported
 from trio.testing import MockClock
 
 from loadtool import drive as drive_module
 from loadtool.chaos.conductor import Conductor
-from loadtool.drive import Drive, NotBegun, Silent, result_of, stage_of
+from loadtool.drive import Drive, NotBegun, Silent, abort_watch, result_of, stage_of
 from loadtool.engine.fleet import Fleet, Lost
+from loadtool.judge.abort import AbortWatch
 from loadtool.measure.frame import CellDelta, Frame
 from loadtool.measure.outcome import OK, OUTCOMES
 from loadtool.measure.result import SloFigure
@@ -42,23 +44,6 @@ requests: [{name: browse, get: /}]
 phases: [{name: baseline, rate: 10/s, for: 2s}]
 slos: [{slo: error rate < 10%, abort: true}]
 """
-
-
-class Scripted(Fleet):
-    """A worker that sends these frames at their times, unless it is stopped."""
-
-    def __init__(self, job: Job, frames: Sequence[Frame]) -> None:
-        super().__init__(job, [], 0)
-        self._script = frames
-
-    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
-        self.start_ns = time.monotonic_ns()
-        task_status.started(self.start_ns)
-        origin = trio.current_time()
-        async with self._send:
-            for frame in self._script:
-                await trio.sleep_until(origin + frame.elapsed_ns / SECOND)
-                self._send.send_nowait(frame)
 
 
 class Beyond:
@@ -104,8 +89,8 @@ async def test_an_slo_ends_what_was_planned_and_not_what_follows(
     cells[2].append(ended(1, 10, 10, 0))
     cells[answered_s].append(ended(0, 0, 0, 2))
     frames = [Frame(0, n - 1, n * SECOND, told, final=n == 10) for n, told in cells.items()]
-    fleet = Scripted(job, frames)
-    drive = Drive(loaded, job, 1, Silent())
+    fleet = ScriptedFleet(job, reported(frames))
+    drive = Drive(loaded, job, 1, Silent(), watch=await abort_watch(loaded, job))
     if continued:
         drive.after = Beyond(Tally(Timeline.of(job), ["browse"], 1))
     measured = await drive.run(fleet)
@@ -155,7 +140,7 @@ async def test_nothing_is_worked_out_for_a_view_that_does_not_want_it(
         return made[-1]
 
     monkeypatch.setattr(Tally, "snapshot", noted)
-    measured = await Drive(loaded, job, 1, shown).run(Scripted(job, frames))
+    measured = await Drive(loaded, job, 1, shown).run(ScriptedFleet(job, reported(frames)))
     assert measured.tally.totals.ok == 20
     if isinstance(shown, Choosy):
         assert len(made) == (shown.asked + 1) // 2 > 0
@@ -191,10 +176,38 @@ async def test_slos_that_take_long_to_judge_are_judged_less_often(
     monkeypatch.setattr(time, "thread_time", lambda: takes_s * len(judged))
     frames = [Frame(0, n - 1, n * SECOND, [], final=n == 10) for n in range(1, 11)]
     frames[0].cells = [ended(0, 10, 10, 0), ended(1, 10, 10, 0)]
-    await Drive(loaded, job, 1, Curious()).run(Scripted(job, frames))
+    await Drive(loaded, job, 1, Curious()).run(ScriptedFleet(job, reported(frames)))
     assert judged != []
     gaps = [later - earlier for earlier, later in pairwise(judged)]
     assert all(gap > apart_s - 0.001 for gap in gaps)
+
+
+@pytest.mark.parametrize(("takes_s", "apart_s"), [(0.001, 0.25), (0.05, 0.5)])
+async def test_slos_that_may_end_the_load_are_looked_at_less_often_if_it_takes_long(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    takes_s: float,
+    apart_s: float,
+) -> None:
+    """Nothing else goes on meanwhile here, either."""
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    looked: list[float] = []
+
+    class Watch:
+        def check(self, tally: Tally, elapsed_ns: int) -> None:
+            looked.append(trio.current_time())
+
+    monkeypatch.setattr(time, "thread_time", lambda: takes_s * len(looked))
+    frames = [Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], final=n == 2) for n in (1, 2)]
+    drive = Drive(loaded, job, 1, Silent(), watch=cast(AbortWatch, Watch()))
+    await drive.run(ScriptedFleet(job, reported(frames)))
+    assert len(looked) >= 3
+    assert [later - earlier for earlier, later in pairwise(looked)] == pytest.approx(
+        [apart_s] * (len(looked) - 1), abs=0.001
+    )
 
 
 class Noting(Silent):
@@ -215,7 +228,7 @@ async def test_what_befalls_a_worker_is_told_once_and_kept(autojump_clock: MockC
         for n in (1, 2)
     ]
     view = Noting()
-    measured = await Drive(loaded, job, 1, view).run(Scripted(job, frames))
+    measured = await Drive(loaded, job, 1, view).run(ScriptedFleet(job, reported(frames)))
     assert view.notices == said
     assert result_of(loaded, measured, "").warnings == said
 
@@ -231,14 +244,6 @@ def test_a_phase_has_its_rate_from_its_first_moment_on(tmp_path: Path) -> None:
     for phase, rate, before in zip(stage.phases, (10, 300, 20), (0, 10, 300), strict=True):
         assert stage.rate(phase.start_s) == rate
         assert stage.rate(phase.start_s - 0.001) == before
-
-
-class Losing(Scripted):
-    """Its worker is lost at once."""
-
-    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
-        self._send.send_nowait(Lost(0, "it was killed"))
-        await super().run(duration_ns, task_status=task_status)
 
 
 async def test_what_a_lost_worker_leaves_is_counted_while_signals_are_heeded(
@@ -267,7 +272,7 @@ async def test_what_a_lost_worker_leaves_is_counted_while_signals_are_heeded(
             return self._schedule.count()
 
     monkeypatch.setattr(drive_module, "Schedule", Noted)
-    measured = await Drive(loaded, job, 1, Silent()).run(Losing(job, []))
+    measured = await Drive(loaded, job, 1, Silent()).run(ScriptedFleet(job, [(0, Lost(0, "it was killed"))]))
     assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
     assert len(drawn_in) >= 2
     assert threading.current_thread() not in drawn_in
@@ -287,15 +292,6 @@ class Faults:
 
     def active(self) -> list[str]:
         return []
-
-
-class BothLost(Scripted):
-    """Two workers that are lost at once."""
-
-    async def run(self, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
-        for number in (1, 0):
-            self._send.send_nowait(Lost(number, "killed"))
-        await super().run(duration_ns, task_status=task_status)
 
 
 @pytest.mark.parametrize("many", [19, 20])
@@ -324,7 +320,7 @@ async def test_no_fault_outlasts_its_load_for_as_long_as_a_long_schedule_is_draw
     monkeypatch.setattr(drive_module, "Schedule", Noted)
     monkeypatch.setattr(drive_module, "MANY", many)
     drive = Drive(loaded, job, 2, view, cast(Conductor, Faults(view.notices)))
-    measured = await drive.run(BothLost(job, []))
+    measured = await drive.run(ScriptedFleet(job, [(0, Lost(number, "killed")) for number in (1, 0)]))
     early = ["out", "counting the 20 arrivals that were planned"] if many < 20 else []
     assert view.notices == [
         "worker 2 was lost (killed)", "worker 1 was lost (killed)",
@@ -336,25 +332,14 @@ async def test_no_fault_outlasts_its_load_for_as_long_as_a_long_schedule_is_draw
     assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
 
 
-async def test_a_load_that_is_stopped_before_it_begins_does_not_begin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the schedule is drawn for the SLO that may end it."""
+async def test_a_load_that_is_stopped_before_it_begins_does_not_begin(tmp_path: Path) -> None:
+    """As the last thing that is done before: a signal may come at any time."""
     (tmp_path / "p.yaml").write_text(PROFILE)
     loaded = load_profile(tmp_path / "p.yaml", environment={})
     job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
-    fleet = Scripted(job, [])
-
-    class Stopping:
-        def __init__(self, job: Job) -> None:
-            self._schedule = Schedule(job)
-
-        def counts_by_segment_and_request(self) -> dict[tuple[int, int, int], int]:
-            trio.from_thread.run(fleet.stop)
-            return self._schedule.counts_by_segment_and_request()
-
-    monkeypatch.setattr(drive_module, "Schedule", Stopping)
+    fleet = Fleet(job, [], 0)
+    await fleet.stop()
     view = Choosy()
     with pytest.raises(NotBegun):
         await Drive(loaded, job, 1, view).run(fleet)
-    assert (fleet.start_ns, view.asked) == (0, 0)
+    assert view.asked == 0

@@ -1,4 +1,4 @@
-"""A signal that comes when all is ready for the load, which has not begun."""
+"""Before a load and after it: what takes long there is told, and a signal ends what has not begun."""
 
 from __future__ import annotations
 
@@ -6,64 +6,28 @@ import os
 import signal
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from loadtool import cut_load as cut_load_module
 from loadtool import drive as drive_module
+from loadtool import run as run_module
 from loadtool.drive import Silent
 from loadtool.errors import Interrupted
+from loadtool.judge.verdict import Verdict, judge
+from loadtool.measure.result import Result
 from loadtool.plan.job import Job
-from loadtool.plan.schedule import Schedule
 from loadtool.profile.load import Loaded, load_profile
 from loadtool.run import RunOptions, spike
 
-PROFILE = """\
+ABORTING = """\
 name: short
 target: http://127.0.0.1:1
 requests: [{name: browse, get: /}]
 phases: [{name: baseline, rate: 10/s, for: 2s}]
 slos: [{slo: error rate < 10%, abort: true}]
 """
-
-
-class Hearing(Silent):
-    """A view that knows when the signal was heard."""
-
-    def __init__(self) -> None:
-        self.heard = threading.Event()
-
-    def notice(self, text: str) -> None:
-        if text.startswith("interrupted"):
-            self.heard.set()
-
-
-def test_a_signal_while_the_schedule_is_drawn_ends_the_run_before_its_load(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which is drawn in a thread, when the workers are ready."""
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    view = Hearing()
-
-    class Interrupting:
-        def __init__(self, job: Job) -> None:
-            self._schedule = Schedule(job)
-
-        def counts_by_segment_and_request(self) -> dict[tuple[int, int, int], int]:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert view.heard.wait(60)
-            return self._schedule.counts_by_segment_and_request()
-
-    def load(environment: object, *, pending: bool = False) -> Loaded:
-        return load_profile(tmp_path / "p.yaml", environment={})
-
-    monkeypatch.setattr(drive_module, "Schedule", Interrupting)
-    with pytest.raises(Interrupted) as e:
-        spike(load, RunOptions(workers=1, out=tmp_path / "out"), view)
-    assert e.value.exit_code == 128 + signal.SIGTERM
-    assert not (tmp_path / "out").exists()
-
-
 SPIKE = """\
 name: spike
 target: http://127.0.0.1:1
@@ -75,32 +39,81 @@ phases:
 """
 
 
-def test_a_signal_while_the_cut_load_is_worked_out_ends_the_run_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("profile", "cut_load", "drawn_by", "count"),
+    [
+        (ABORTING, False, drive_module, "counts_by_segment_and_request"),
+        (SPIKE, True, cut_load_module, "count"),
+    ],
+    ids=["an SLO that may end the load", "the load that may follow it"],
+)
+def test_a_signal_while_the_schedule_is_drawn_ends_the_run_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: str,
+    cut_load: bool,
+    drawn_by: ModuleType,
+    count: str,
 ) -> None:
-    """It is not waited for the thread that draws the schedule."""
-    (tmp_path / "p.yaml").write_text(SPIKE)
+    """It is not waited for the thread that draws it, and nothing speaks of a load or a report."""
+    (tmp_path / "p.yaml").write_text(profile)
     over = threading.Event()
     waited: list[bool] = []
+    said: list[str] = []
+
+    class Noting(Silent):
+        def notice(self, text: str) -> None:
+            said.append(text)
 
     class Endless:
         def __init__(self, job: Job) -> None:
-            pass
+            setattr(self, count, self._draw)
 
-        def count(self) -> int:
+        def _draw(self) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             waited.append(over.wait(60))
-            return 0
 
     def load(environment: object, *, pending: bool = False) -> Loaded:
         return load_profile(tmp_path / "p.yaml", environment={})
 
-    monkeypatch.setattr(cut_load_module, "Schedule", Endless)
+    monkeypatch.setattr(drawn_by, "Schedule", Endless)
     try:
         with pytest.raises(Interrupted) as e:
-            spike(load, RunOptions(workers=1, out=tmp_path / "out", cut_load=True), Silent())
+            spike(load, RunOptions(workers=1, out=tmp_path / "out", cut_load=cut_load), Noting())
         assert waited == []
     finally:
         over.set()
     assert e.value.exit_code == 128 + signal.SIGTERM
+    assert not [text for text in said if "interrupted" in text]
     assert not (tmp_path / "out").exists()
+
+
+SHORT = """\
+name: short
+target: http://127.0.0.1:1
+requests: [{name: browse, get: /}]
+phases: [{name: baseline, rate: 10/s, for: 300ms}]
+"""
+
+
+def test_figures_that_take_long_to_work_out_are_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p.yaml").write_text(SHORT)
+    announced = threading.Event()
+
+    class Noting(Silent):
+        def notice(self, text: str) -> None:
+            if text == "working out the figures":
+                announced.set()
+
+    def slowly(result: Result) -> Verdict:
+        assert announced.wait(60)
+        return judge(result)
+
+    def load(environment: object, *, pending: bool = False) -> Loaded:
+        return load_profile(tmp_path / "p.yaml", environment={})
+
+    monkeypatch.setattr(run_module, "judge", slowly)
+    finished = spike(load, RunOptions(workers=1, out=tmp_path / "out"), Noting())
+    assert finished.files == [tmp_path / "out" / "result.json"]

@@ -54,7 +54,7 @@ class Fleet:
         self.addresses: list[str] = []  # what the target's name means to the workers
         self.start_ns = 0
         self.stop_ns: int | None = None
-        self._begun = False  # every worker knows when to start, so that it can be told to stop
+        self.begun = False  # every worker knows when to start, so that it can be told to stop
         self._job = job
         self._children = children
         self._patience_ns = patience_ns
@@ -92,7 +92,7 @@ class Fleet:
         self.start_ns = time.monotonic_ns() + delay_ns
         for child in self._children:
             await _tell(child, {"start_ns": self.start_ns})
-        self._begun = True
+        self.begun = True
         await self._tell_stop()  # it may have come meanwhile
         task_status.started(self.start_ns)
         async with self._send, trio.open_nursery() as nursery:
@@ -112,7 +112,7 @@ class Fleet:
 
     async def _tell_stop(self) -> None:
         """To workers that have their start: one that hears of the stop first ends without a frame."""
-        if self._begun and self.stop_ns is not None:
+        if self.begun and self.stop_ns is not None:
             for child in self._children:
                 await _tell(child, {"stop_ns": self.stop_ns})
 
