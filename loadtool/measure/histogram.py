@@ -197,9 +197,13 @@ class Histogram:
         """
         try:
             hdr = HdrHistogram.decode(text.encode("ascii"))
-            held = hdr.counts[:]  # 23,000 places, few of them used: `compress` finds those ten times faster
+            # Of 23,000 places few are used, and those are near each other as a rule.
+            ends = (hdr.min_value, hdr.max_value) if hdr.total_count else ()
+            first, last = map(hdr.get_counts_array_index, ends) if ends else (0, -1)
+            held = hdr.counts[first : last + 1]
             found = [
-                (quantise(hdr.get_value_from_index(i)), held[i]) for i in compress(range(len(held)), held)
+                (quantise(hdr.get_value_from_index(i)), held[i - first])
+                for i in compress(range(first, last + 1), held)
             ]
         except _BROKEN as e:
             raise ValueError(f"not an HdrHistogram in V2 form: {e}") from e
