@@ -30,7 +30,7 @@ from loadtool.plan.endpoint import endpoint_of
 from loadtool.plan.job import Job
 from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
-from loadtool.profile.load import load_profile
+from loadtool.profile.load import Loaded, load_profile
 from loadtool.report.stage import Bar, Stage
 
 SECOND = 1_000_000_000
@@ -44,6 +44,17 @@ requests: [{name: browse, get: /}]
 phases: [{name: baseline, rate: 10/s, for: 2s}]
 slos: [{slo: error rate < 10%, abort: true}]
 """
+
+
+Short = tuple[Loaded, Job]
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Short:
+    """PROFILE, and what it has the workers do."""
+    (tmp_path / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(tmp_path / "p.yaml", environment={})
+    return loaded, build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
 
 
 class Beyond:
@@ -79,11 +90,9 @@ def ended(slice_: int, scheduled: int, ok: int, timeout: int) -> CellDelta:
     ],
 )
 async def test_an_slo_ends_what_was_planned_and_not_what_follows(
-    autojump_clock: MockClock, tmp_path: Path, answered_s: int, continued: bool, aborted: bool
+    autojump_clock: MockClock, short: Short, answered_s: int, continued: bool, aborted: bool
 ) -> None:
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    loaded, job = short
     cells: dict[int, list[CellDelta]] = {n: [] for n in range(1, 11)}  # by the second when they are reported
     cells[1].append(ended(0, 10, 8, 0))
     cells[2].append(ended(1, 10, 10, 0))
@@ -126,11 +135,9 @@ class Choosy:
 
 @pytest.mark.parametrize("shown", [Choosy(), Silent()])
 async def test_nothing_is_worked_out_for_a_view_that_does_not_want_it(
-    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: Choosy | Silent
+    autojump_clock: MockClock, short: Short, monkeypatch: pytest.MonkeyPatch, shown: Choosy | Silent
 ) -> None:
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    loaded, job = short
     frames = [Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], final=n == 2) for n in (1, 2)]
     made: list[Snapshot] = []
     snapshot = Tally.snapshot
@@ -157,15 +164,13 @@ class Curious(Silent):
 @pytest.mark.parametrize(("takes_s", "apart_s"), [(0.001, 1.0), (0.3, 3.0)])
 async def test_slos_that_take_long_to_judge_are_judged_less_often(
     autojump_clock: MockClock,
-    tmp_path: Path,
+    short: Short,
     monkeypatch: pytest.MonkeyPatch,
     takes_s: float,
     apart_s: float,
 ) -> None:
     """Nothing else goes on meanwhile."""
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    loaded, job = short
     judged: list[float] = []
 
     def judge(*_: object) -> list[SloFigure]:
@@ -185,15 +190,13 @@ async def test_slos_that_take_long_to_judge_are_judged_less_often(
 @pytest.mark.parametrize(("takes_s", "apart_s"), [(0.001, 0.25), (0.05, 0.5)])
 async def test_slos_that_may_end_the_load_are_looked_at_less_often_if_it_takes_long(
     autojump_clock: MockClock,
-    tmp_path: Path,
+    short: Short,
     monkeypatch: pytest.MonkeyPatch,
     takes_s: float,
     apart_s: float,
 ) -> None:
     """Nothing else goes on meanwhile here, either."""
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    loaded, job = short
     looked: list[float] = []
 
     class Watch:
@@ -218,10 +221,8 @@ class Noting(Silent):
         self.notices.append(text)
 
 
-async def test_what_befalls_a_worker_is_told_once_and_kept(autojump_clock: MockClock, tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+async def test_what_befalls_a_worker_is_told_once_and_kept(autojump_clock: MockClock, short: Short) -> None:
+    loaded, job = short
     said = ["first", "second"]
     frames = [
         Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], warnings=said[:n], final=n == 2)
@@ -247,12 +248,10 @@ def test_a_phase_has_its_rate_from_its_first_moment_on(tmp_path: Path) -> None:
 
 
 async def test_what_a_lost_worker_leaves_is_counted_while_signals_are_heeded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: Short, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole schedule is drawn for it, so not in the thread that heeds them."""
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    loaded, job = short
     drawn_in: list[threading.Thread] = []
 
     class Noted:
@@ -296,12 +295,10 @@ class Faults:
 
 @pytest.mark.parametrize("many", [19, 20])
 async def test_no_fault_outlasts_its_load_for_as_long_as_a_long_schedule_is_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+    short: Short, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     """Which is drawn once for all lost workers, and announced. After a short one they go with the rest."""
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    loaded, job = short
     view = Noting()
 
     class Noted:
@@ -332,11 +329,9 @@ async def test_no_fault_outlasts_its_load_for_as_long_as_a_long_schedule_is_draw
     assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
 
 
-async def test_a_load_that_is_stopped_before_it_begins_does_not_begin(tmp_path: Path) -> None:
+async def test_a_load_that_is_stopped_before_it_begins_does_not_begin(short: Short) -> None:
     """As the last thing that is done before: a signal may come at any time."""
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    loaded, job = short
     fleet = Fleet(job, [], 0)
     await fleet.stop()
     view = Choosy()

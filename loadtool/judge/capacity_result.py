@@ -129,10 +129,10 @@ def _multiples(capacity: Capacity, knee: float | None, confirming: Sequence[Step
         if step is not None and step.outcome in ("holds", "fails"):
             capacity.multiples.append(Multiple(times, rate, step.goodput_per_s, step.p99_ms))
             continue
-        above = rate > capacity.most_per_s * (1 + 1e-9)
-        note = (
-            "above --max" if above else "the generator was the limit" if step is not None else "not measured"
-        )
+        if rate > capacity.most_per_s * (1 + 1e-9):
+            note = "above --max"
+        else:
+            note = "not measured" if step is None else "the generator was the limit"
         capacity.multiples.append(Multiple(times, rate, note=note))
     last = capacity.multiples[-1].goodput_per_s
     capacity.collapse_ratio = last / at_knee if last is not None and at_knee else None
