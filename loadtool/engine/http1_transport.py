@@ -42,6 +42,7 @@ class Http1Transport:
             ledger=parts.ledger,
             heads=[r.method == "HEAD" for r in job.requests],
             keep_bodies=[e.needs_body for e in parts.expectations],
+            repeatable=[r.repeatable for r in job.requests],
             keepalive=job.client.keepalive,
         )
         self._reactor = Reactor(parts.feed, self._traffic, parts.ledger, poller)

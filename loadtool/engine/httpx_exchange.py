@@ -118,6 +118,12 @@ class Exchange:
         return stream is not None and stream.unacknowledged < stream.written
 
     @property
+    def maybe_read(self) -> bool:
+        """Whether the peer has reset the connection, and may have read it before."""
+        stream = self.link.stream
+        return stream is not None and stream.reset_at_once and stream.written > 0
+
+    @property
     def scene(self) -> Scene:
         stream = self.link.stream
         started = self.heard > 0 or (

@@ -19,7 +19,7 @@ from loadtool.engine.addresses import Address
 from loadtool.engine.dialler import Failure
 from loadtool.engine.failures import HANDSHAKING, LOCAL, describe, ended_by
 from loadtool.engine.http1 import MAX_HEAD
-from loadtool.engine.unacknowledged import UNKNOWN, unacknowledged
+from loadtool.engine.unacknowledged import UNKNOWN, reset_at_once, unacknowledged
 from loadtool.measure.outcome import PROTOCOL, TLS
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self.spare = False  # was opened for whoever needs it
         self.written = 0  # bytes since this was set to 0
         self.unacknowledged = UNKNOWN  # of all that was written, as the connection ended
+        self.reset_at_once = False  # then: and perhaps what was written had been read
         self._used = False
         self._head_length = 0
         self.http2 = http2  # is what is spoken over it
@@ -218,6 +219,7 @@ class Stream(httpcore.AsyncNetworkStream):
         cause = _root(error)
         self.broken = describe(cause)
         self._look_at_rest()
+        self.reset_at_once = reset_at_once(_told(error))
         outcome = ended_by(cause, started=False)
         self.alerted = outcome == TLS
         if outcome == LOCAL:
@@ -291,9 +293,15 @@ class Stream(httpcore.AsyncNetworkStream):
 
 def _root(error: BaseException) -> BaseException:
     """What trio wrapped."""
-    while isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
-        error = error.__cause__ or ConnectionResetError(errno.ECONNRESET, "")
-    return error
+    return _told(error) or ConnectionResetError(errno.ECONNRESET, "")
+
+
+def _told(error: BaseException) -> BaseException | None:
+    """What the system said; None if it was trio that found the connection broken."""
+    inner: BaseException | None = error
+    while isinstance(inner, (trio.BrokenResourceError, trio.ClosedResourceError)):
+        inner = inner.__cause__
+    return inner
 
 
 def _may_be_http1(began: bytes) -> bool:

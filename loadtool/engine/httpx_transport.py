@@ -68,6 +68,7 @@ class HttpxTransport(HttpxOpening):
         self._poller = parts.poller
         self._proxied = proxied
         self._heads = [r.method == "HEAD" for r in job.requests]
+        self._repeatable = [r.repeatable for r in job.requests]
         self._keep_bodies = [e.needs_body for e in parts.expectations]
         self._live: set[Exchange] = set()
         self._retried = 0
@@ -309,7 +310,11 @@ class HttpxTransport(HttpxOpening):
             return None  # it has had its answer, or its time: that is how it ended
         # The server closed it just as we wrote: once more on a fresh one, as browsers do.
         in_vain = link.served > 0 and not scene.started and not one_stream and not exchange.taken
+        in_vain = in_vain and (not exchange.maybe_read or self._repeatable[arrival.request])
         if failure.outcome in _CLOSED and (in_vain or gone_gracefully(error)) and not exchange.second:
+            if scene.sent and exchange.maybe_read:
+                arrival.cell.attempts += 1  # there may be work on it: what follows is another
+                arrival.cell.touched = True
             arrival.resent = scene.sent
             self._retried += 1
             if self._links.may_replace(now):

@@ -28,7 +28,7 @@ from loadtool.engine.opening import Opening
 from loadtool.engine.parts import Exchanges
 from loadtool.engine.poller import READ, WRITE, Events
 from loadtool.engine.pool import Pool
-from loadtool.engine.unacknowledged import unacknowledged
+from loadtool.engine.unacknowledged import reset_at_once, unacknowledged
 from loadtool.measure.outcome import PROTOCOL, RESET, TIMEOUT, UNSENT
 
 ROOMIER: Final = 8  # times the room that there was, after an answer that has filled it
@@ -52,15 +52,17 @@ class Traffic(Opening, Exchanges):
         ledger: Ledger,
         heads: Sequence[bool],
         keep_bodies: Sequence[bool],
+        repeatable: Sequence[bool],
         keepalive: bool,
     ) -> None:
-        """`heads`, `keep_bodies`: by request, whether it is a HEAD and whether the answer's body matters."""
+        """By request: is it a HEAD, does the answer's body matter, and may it be sent twice?"""
         super().__init__(pool, dialler, ledger)
         self.special: dict[int, Callable[[], None]] = {}
         self.render_problem: Callable[[], str] = str  # why an arrival has no data, in words
         self.resent = 0  # requests sent again on a fresh connection; since the last frame
         self._heads = list(heads)
         self._keep_bodies = list(keep_bodies)
+        self._repeatable = list(repeatable)
         self._known = [KnownAnswers() for _ in heads]
         self._keepalive = keepalive
         self._at_ease = False
@@ -352,6 +354,7 @@ class Traffic(Opening, Exchanges):
         assert arrival is not None
         started = connection.answer.started
         in_vain = connection.served > 0 and not started and not _has_taken(connection, arrival)
+        maybe_read = reset_at_once(error) and connection.cut == ""
         self.pool.close(connection)
         now = clock()
         where = "in the middle of the answer" if started else "before an answer came"
@@ -360,8 +363,12 @@ class Traffic(Opening, Exchanges):
             self._dialler.ran_out(error)
             self._ledger.fail(arrival, TIMEOUT, f"this machine gave up {where}: {describe(error)}")
             return
-        if in_vain and not arrival.resent and arrival.give_up > now:
+        again = not maybe_read or self._repeatable[arrival.request]
+        if in_vain and again and not arrival.resent and arrival.give_up > now:
             # The server closed it just as we wrote: once more on a fresh one, as browsers do.
+            if maybe_read:
+                arrival.cell.attempts += 1  # there may be work on it: what follows is another
+                arrival.cell.touched = True
             arrival.resent = True
             self.resent += 1
             self._open_anew(now, arrival)

@@ -1,6 +1,9 @@
-"""What a peer has not acknowledged of what was written to it, which tells a race from a crash.
+"""What a peer has taken of what was written to it, as its connection ends, which tells a race from a crash.
 
-A request that comes upon a connection just closed is never acknowledged; one that was worked on has been.
+A request that comes upon a connection just closed is never acknowledged, and the end of the connection comes
+before the refusal. One that was worked on has been acknowledged, unless the peer reset the connection soon: a
+kernel takes up to 40 ms to acknowledge what was read, and one that hears a reset no longer looks for that.
+Such a reset may be either: whoever closes with something unread sends one, too.
 """
 
 from __future__ import annotations
@@ -12,7 +15,17 @@ import termios
 from typing import Final
 
 UNKNOWN: Final = sys.maxsize  # more than was ever written
+LINUX: Final = sys.platform == "linux"
 _NUMBER: Final = struct.Struct("i")
+
+
+def reset_at_once(error: BaseException | None) -> bool:
+    """Whether a connection was reset before its peer had ended it, by someone who may have read what came.
+
+    Linux says EPIPE where the reset answers what was sent after the end (tcp_reset). Others say ECONNRESET to
+    both: then nothing is known, and the answer is False.
+    """
+    return LINUX and isinstance(error, ConnectionResetError)
 
 
 def unacknowledged(fd: int) -> int:

@@ -76,7 +76,7 @@ class Frame:
     cpu_ns: int = 0  # processor time of the worker since it started
     # Since the last frame, too:
     local: dict[str, int] = field(default_factory=dict)  # local resources that ran out: {"EMFILE": 3}
-    retried: int = 0  # requests sent again because a reused connection had just been closed
+    retried: int = 0  # requests sent again because a reused connection ended just then
     examples: list[Example] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # what befell it that no arrival tells of, in words
     final: bool = False

@@ -188,7 +188,7 @@ class Generator:
     workers_lost: int = 0
     cpu_share: float = 0.0  # CPU seconds of the busiest worker ÷ elapsed
     local: dict[str, int] = field(default_factory=dict)  # local resources that ran out
-    retried: int = 0  # sent again because a reused connection had just been closed
+    retried: int = 0  # sent again because a reused connection ended just then
 
 
 @dataclass(slots=True)

@@ -7,6 +7,9 @@ models or the disk. Times are integer nanoseconds from the run's start, or lengt
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,11 @@ class RequestSpec:
     body: object = None  # json: any JSON value; form, multipart: list of [name, text]; raw: text
     files: tuple[FilePart, ...] = ()
     expect: ExpectSpec = ExpectSpec()
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether clients may send it again by themselves, though it may have been worked on."""
+        return self.method in IDEMPOTENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,7 @@ def health(result: Result) -> list[tuple[str, str]]:
         rows.append(
             (
                 "sent again",
-                f"{figures.plural(g.retried, 'request')} whose reused connection had just been closed",
+                f"{figures.plural(g.retried, 'request')} whose reused connection ended just then",
             )
         )
     if g.local:

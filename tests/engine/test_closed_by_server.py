@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import socket
 import ssl
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +96,40 @@ async def test_a_crash_is_an_error() -> None:
     assert server.connections == 10
     assert done.tally.totals.attempts == 20
     assert done.examples["reset"].detail.endswith(CLOSED)
+
+
+@needs_filters
+@pytest.mark.parametrize(
+    ("method", "outcomes", "again"),
+    [
+        ("GET", {"ok": 20}, 19),
+        ("PUT", {"ok": 20}, 19),
+        ("POST", {"ok": 10, "reset": 10}, 0),
+        ("PATCH", {"ok": 10, "reset": 10}, 0),
+    ],
+)
+@pytest.mark.parametrize("working_s", [0, 0.005])
+async def test_what_may_have_been_read_is_repeated_if_it_may_be_and_counted(
+    method: str, outcomes: dict[str, int], again: int, working_s: float
+) -> None:
+    """A reset comes sooner than a kernel acknowledges what was read, and the request was read."""
+    received: list[bytes] = []
+
+    def crash_at_once(sock: socket.socket) -> None:
+        received.append(read_request(sock))
+        sock.sendall(OK_ANSWER)
+        received.append(read_request(sock))
+        time.sleep(working_s)
+        reset(sock)
+
+    requests = (RequestSpec("one", 1.0, method, "/"),)
+    with serving(crash_at_once) as server:
+        done = await run_job(job_for(server.port, count=20, connections=1, requests=requests))
+    assert done.outcomes == outcomes
+    assert retried(done) == again
+    assert len([request for request in received if request]) == done.tally.totals.attempts == 20 + again
+    for example in done.examples.values():
+        assert example.detail.endswith("Connection reset by peer (ECONNRESET) before an answer came")
 
 
 async def test_a_crash_under_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
