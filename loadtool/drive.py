@@ -116,7 +116,7 @@ class Heed:
                     self._hurry()
             elif first:
                 await self.fleet.stop()  # first: whoever reads the notice may stand still
-                self._notice("interrupted: the load ends now, then the report; once more quits at once")
+                self._notice("interrupted: the load ends now, then the report; once more waits for no answer")
             elif number != signal.SIGHUP:  # a closed terminal may say so twice, through its shell as well
                 self.fleet.kill()
                 self._hurry()
