@@ -14,6 +14,7 @@ from loadtool.errors import OutputError
 from loadtool.report.palette import darkened, is_light
 
 REPORT_WIDTH = 80
+_NARROWEST = 60  # with less, tables have no room for their words
 _WIDEST = 120
 
 
@@ -78,10 +79,10 @@ def colour(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def width() -> int:
-    """Columns for a report: those of the terminal from 80 up to 120, else 80."""
+    """Columns for a report: those of the terminal from 60 up to 120; 80 where there is none."""
     if not sys.stdout.isatty():
         return REPORT_WIDTH
-    return max(REPORT_WIDTH, min(shutil.get_terminal_size((REPORT_WIDTH, 24)).columns, _WIDEST))
+    return max(_NARROWEST, min(shutil.get_terminal_size((REPORT_WIDTH, 24)).columns, _WIDEST))
 
 
 def interactive(environment: Mapping[str, str] = os.environ) -> bool:

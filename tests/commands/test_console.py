@@ -191,3 +191,27 @@ def test_a_light_terminal_gets_darker_colours(
     monkeypatch.setattr("sys.stdout", stream)
     console.say("\x1b[33mshed\x1b[0m")
     assert stream.getvalue() == shown
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stdout", "columns", "wide"),
+    [
+        (Terminal(), 40, 60),  # its tables have no room for their words in less
+        (Terminal(), 72, 72),
+        (Terminal(), 100, 100),
+        (Terminal(), 300, 120),
+        (io.StringIO(), 40, 80),  # a file or a pipe
+        (io.StringIO(), 300, 80),
+    ],
+)
+def test_a_report_is_as_wide_as_the_terminal(
+    stdout: io.StringIO, columns: int, wide: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert console.width() == wide
