@@ -109,6 +109,8 @@ class _Run:
         loaded = self._checked(os.environ, pending=True)
         workers = workers_for(loaded, self._options.workers)
         directory = run_directory(self._options.out, started, loaded.profile.name)
+        if (directory.path / RESULT_NAME).exists():
+            self._view.notice(f"{directory.path / RESULT_NAME} is of an earlier run; this one replaces it")
         measured: Measured | None = None
         try:
             async with AsyncExitStack() as stack:

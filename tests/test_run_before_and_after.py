@@ -117,3 +117,21 @@ def test_figures_that_take_long_to_work_out_are_announced(
     monkeypatch.setattr(run_module, "judge", slowly)
     finished = spike(load, RunOptions(workers=1, out=tmp_path / "out"), Noting())
     assert finished.files == [tmp_path / "out" / "result.json"]
+
+
+def test_a_result_that_is_replaced_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(SHORT)
+    said: list[str] = []
+
+    class Noting(Silent):
+        def notice(self, text: str) -> None:
+            said.append(text)
+
+    def load(environment: object, *, pending: bool = False) -> Loaded:
+        return load_profile(tmp_path / "p.yaml", environment={})
+
+    replaced = f"{tmp_path / 'out' / 'result.json'} is of an earlier run; this one replaces it"
+    for told in ([], [replaced]):
+        said.clear()
+        spike(load, RunOptions(workers=1, out=tmp_path / "out"), Noting())
+        assert [text for text in said if "earlier run" in text] == told
