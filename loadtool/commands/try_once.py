@@ -19,6 +19,7 @@ from loadtool.errors import SetupError
 from loadtool.profile.addresses import without_userinfo
 from loadtool.report.figures import duration
 from loadtool.report.text import clean
+from loadtool.units import counted
 
 if TYPE_CHECKING:
     import trio
@@ -127,6 +128,7 @@ async def _with_setup(
 
 
 async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
+    from loadtool.engine.addresses import is_name
     from loadtool.engine.hosts import check_target
     from loadtool.engine.tls import client_context
     from loadtool.engine.transports import ONCE
@@ -173,6 +175,8 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
                 headers = (*message.headers, (HEADER, tracer.parent(index)))
                 message = Message(message.method, message.target, headers, message.body)
             done = await exchange(message, endpoint, job.client, Expectation.of(spec.expect), tls)
+            if not is_name((job.client.proxy or endpoint).host):
+                done.dns_ms = None  # an address, or a socket's path: nobody was asked
             console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
             tried.append(done)
     if not any(done.answered for done in tried):
@@ -218,9 +222,11 @@ def show(number: int, of: int, name: str, done: Exchange, hidden: Secrets, *, co
 
 def timing(done: Exchange) -> str:
     """Where it went and how long each step took."""
+    first = f"first byte (of {counted(done.interims, 'interim answer')})" if done.interims else "first byte"
     steps = (
-        ("connect", done.connect_ms), (f"{done.tls or 'TLS'} handshake", done.tls_ms),
-        ("first byte", done.first_byte_ms), ("total", done.total_ms),
+        ("look-up", done.dns_ms), ("connect", done.connect_ms),
+        (f"{done.tls or 'TLS'} handshake", done.tls_ms), (first, done.first_byte_ms),
+        ("total", done.total_ms),
     )  # fmt: skip
     parts = [done.address] if done.address else []
     return " · ".join([*parts, *(f"{name} {duration(ms)}" for name, ms in steps if ms is not None)])

@@ -55,6 +55,7 @@ class Exchange:
     tls_ms: float | None = None
     first_byte_ms: float | None = None  # from the request's first byte out to the answer's first byte in
     total_ms: float | None = None  # of all of it
+    interims: int = 0  # answers (1xx) before the final one, as far as they are known
     tls: str = ""  # the protocol that was agreed on, such as TLSv1.3
 
     @property
@@ -88,6 +89,7 @@ async def exchange(
         done.outcome, done.detail = OUTCOMES[e.outcome], e.detail
     done.total_ms = _ms_since(began)
     done.head, done.body = answer.head_text(), readable(answer)
+    done.interims = answer.interims
     answer.close()
     return done
 

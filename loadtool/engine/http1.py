@@ -51,8 +51,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_barren", "_head", "_interims", "_known", "_no_body", "_odd", "_parser", "body", "body_length",
-        "complete", "extra", "head_done", "keep_alive", "keep_body", "started", "starved", "status",
+        "_barren", "_head", "_known", "_no_body", "_odd", "_parser", "body", "body_length", "complete",
+        "extra", "head_done", "interims", "keep_alive", "keep_body", "started", "starved", "status",
         "truncated",
     )  # fmt: skip
 
@@ -83,7 +83,7 @@ class Answer:
         self.status = 0
         self._head: bytes | bytearray = b""
         self._odd = False  # its first bytes are not those of HTTP/1.x
-        self._interims = 0  # answers (1xx) before the final one
+        self.interims = 0  # answers (1xx) before the final one
         self._barren = 0  # bytes since the last one of a body
 
     # What httptools calls.
@@ -98,7 +98,7 @@ class Answer:
             return
         self.status = parser.get_status_code()
         if 100 <= self.status < 200:
-            self._interims += 1
+            self.interims += 1
             return
         self.keep_alive = parser.should_keep_alive()
         self.head_done = True
@@ -135,7 +135,7 @@ class Answer:
                 self._keep(data[end:])
             return True
         complete = self._parse(data)
-        if shape.curious and complete and not self.extra and not self._interims:
+        if shape.curious and complete and not self.extra and not self.interims:
             shape.learn(data, self.status, self.keep_alive)
         return complete
 
@@ -156,7 +156,7 @@ class Answer:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as e:
             self._stopped(e)
-        if in_head and self.head_done and (self._odd or self._no_body or self._interims):
+        if in_head and self.head_done and (self._odd or self._no_body or self.interims):
             self._look_at_head()
         if self._barren > MAX_HEAD and not self.complete:
             what = "chunk extensions or trailers" if self.head_done else "head"
@@ -307,7 +307,7 @@ class Answer:
         """The head without interim answers before it."""
         head = self._head
         at = 0
-        for _ in range(self._interims):
+        for _ in range(self.interims):
             at = head.find(b"\r\n\r\n", _start(head, at)) + 4
         at = _start(head, at)
         return head[at:] if at else head

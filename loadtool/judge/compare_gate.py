@@ -27,7 +27,6 @@ from loadtool.profile.slo import Kind
 
 Decision = Literal["holds", "clear", "undecidable"]
 Unit = Literal["%", "pp", "ms", "/s"]
-WORDS: Final = " worse by "
 _GATE: Final = re.compile(r"(?P<metric>.+?)\s+worse\s+by\s+(?P<amount>.*?)(?:\s+during\s+(?P<during>\S.*))?")
 _QUANTILE: Final = re.compile(r"(ok )?p([0-9]{1,2}(?:\.[0-9]{1,12})?)", re.ASCII)
 _EXAMPLE: Final = "want a gate such as 'p99 worse by 10%'"

@@ -16,6 +16,7 @@ from loadtool.judge.compare_stats import LEAST_BLOCKS, Draws, block_length
 from loadtool.measure.histogram import HIGHEST_US, Histogram, highest_equivalent, rank
 from loadtool.measure.population import Population, pool
 from loadtool.measure.result import Result, Slice
+from loadtool.units import counted
 
 OVERALL: Final = ""  # the name of the stretch that is all phases but warm-ups; no phase is called so
 _SAME_S: Final = 1e-6
@@ -152,8 +153,8 @@ def _stretch(
     if sum(map(len, whole)) < sum(map(len, strata)):
         return Stretch(name, population, (), starts, "the file is of an older loadtool: no ok times by slice")
     if not whole or any(len(s) // block_length(len(s)) < LEAST_BLOCKS for s in whole):
-        number = sum(map(len, whole))
-        return Stretch(name, population, (), starts, f"only {number} whole slices: too few to see its spread")
+        number = counted(sum(map(len, whole)), "whole slice")
+        return Stretch(name, population, (), starts, f"only {number}: too few to see its spread")
     return Stretch(name, population, tuple(whole), starts)
 
 

@@ -17,6 +17,7 @@ from loadtool.errors import UsageError, got
 from loadtool.measure.result import FORMAT, Result
 
 _SHOWN_PROBLEMS = 3
+_NAMED: Final = ("steady_state", "probes")  # lists of the profile that reports look up answers by
 LARGEST: Final = 2**63  # that a figure can be: a seed is below it, and nanoseconds take 292 years to it
 LONGEST_S: Final = LARGEST / 1_000_000_000  # the same 292 years
 
@@ -49,12 +50,14 @@ def load(data: object) -> Result:
     if isinstance(histograms, list):
         data = {**data, "histograms": [_renamed(entry) for entry in histograms]}
     try:
-        return _adapter().validate_python(data)
+        result = _adapter().validate_python(data)
     except ValidationError as e:
         problems = [f"{_path(p['loc'])}: {_wanted(p['input'], p['type'], p['msg'])}" for p in e.errors()]
         more = len(problems) - _SHOWN_PROBLEMS
         shown = problems[:_SHOWN_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
         raise UsageError(f"not a result: {'; '.join(shown)}") from None
+    _refuse_odd(result)
+    return result
 
 
 @cache
@@ -77,6 +80,21 @@ def _refuse_endless(data: dict[Any, Any]) -> None:
         elif isinstance(value, int | float) and not abs(value) <= _most(place):
             shown = value if isinstance(value, float) else "a whole number beyond any"
             raise UsageError(f"not a result: {_path(place)}: got {shown}, want a number that can be measured")
+
+
+def _refuse_odd(result: Result) -> None:
+    """Raise UsageError for what has no fixed form and is not as reports need it: names and times."""
+    for key in _NAMED:
+        entries = result.profile.get(key) or []
+        if not isinstance(entries, list):
+            raise UsageError(f"not a result: profile.{key}: {got(entries, 'a list')}")
+        for i, entry in enumerate(entries):
+            if not isinstance(entry, dict) or "name" not in entry:
+                raise UsageError(f"not a result: profile.{key}[{i}]: {got(entry, 'a mapping with a name')}")
+    for i, example in enumerate(result.examples):
+        due = example.get("due_s")
+        if due is not None and not isinstance(due, int | float):
+            raise UsageError(f"not a result: examples[{i}].due_s: {got(due, 'a number')}")
 
 
 def _most(place: tuple[int | str, ...]) -> float:

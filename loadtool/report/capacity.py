@@ -20,7 +20,7 @@ from loadtool.report.axis import GUTTER, TimeAxis
 from loadtool.report.chart import Curve, nice_top, panel
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
 from loadtool.report.pictures import LATENCY_HEIGHT, RATE_HEIGHT, legend
-from loadtool.report.text import clean, defuse
+from loadtool.report.text import clean
 
 LEAST_WIDTH: Final = 60
 _TICKS: Final = 4
@@ -36,7 +36,7 @@ _MARKS: Final = {
 def render(capacity: Capacity, *, width: int = 80, color: bool = False) -> str:
     """The report as text, in lines of at most `width` cells (at least 60)."""
     width = max(width, LEAST_WIDTH)
-    return defuse(printed(_parts(capacity, width), width=width, color=color))
+    return printed(_parts(capacity, width), width=width, color=color)
 
 
 def _parts(c: Capacity, width: int) -> Iterator[RenderableType]:

@@ -138,7 +138,7 @@ def value(d: Difference, number: float | None) -> str:
     return figures.ratio(number)
 
 
-def _change(d: Difference, change: float | None, *, sign: bool = True) -> str:
+def _change(d: Difference, change: float | None) -> str:
     """`+12.3%` of a relative change, `-0.5pp` of a share, `+1.00 s`."""
     if change is None or d.baseline is None or d.candidate is None:
         return ""

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtool.report.folding import GLUE, folded, glued
-from loadtool.report.text import clean
+from loadtool.report.text import clean, defuse
 
 INDENT: Final = 1
 _GAPS: Final = (2, 1)  # cells between columns, where there is room
@@ -120,7 +120,10 @@ def heading(title: str, width: int) -> Text:
 
 
 def printed(parts: Iterable[RenderableType], *, width: int, color: bool) -> str:
-    """The renderables as text of lines of at most `width` cells, without blanks at their ends."""
+    """The renderables as text of lines of at most `width` cells, without blanks at their ends.
+
+    No line of it is a workflow command: what is printed may be the log of a CI job.
+    """
     # The caller has decided on width and colours; the environment has no say any more.
     page = StringIO()
     console = Console(
@@ -139,4 +142,4 @@ def printed(parts: Iterable[RenderableType], *, width: int, color: bool) -> str:
     for part in parts:
         console.print(part)
     text = page.getvalue().replace(GLUE, " ")
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    return defuse("\n".join(line.rstrip() for line in text.splitlines()) + "\n")

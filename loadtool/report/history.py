@@ -17,6 +17,7 @@ from loadtool.report.text import clean
 
 TREND: Final = 0.05  # relative: a smaller step from one run to the next is drawn as none
 _BARS: Final = "▁▂▃▄▅▆▇█"
+_ORDER: Final = "oldest to newest"
 _GONE: Final = "×"  # in a sparkline: beyond every answer, or nothing measured
 _STYLES: Final = {"pass": "green", "fail": "red", "inconclusive": "yellow", "invalid": "yellow"}
 _GRID: Final = (
@@ -82,9 +83,22 @@ def terminal(groups: dict[str, list[Entry]], *, width: int, color: bool) -> str:
         parts.append(heading(clean(name), width))
         parts.append(table(_GRID, [_row(e, before) for e, before in _pairs(runs)], width))
         if len(runs) > 1:
-            p99, goodput = sparkline([e.p99_ms for e in runs]), sparkline([e.goodput_per_s for e in runs])
-            parts.append(Text(f"oldest to newest: p99 {p99}   goodput {goodput}", style="dim"))
+            parts += [Text(line, style="dim") for line in _trend(runs, width)]
     return printed(parts, width=width, color=color)
+
+
+def _trend(runs: Sequence[Entry], width: int) -> list[str]:
+    """The sparklines in `width` cells: in one line, else one each, of no more runs than there is room for."""
+    lines: list[tuple[str, list[float | None]]] = [
+        ("p99", [e.p99_ms for e in runs]), ("goodput", [e.goodput_per_s for e in runs])
+    ]  # fmt: skip
+    whole = f"{_ORDER}: " + "   ".join(f"{label} {sparkline(values)}" for label, values in lines)
+    if len(whole) <= width:
+        return [whole]
+    longest = max(len(label) for label, _ in lines)
+    room = max(width - longest - 1, 1)
+    order = _ORDER if len(runs) <= room else f"the last {room}, {_ORDER}"
+    return [f"{order}:", *(f"{label:<{longest}} {sparkline(values[-room:])}" for label, values in lines)]
 
 
 def _pairs(runs: Sequence[Entry]) -> list[tuple[Entry, Entry | None]]:

@@ -78,7 +78,7 @@ def _slo_case(suite: ET.Element, result: Result, slo: SloFigure, name: str) -> N
     elif slo.status == "fail":
         ET.SubElement(case, "failure", type="slo", message=found).text = _where(result, slo, found)
     elif slo.status != "pass":
-        ET.SubElement(case, "error", type=slo.status, message=found).text = _where(result, slo, found)
+        ET.SubElement(case, "error", type=_legal(slo.status), message=found).text = _where(result, slo, found)
 
 
 def finding(slo: SloFigure) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from loadtool.measure.result import Figures, Result
 from loadtool.report import digest, faults, figures, gauges, overload, slos, steady
-from loadtool.report.text import clean
+from loadtool.report.text import clean, defuse
 
 MOST_ROWS: Final = 100  # of a table: GitHub takes 1 MiB of summary a step
 
@@ -167,10 +167,10 @@ def _faults(result: Result) -> list[str]:
 
 
 def _output(output: faults.Output) -> str:
-    """What a command wrote, as it stands: nothing in it means anything to markdown."""
+    """What a command wrote, as it stands: nothing in it means anything to markdown, or to a CI runner."""
     text = "\n".join(html.escape(clean(line)) or "&nbsp;" for line in output.lines)
     title = html.escape(clean(f"{output.title}{output.more}"))
-    return f"<details><summary>{title}</summary>\n<pre>\n{text}\n</pre>\n</details>"
+    return defuse(f"<details><summary>{title}</summary>\n<pre>\n{text}\n</pre>\n</details>")
 
 
 def _steady(result: Result) -> list[str]:

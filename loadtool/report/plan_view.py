@@ -20,7 +20,7 @@ from loadtool.report.faults import repeated
 from loadtool.report.grid import INDENT, Column, heading, pairs, printed, table
 from loadtool.report.pictures import RATE_HEIGHT, edges
 from loadtool.report.stage import Bar
-from loadtool.report.text import clean, defuse
+from loadtool.report.text import clean
 from loadtool.units import format_duration
 
 LEAST_WIDTH: Final = 60
@@ -48,7 +48,7 @@ class Surroundings:
 def render(overview: Overview, around: Surroundings, *, width: int = 80, color: bool = False) -> str:
     """The plan as text, in lines of at most `width` cells (at least 60)."""
     width = max(width, LEAST_WIDTH)
-    return defuse(printed(_parts(overview, around, width), width=width, color=color))
+    return printed(_parts(overview, around, width), width=width, color=color)
 
 
 def _parts(o: Overview, around: Surroundings, width: int) -> Iterator[RenderableType]:

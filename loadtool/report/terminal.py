@@ -14,10 +14,11 @@ from loadtool.report import digest, faults, figures, gauges, overload, slos, ste
 from loadtool.report.folding import folded, glued
 from loadtool.report.grid import INDENT, Column, heading, listed, pairs, printed, table
 from loadtool.report.pictures import gauge_pictures, probe_pictures, timeline
-from loadtool.report.text import clean, clip, defuse
+from loadtool.report.text import clean, clip
 
 LEAST_WIDTH: Final = 60
 REQUEST_CELLS: Final = 40  # of a request among the slowest: ten lines are enough
+MOST_FAULTS: Final = 100  # rows of their table: what comes after it is to be found, too
 
 STYLES: Final = {
     "pass": "bold green",
@@ -43,7 +44,7 @@ _FIGURES: Final = (
 def render(result: Result, *, width: int = 80, color: bool = False) -> str:
     """The report as text, in lines of at most `width` cells (at least 60)."""
     width = max(width, LEAST_WIDTH)
-    return defuse(printed(_parts(result, width), width=width, color=color))
+    return printed(_parts(result, width), width=width, color=color)
 
 
 def _parts(result: Result, width: int) -> Iterator[RenderableType]:
@@ -80,14 +81,14 @@ def _verdict(result: Result, width: int) -> Iterator[RenderableType]:
     symbol = digest.SYMBOLS.get(result.verdict, " ")
     yield Text("━" * width, style=style)
     headline = Text.assemble(
-        (result.verdict.upper(), style),
+        (clean(result.verdict.upper()), style),
         "  ",
         (clean(digest.name(result)), "bold"),
         f": {_prose(digest.headline(result))}",
     )
     yield listed(Text(symbol, style=style), headline, width)
     for spike, sentence in overload.sentences(result):
-        word = (spike.verdict, STYLES.get(overload.LIKE.get(spike.verdict, ""), "bold"))
+        word = (clean(spike.verdict), STYLES.get(overload.LIKE.get(spike.verdict, ""), "bold"))
         yield listed(Text(" "), Text.assemble(_prose(sentence), word), width)
     for reason in digest.reasons(result):
         yield listed(Text("  ·", style=style), Text(_prose(reason)), width)
@@ -240,8 +241,8 @@ def _slowest(result: Result, width: int) -> list[RenderableType]:
 
 
 def _faults(result: Result, width: int) -> list[RenderableType]:
-    rows = []
-    for f in faults.rows(result):
+    every, rows = faults.rows(result), []
+    for f in every[:MOST_FAULTS]:
         what = Text(clean(f.text))
         for problem in f.problems:
             what.append(f"\n{clean(problem)}", style="red")
@@ -266,7 +267,9 @@ def _faults(result: Result, width: int) -> list[RenderableType]:
         Column("actual"),
         Column("afterwards", left=True),
     )
-    return [table(columns, rows, width), *_outputs(result)]
+    left = len(every) - len(rows)
+    more = [Text(f"and {figures.count(left)} more", style="dim")] if left else []
+    return [table(columns, rows, width), *more, *_outputs(result)]
 
 
 def _outputs(result: Result) -> Iterator[RenderableType]:

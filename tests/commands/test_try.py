@@ -69,6 +69,12 @@ def test_shows_each_exchange_and_passes(url: str, tmp_path: Path, capsys: pytest
     assert f"\n{url.removeprefix('http://')} · connect " in out
 
 
+def test_tells_how_long_a_name_took(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = profile(tmp_path, url.replace("127.0.0.1", "localhost"), "{name: one, get: /ok/1}")
+    assert cli.main(["try", "-p", file]) == 0
+    assert f"\n{url.removeprefix('http://')} · look-up " in capsys.readouterr().out
+
+
 def test_proxies_that_are_not_there_are_told_of(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -312,4 +318,9 @@ def test_timing_tells_only_what_happened() -> None:
     done.tls, done.tls_ms, done.first_byte_ms = "TLSv1.3", 3.0, 4.0
     assert timing(done) == (
         "[::1]:443 · connect 0.250 ms · TLSv1.3 handshake 3 ms · first byte 4 ms · total 2 s"
+    )
+    done.dns_ms, done.interims = 5.0, 2
+    assert timing(done) == (
+        "[::1]:443 · look-up 5 ms · connect 0.250 ms · TLSv1.3 handshake 3 ms"
+        " · first byte (of 2 interim answers) 4 ms · total 2 s"
     )

@@ -167,6 +167,15 @@ async def test_over_a_unix_domain_socket_whose_queue_is_full(tmp_path: Path) -> 
     assert (done.outcome, done.detail) == ("connect", "the target's queue of connections is full")
 
 
+async def test_counts_the_interim_answers_before_the_final_one() -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    for before, n in ((b"", 0), (early, 2)):
+        async with server(answering(before + b"HTTP/1.1 204 OK\r\n\r\n")) as endpoint:
+            done = await exchange(GET, endpoint, CLIENT, ANYTHING)
+        assert (done.outcome, done.head) == ("ok", "HTTP/1.1 204 OK")
+        assert done.interims == (n if exchange is ONCE["http1"]() else 0)  # httpx says nothing of them
+
+
 async def test_a_silent_server_times_out() -> None:
     async def silent(stream: trio.SocketStream) -> None:
         await trio.sleep_forever()

@@ -113,6 +113,8 @@ def test_ok_times_are_told_from_those_of_failed_answers() -> None:
 def test_short_phases_say_so() -> None:
     d = compared(run(baseline=steady(10, 4)), run(baseline=steady(10, 4)), "goodput", "baseline")
     assert (d.label, d.note) == ("can't tell", "only 4 whole slices: too few to see its spread")
+    d = compared(run(baseline=steady(10, 1)), run(baseline=steady(10, 1)), "goodput", "baseline")
+    assert d.note == "only 1 whole slice: too few to see its spread"
 
 
 def test_few_samples_beyond_are_enough_only_for_far_apart_quantiles() -> None:

@@ -231,6 +231,18 @@ GONE = object()
             5,
             "not a result: histograms[0]: got 5, want a dictionary or an instance of HistogramEntry",
         ),
+        (
+            ("profile", "steady_state"),
+            [{"name": "a"}, {}],
+            "not a result: profile.steady_state[1]: got a mapping, want a mapping with a name",
+        ),
+        (("profile", "probes"), [1], "not a result: profile.probes[0]: got 1, want a mapping with a name"),
+        (("profile", "probes"), 7, "not a result: profile.probes: got 7, want a list"),
+        (
+            ("examples",),
+            [{"due_s": 1.5}, {}, {"due_s": "soon"}],
+            "not a result: examples[2].due_s: got soon, want a number",
+        ),
     ],
 )
 def test_what_is_no_result_is_refused_in_one_line(path: tuple[Any, ...], value: Any, message: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from rich.text import Text
 
@@ -59,3 +61,11 @@ def test_without_colour_there_are_no_escapes() -> None:
     part = Text("red", style="bold red")
     assert printed([part], width=80, color=False) == "red\n"
     assert "\x1b[1;31mred" in printed([part], width=80, color=True)
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_no_line_is_a_command_to_a_ci_runner(color: bool) -> None:
+    rows = [("::error::x", "1", "2", "3"), ("see ##[error]y", "1", "2", "3")]
+    shown = printed([Text("::add-mask::x", style="red"), table(COLUMNS, rows, 80)], width=80, color=color)
+    assert not re.search(r"^(\s|\x1b\[[\d;]*m)*::|##\[", shown, flags=re.MULTILINE)
+    assert "∶:add-mask::x" in shown

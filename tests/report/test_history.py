@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -64,3 +65,24 @@ def test_the_table_fits_and_hostile_names_are_text() -> None:
 def test_json_reads_back() -> None:
     data = json.loads(history.data(grouped([entry("2026-01", p99=None)], 3), ["x: broken"]))
     assert (data["format"], data["broken"], data["runs"][0]["p99_ms"]) == (1, ["x: broken"], None)
+
+
+def test_no_line_of_it_is_a_command_to_a_ci_runner() -> None:
+    page = history.terminal(
+        grouped([entry("2026-01-01", "::error::x"), entry("2026-01-02")], 9), width=80, color=False
+    )
+    assert page.startswith(("∶:error::x", "a ")), page
+    assert not re.search(r"^\s*::", page, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("runs", [23, 24, 72, 73, 200])
+def test_the_trend_of_many_runs_fits_and_ends_with_the_last(runs: int) -> None:
+    many = [entry(f"2026-{i:04}", p99=1.0) for i in range(runs - 1)] + [entry("2027", p99=8.0)]
+    page = history.terminal(grouped(many, runs), width=80, color=False)
+    p99 = [line for line in page.splitlines() if "p99 " in line][-1]
+    assert all(len(line) <= 80 for line in page.splitlines())
+    assert "▂█" in p99
+    bars = p99.partition("goodput")[0].count("▂")
+    assert bars == min(runs, 72) - 1
+    assert ("the last 72, oldest to newest:" in page) == (runs > 72)
+    assert page.count("oldest to newest: p99") == (runs < 24)

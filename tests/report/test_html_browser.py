@@ -230,6 +230,20 @@ def test_the_theme_is_the_systems_until_the_button_says_otherwise(full: Chromium
     assert full.problems == []
 
 
+def test_links_to_sections_wrap_where_there_is_room_and_else_show_that_they_scroll(full: Chromium) -> None:
+    nav = "document.querySelector('nav')"
+    links = full.value(f"{nav}.innerHTML")
+    full.value(f"{nav}.innerHTML += {nav}.innerHTML")
+    hidden = f"{nav}.scrollWidth - {nav}.clientWidth"
+    for width, cut in ((1200, False), (500, True)):
+        full.size(width, 900)
+        full.wait_for(f"innerWidth === {width}")
+        assert (full.value(hidden) > 0) is cut
+        assert full.value(f"getComputedStyle({nav}).scrollbarWidth") == "thin"
+    full.size(1200, 900)
+    full.value(f"{nav}.innerHTML = {json.dumps(links)}")
+
+
 def test_paper_is_light_and_has_every_chart_in_its_width(full: Chromium, pages: Path) -> None:
     full.size(1200, 900, dark=True)
     before = full.value("document.getElementById('plot-rates').layout.paper_bgcolor")

@@ -134,3 +134,9 @@ def test_any_text_makes_a_document(name: str, note: str) -> None:
     r.slos = [r.slos[1]]
     r.slos[0].note = r.slos[0].text = note
     assert len(list(read(r))) == 2
+
+
+def test_a_status_is_text_without_forbidden_characters() -> None:
+    r = failed()
+    r.slos[0].status = "\x1b[31mod\x00d"
+    assert outcome(list(read(r))[1]) == [("error", "odd")]

@@ -175,3 +175,11 @@ def test_the_file_keeps_every_figure() -> None:
         "honest_rejection", "recovery_s", "watched_s", "hysteresis", "retry_amplification", "latency_growth",
         "time_to_first_shed_s",
     } <= first.keys()  # fmt: skip
+
+
+def test_verdicts_that_no_loadtool_wrote_are_text() -> None:
+    r = passed()
+    r.overload = Overload([spike_figures("\x1b[2Jshed")], "shed")
+    assert "\x1b" not in terminal.render(r)
+    r.verdict, r.overload = "\x1b[2Jpass", None
+    assert "\x1b" not in terminal.render(r)

@@ -88,8 +88,17 @@ def test_markdown_shows_it_as_it_stands() -> None:
 
 
 def test_hostile_output_stays_text() -> None:
-    r = with_faults(blink(10, output=f"{HOSTILE}\n</pre>\n```\n::error::x"))
+    r = with_faults(blink(10, output=f"{HOSTILE}\n</pre>\n```\n::error::x\n##[error]x"))
     shown = terminal.render(r)
     assert "\x1b" not in shown
     assert not re.search(r"^\s*::", shown, flags=re.MULTILINE)
     assert markdown.render(r).count("</pre>") == 1
+    assert not re.search(r"^::|##\[", markdown.render(r), flags=re.MULTILINE)
+
+
+def test_the_terminal_shows_a_hundred_and_counts_the_rest() -> None:
+    many = [replace(blink(i), name=f"blink{i}") for i in range(102)]
+    text = terminal.render(with_faults(*many))
+    assert " blink99 " in text
+    assert "\n and 2 more\n" in text
+    assert "more\n" not in terminal.render(with_faults(*many[:100]))

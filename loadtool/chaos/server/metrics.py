@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from loadtool.chaos.server.setting import DIRECTIONS
 
-_LABELS = ("direction", "listener", "proxy", "upstream")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

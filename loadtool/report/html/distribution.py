@@ -20,7 +20,6 @@ MOST_ROWS: Final = 60
 _PER_DECADE: Final = (20, 16, 12, 10, 8, 6, 5, 4, 3, 2, 1)
 _NINES: Final = 5  # the curve ends at 99.999 %
 _STEPS: Final = 16  # points of the curve from one nine to the next
-_DASHES: Final = ("solid", "dash")
 
 
 def edges(low: float, high: float) -> list[float]:
