@@ -25,7 +25,7 @@ from loadtool.errors import Interrupted, Mistake, OutputError, ProfileError, Usa
 from loadtool.judge.capacity import Found, Hunt, Purpose, Trial, Tried, beyond, next_step
 from loadtool.judge.capacity_result import CAPACITY_NAME, Capacity, conclude
 from loadtool.judge.capacity_slos import LeftOut, on_the_whole, slos_for
-from loadtool.judge.capacity_step import HOLD, OVERHEAD_S, Step, estimate_s, hold_s, lengths_s, step_of
+from loadtool.judge.capacity_step import HOLD, Step, foretold_s, hold_s, lengths_s, step_of
 from loadtool.measure.result import Engine
 from loadtool.plan.job import Job, PhaseSpec
 from loadtool.plan.timeline import slice_width
@@ -181,8 +181,7 @@ class _Search:
     def _foretell(self, slos: Sequence[Slo]) -> None:
         """How long it will take, before anything is sent."""
         o, hunt = self._options, self._hunt
-        short, long = (sum(lengths_s(s, slos)) + OVERHEAD_S for s in (o.step_s, o.confirm_s))
-        usual, most = estimate_s(hunt, short, long)
+        usual, most = foretold_s(hunt, o.step_s, o.confirm_s, slos)
         self._view.notice(
             f"looking for the capacity from {figures.rate(hunt.start)} to {figures.rate(hunt.most)}: usually "
             f"about {figures.clock(usual)}, at most about {figures.clock(most)}, and what the service takes "

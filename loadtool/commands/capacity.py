@@ -35,7 +35,8 @@ Exit codes, the first that fits:
        what was known by then is reported
   2    the command line or the profile is wrong; nothing was sent
   3    not found: the generator was the limit, the service did not come back
-       or did not answer, or the outcomes contradict each other
+       or did not answer, the outcomes contradict each other, or arrivals were
+       too few to be sure of an SLO
   1    the SLOs do not hold even at the lowest rate tried
   0    found, or the SLOs hold at --max
 
@@ -103,7 +104,8 @@ def capacity(
         float | None,
         typer.Option("--confirm-for", metavar="TIME", rich_help_panel=_SEARCH, show_default="30s",
                      parser=options.seconds("--confirm-for", 1),
-                     help="How long the knee is held to confirm it, twice."),
+                     help="How long the knee is held to confirm it, twice; up to three times as long where "
+                          "arrivals are too few to tell a quantile."),
     ] = None,
     settle: Annotated[
         float | None,

@@ -119,10 +119,25 @@ def hold_s(rate: float, seconds: float, slos: Sequence[Slo], *, long: bool) -> f
     return float(math.ceil(min(max(seconds, 1.1 * needed / rate), LONGER * seconds)))
 
 
-def estimate_s(hunt: Hunt, short_s: float, long_s: float) -> tuple[float, float]:
+def foretold_s(hunt: Hunt, step_s: float, confirm_s: float, slos: Sequence[Slo]) -> tuple[float, float]:
+    """How long a search with these holds usually takes, and at the most.
+
+    A confirming hold is the longer the lower its rate: taken to be the first one, and at the most the lowest.
+    """
+
+    def all_of(rate: float, seconds: float, *, long: bool) -> float:
+        return sum(lengths_s(hold_s(rate, seconds, slos, long=long), slos)) + OVERHEAD_S
+
+    short_s = all_of(hunt.start, step_s, long=False)
+    long_s, longest_s = (all_of(rate, confirm_s, long=True) for rate in (hunt.start, hunt.least))
+    return estimate_s(hunt, short_s, long_s, longest_s)
+
+
+def estimate_s(hunt: Hunt, short_s: float, long_s: float, longest_s: float) -> tuple[float, float]:
     """How long the search usually takes, and at the most, without the time that the service needs to come
-    back after a step that was too much for it. `short_s`, `long_s`: of a step with all that belongs to it.
+    back after a step that was too much for it. `short_s`, `long_s`: of a step with all that belongs to it;
+    `longest_s`: of the longest that a confirming one may come to.
     """
     curve = 2 * short_s
     usual = hunt.usual_short * short_s + hunt.confirmations * long_s + curve
-    return usual, hunt.most_short * short_s + hunt.most_long * long_s + curve
+    return usual, hunt.most_short * short_s + hunt.most_long * longest_s + curve

@@ -10,7 +10,7 @@ from judge_samples import Part, result_of
 from loadtool.judge.capacity import Found, Hunt
 from loadtool.judge.capacity_result import EXIT_CODES, Capacity, conclude
 from loadtool.judge.capacity_slos import LeftOut, on_the_whole, slos_for
-from loadtool.judge.capacity_step import Step, estimate_s, hold_s, lengths_s, step_of
+from loadtool.judge.capacity_step import OVERHEAD_S, Step, estimate_s, foretold_s, hold_s, lengths_s, step_of
 from loadtool.measure.result import Engine
 from loadtool.plan.timeline import slice_width
 from loadtool.plan.windows import slices_in, wanted_slices
@@ -133,9 +133,32 @@ def test_a_confirming_hold_lasts_until_a_quantile_can_be_told(
 
 def test_the_estimate_is_the_number_of_steps_times_their_length() -> None:
     hunt = Hunt(50, 3200)
-    usual, most = estimate_s(hunt, 10, 30)
+    usual, most = estimate_s(hunt, 10, 30, 90)
     assert usual == (hunt.usual_short + 2) * 10 + 2 * 30
-    assert most == (hunt.most_short + 2) * 10 + hunt.most_long * 30
+    assert most == (hunt.most_short + 2) * 10 + hunt.most_long * 90
+
+
+@pytest.mark.parametrize(
+    ("start", "slo", "first", "lowest"),
+    [
+        (2, "p99 < 1s", 90, 90),
+        (10, "p99 < 1s", 41, 90),
+        (10_000, "p99 < 1s", 30, 30),
+        (10, "error rate < 1%", 30, 30),
+        (2, "error rate < 1% in any 45s", 45, 45),
+    ],
+)
+def test_what_is_foretold_is_what_is_held_where_arrivals_are_few(
+    start: float, slo: str, first: float, lowest: float
+) -> None:
+    hunt, slos = Hunt(start, 32 * start), [parse_slo(slo)]
+
+    def step(seconds: float) -> float:
+        return sum(lengths_s(seconds, slos)) + OVERHEAD_S
+
+    usual, most = foretold_s(hunt, 10, 30, slos)
+    assert usual == (hunt.usual_short + 2) * step(10) + 2 * step(first)
+    assert most == (hunt.most_short + 2) * step(10) + hunt.most_long * step(lowest)
 
 
 def step(purpose: str, rate: float, outcome: str, goodput: float = 0.0, **more: object) -> Step:
