@@ -10,6 +10,7 @@ from typing import Final
 
 from loadtool.judge.compare_sample import Stretch, log_or_bound
 from loadtool.judge.compare_stats import Draws
+from loadtool.judge.overload_figures import amplified, recovery_ms
 from loadtool.judge.words import percentile
 from loadtool.measure.histogram import HIGHEST_US, LOWEST_US
 from loadtool.measure.outcome import H_OK
@@ -160,10 +161,9 @@ class SpikeMetric:
         return _SECONDS if self.kind == "time" else SCALES[self.kind]
 
 
-def _recovery_ms(f: SpikeFigures) -> float | None:
-    if f.recovered is False:
-        return math.inf
-    return None if f.recovery_s is None else f.recovery_s * 1000
+def _amplification(f: SpikeFigures) -> float | None:
+    found = amplified(f)
+    return None if found is None else found.ratio
 
 
 SPIKE_METRICS: Final[dict[str, SpikeMetric]] = {
@@ -172,9 +172,9 @@ SPIKE_METRICS: Final[dict[str, SpikeMetric]] = {
         SpikeMetric("goodput retention", "share", True, lambda f: f.goodput_retention),
         SpikeMetric("end retention", "share", True, lambda f: f.end_retention),
         SpikeMetric("honest rejection", "share", True, lambda f: f.honest_rejection),
-        SpikeMetric("recovery", "time", False, _recovery_ms),
+        SpikeMetric("recovery", "time", False, recovery_ms),
         SpikeMetric("hysteresis", "share", False, lambda f: f.hysteresis),
-        SpikeMetric("retry amplification", "ratio", False, lambda f: f.retry_amplification),
+        SpikeMetric("retry amplification", "ratio", False, _amplification),
         SpikeMetric("latency growth", "ratio", False, lambda f: f.latency_growth),
     )
 }

@@ -186,6 +186,7 @@ def _recovery(figures: SpikeFigures, view: SpikeView) -> None:
     elif not found.recovered:
         figures.unknown["recovery_s"] = f"not recovered in the {recovery.watched_s:.3g} s watched"
     last = formulas.tail(recovery)
+    figures.tail = last.arrivals
     if not last.arrivals:
         for name in ("hysteresis", "retry_amplification_after"):
             figures.unknown[name] = "no arrival was due in the last third of the recovery"

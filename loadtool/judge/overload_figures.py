@@ -230,3 +230,39 @@ def verdict_of(figures: SpikeFigures) -> str:
 
 def worst(verdicts: Sequence[str]) -> str:
     return max(verdicts, key=SEVERITY.index)
+
+
+# What SLOs and comparisons both ask for.
+
+
+def recovery_ms(f: SpikeFigures) -> float | None:
+    """Infinite if it has not recovered."""
+    if f.recovered is False:
+        return math.inf
+    return None if f.recovery_s is None else f.recovery_s * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Amplified:
+    """Attempts ÷ arrivals, of so many arrivals."""
+
+    ratio: float
+    arrivals: int
+
+
+def amplified_in_spike(f: SpikeFigures) -> Amplified | None:
+    return None if f.retry_amplification is None else Amplified(f.retry_amplification, f.arrivals)
+
+
+def amplified_after(f: SpikeFigures) -> Amplified | None:
+    """In the last third of what was watched of the recovery."""
+    ratio = f.retry_amplification_after
+    return None if ratio is None else Amplified(ratio, f.tail)
+
+
+def amplified(f: SpikeFigures) -> Amplified | None:
+    """The larger of the two. None where a recovery could not be watched: nobody knows which that is."""
+    spike, after = amplified_in_spike(f), amplified_after(f)
+    if after is None and f.recovery:
+        return None
+    return max((a for a in (spike, after) if a is not None), key=lambda a: a.ratio, default=None)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from loadtool.judge import overload_figures as formulas
+from loadtool.judge.overload_figures import Amplified
 from loadtool.judge.words import metric_name
 from loadtool.measure.result import SloFigure
 from loadtool.measure.spike import Overload, SpikeFigures
@@ -26,7 +28,7 @@ class SpikeMetric:
 
     value: Callable[[SpikeFigures, Slo], float | None]
     figure: str
-    samples: Callable[[SpikeFigures], int] = lambda f: f.arrivals
+    samples: Callable[[SpikeFigures, Slo], int] = lambda f, _: f.arrivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +41,41 @@ class _Finding:
     note: str = ""
 
 
-def _amplification(f: SpikeFigures, slo: Slo) -> float | None:
+def _amplified(f: SpikeFigures, slo: Slo) -> Amplified | None:
     """Of the spike, or of the last third of its recovery; without `during`, the larger.
 
-    Which that is nobody knows where a recovery could not be watched, unless the spike alone decides.
+    Where a recovery could not be watched it is not known which that is, unless the spike alone decides.
     """
-    spike, after = f.retry_amplification, f.retry_amplification_after
+    spike = formulas.amplified_in_spike(f)
     if slo.during in f.phases:
         return spike
     if slo.during in f.recovery:
-        return after
-    decided = spike is not None and slo.meets(spike) == (slo.op in (">", ">="))
-    if after is None and f.recovery and not decided:
-        return None
-    return max((v for v in (spike, after) if v is not None), default=None)
+        return formulas.amplified_after(f)
+    larger = formulas.amplified(f)
+    if larger is None and spike is not None and slo.meets(spike.ratio) == (slo.op in (">", ">=")):
+        return spike
+    return larger
 
 
-def _recovery(f: SpikeFigures, slo: Slo) -> float | None:
-    if f.recovered is False:
-        return math.inf
-    return None if f.recovery_s is None else f.recovery_s * 1000
+def _amplification(f: SpikeFigures, slo: Slo) -> float | None:
+    found = _amplified(f, slo)
+    return None if found is None else found.ratio
+
+
+def _amplified_arrivals(f: SpikeFigures, slo: Slo) -> int:
+    found = _amplified(f, slo)
+    return 0 if found is None else found.arrivals
 
 
 SPIKE_METRICS: Final[dict[str, SpikeMetric]] = {
     "goodput retention": SpikeMetric(lambda f, _: f.goodput_retention, "goodput_retention"),
     "end retention": SpikeMetric(lambda f, _: f.end_retention, "end_retention"),
-    "honest rejection": SpikeMetric(lambda f, _: f.honest_rejection, "honest_rejection", lambda f: f.refused),
-    "recovery": SpikeMetric(_recovery, "recovery_s", lambda f: f.watched),
-    "hysteresis": SpikeMetric(lambda f, _: f.hysteresis, "hysteresis", lambda f: f.watched),
-    "retry amplification": SpikeMetric(_amplification, "retry_amplification_after"),
+    "honest rejection": SpikeMetric(
+        lambda f, _: f.honest_rejection, "honest_rejection", lambda f, _: f.refused
+    ),
+    "recovery": SpikeMetric(lambda f, _: formulas.recovery_ms(f), "recovery_s", lambda f, _: f.watched),
+    "hysteresis": SpikeMetric(lambda f, _: f.hysteresis, "hysteresis", lambda f, _: f.watched),
+    "retry amplification": SpikeMetric(_amplification, "retry_amplification_after", _amplified_arrivals),
     "latency growth": SpikeMetric(lambda f, _: f.latency_growth, "latency_growth"),
 }
 
@@ -105,7 +113,7 @@ def _is_about(slo: Slo, f: SpikeFigures) -> bool:
 def _finding(slo: Slo, f: SpikeFigures, several: bool) -> _Finding:
     metric = SPIKE_METRICS[slo.metric]
     prefix = f"{f.name}: " if several else ""
-    value, samples = metric.value(f, slo), metric.samples(f)
+    value, samples = metric.value(f, slo), metric.samples(f, slo)
     if f.verdict == "no-baseline":
         return _Finding("inconclusive", None, 0, prefix + f.unknown["goodput_retention"])
     if value is None:

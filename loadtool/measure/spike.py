@@ -88,6 +88,7 @@ class SpikeFigures:
     recovered: bool | None = None  # False: not in the time watched
     watched_s: float | None = None
     watched: int = 0  # arrivals
+    tail: int = 0  # of these, in its last third
     hysteresis: float | None = None
     hysteresis_bound: float | None = None
     retry_amplification: float | None = None  # in the spike

@@ -108,6 +108,32 @@ def test_two_infinite_quantiles_decide_nothing_and_say_what_would() -> None:
         assert (found.decision, found.why if why else None) == (decision, why)
 
 
+@pytest.mark.parametrize(
+    ("spike", "after", "recovery", "decision", "why"),
+    [
+        (1.05, 3.0, ["after"], "holds", "186% worse, certain to over 99.9%"),  # as an SLO has it
+        (3.0, 1.05, ["after"], "holds", "186% worse, certain to over 99.9%"),
+        (3.0, None, [], "holds", "186% worse, certain to over 99.9%"),
+        (1.05, 1.05, ["after"], "clear", "0% worse, at most 0% worse"),
+        (1.05, None, ["after"], "undecidable", "not measured"),  # it may have been more afterwards
+    ],
+)
+def test_retry_amplification_is_the_larger_of_the_spike_and_after_it(
+    spike: float, after: float | None, recovery: list[str], decision: str, why: str
+) -> None:
+    def amplified(in_spike: float, later: float | None, names: list[str]) -> Result:
+        result = run(baseline=[Second([1])], spike=[Second([1])])
+        f = SpikeFigures("spike", ["spike"], "baseline", names, "shed", "")
+        f.retry_amplification, f.retry_amplification_after = in_spike, later
+        result.overload = Overload([f], "shed")
+        return result
+
+    before = [amplified(1.05, 1.05, ["after"]) for _ in range(3)]
+    comparer = Comparer.of(before, [amplified(spike, after, recovery) for _ in range(3)])
+    (found,) = decide([parse_gate("retry amplification worse by 10%")], comparer)
+    assert (found.decision, found.why) == (decision, why)
+
+
 def test_recoveries_that_never_came_decide_nothing() -> None:
     def down() -> Result:
         result = run(baseline=[Second([1])], spike=[Second([1])])

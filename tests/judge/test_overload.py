@@ -286,6 +286,7 @@ def test_attempts_and_arrivals_are_counted_apart() -> None:
             run.add(segment, due, ok(), attempts=3 if 24 <= t < 39 else 2 if t >= 59 else 1)
     f = figures(run.result())
     assert (f.retry_amplification, f.retry_amplification_after) == (3.0, 2.0)
+    assert (f.arrivals, f.watched, f.tail) == (7500, 1500, 500)
     shed_run = Run(schedule())
     for batch in shed_run.schedule.batches():
         for due, segment in zip(batch.due, batch.segment, strict=True):

@@ -20,8 +20,8 @@ def figures(name: str = "spike", **more: object) -> SpikeFigures:
     f = SpikeFigures(
         name, [name], "baseline", [name.replace("spike", "recovery")], "shed", "",
         goodput_retention=0.95, end_retention=0.9, honest_rejection=0.97, recovery_s=8.0, recovered=True,
-        watched_s=30.0, watched=1500, hysteresis=0.01, retry_amplification=2.5, retry_amplification_after=1.2,
-        latency_growth=1.5, arrivals=7500, shed=5900, errors=100,
+        watched_s=30.0, watched=1500, tail=500, hysteresis=0.01, retry_amplification=2.5,
+        retry_amplification_after=1.2, latency_growth=1.5, arrivals=7500, shed=5900, errors=100,
     )  # fmt: skip
     return replace(f, **more)  # type: ignore[arg-type]  # fields by name
 
@@ -49,7 +49,7 @@ def test_every_metric_of_the_grammar_that_needs_a_spike_has_a_row() -> None:
         ("latency growth < 1.6x", 1.5, 7500, "pass"),
         # The larger of the two, or the one that is asked for.
         ("retry amplification < 2.5", 2.5, 7500, "fail"),
-        ("retry amplification < 1.3 during recovery", 1.2, 7500, "pass"),
+        ("retry amplification < 1.3 during recovery", 1.2, 500, "pass"),
         ("retry amplification < 1.3 during spike", 2.5, 7500, "fail"),
         ("goodput retention > 90% during spike", 0.95, 7500, "pass"),
         ("recovery < 9s during recovery", 8000.0, 1500, "pass"),
@@ -62,6 +62,14 @@ def test_values(slo: str, value: float, samples: int, status: str) -> None:
         value, samples, status, "", None, 7, slo,
     )  # fmt: skip
     assert f.metric == slo.split(" <")[0].split(" >")[0]
+
+
+@pytest.mark.parametrize(("after", "value", "samples"), [(1.05, 1.05, 7500), (3.0, 3.0, 500)])
+def test_arrivals_are_counted_where_the_larger_retry_amplification_is_from(
+    after: float, value: float, samples: int
+) -> None:
+    f = judged("retry amplification < 4", figures(retry_amplification=1.05, retry_amplification_after=after))
+    assert (f.value, f.samples, f.status) == (value, samples, "pass")
 
 
 def test_retry_amplification_of_a_spike_that_nothing_follows() -> None:
