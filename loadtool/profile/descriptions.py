@@ -260,7 +260,7 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         ),
         "budget": Help(
             "Most retries in the whole run, as a share of the arrivals; or a mapping of that and a minimum, "
-            "or of a bucket of tokens.",
+            "or of a bucket of tokens; or none.",
             "10%",
         ),
         "retry_after": Help(

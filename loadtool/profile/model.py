@@ -26,7 +26,7 @@ from loadtool.profile import fields, toxics
 from loadtool.profile.base import Model as Model
 from loadtool.profile.demo import Demo
 from loadtool.profile.gauge import Gauge
-from loadtool.profile.readers import one_of
+from loadtool.profile.readers import budget_or_none, one_of
 
 Role = Literal["warmup", "baseline", "spike", "recovery"]
 ROLES: tuple[Role, ...] = ("warmup", "baseline", "spike", "recovery")
@@ -220,7 +220,7 @@ class Retries(Model):
     base: fields.PositiveDuration = 100 * units.MILLISECOND
     cap: fields.PositiveDuration = 2 * units.SECOND
     on: fields.Retriable = ("shed", "timeout", "unsent", "connect", "reset")
-    budget: Budget | None = None
+    budget: Annotated[Budget | None, BeforeValidator(budget_or_none)] = None
     retry_after: Annotated[RetryAfter, BeforeValidator(one_of(*RETRY_AFTERS))] = "obey"
 
     @model_validator(mode="before")

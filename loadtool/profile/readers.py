@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from loadtool import units
 from loadtool.errors import got
-from loadtool.profile.text_patterns import NUMBER, WHOLE
+from loadtool.profile.text_patterns import NUMBER, SHARE, WHOLE
 
 NAME_PATTERN: Final = r"[A-Za-z][\w-]*"
 MOST_CONNECTIONS: Final = 1_000_000
@@ -111,6 +111,16 @@ def positive_share(value: object) -> float:
     if share <= 0:
         raise ValueError(got(value, "a share above 0, such as 10%"))
     return share
+
+
+def budget_or_none(value: object) -> object:
+    """`none`, which is None; a share and a mapping have readers of their own."""
+    if value == "none":
+        return None
+    if isinstance(value, bool | list) or (isinstance(value, str) and not re.fullmatch(SHARE, value)):
+        want = "none, a share such as 10%, {share: 10%, min: 1/s} or {tokens: 10, ratio: 0.1}"
+        raise ValueError(got(value, want))
+    return value
 
 
 def weight(value: object) -> float:

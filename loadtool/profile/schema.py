@@ -132,7 +132,7 @@ _NESTED: Final[Mapping[tuple[str, str], Callable[[], Schema]]] = {
     ("Client", "connections"): lambda: {"anyOf": [_CONNECTIONS, _object(model.Connections)]},
     ("Client", "tls"): lambda: _object(model.Tls),
     ("Client", "retries"): lambda: {"anyOf": [{"enum": list(model.POLICIES)}, _object(model.Retries)]},
-    ("Retries", "budget"): lambda: {"anyOf": [_SHARE, _object(model.Budget)]},
+    ("Retries", "budget"): lambda: {"anyOf": [{"enum": ["none"]}, _SHARE, _object(model.Budget)]},
     ("Client", "throttle"): lambda: {"anyOf": [{"enum": list(model.THROTTLES)}, _object(model.Throttle)]},
     ("Profile", "proxies"): lambda: _named(model.Proxy),
     ("Profile", "faults"): lambda: {"type": "array", "items": _object(model.Fault)},

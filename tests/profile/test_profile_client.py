@@ -79,6 +79,15 @@ def test_connections_as_a_number_and_as_a_mapping(
     assert load(tmp_path, json.dumps(loaded.normalised())).profile == loaded.profile
 
 
+@pytest.mark.parametrize("override", ["client.retries.budget=none", "client.retries.budget=${BUDGET}"])
+def test_no_budget_can_be_said(tmp_path: Path, override: str) -> None:
+    text = f"{SMALL}client: {{retries: {{policy: immediate, budget: 10%}}}}\n"
+    loaded = load(tmp_path, text, overrides=[override], environment={"BUDGET": "none"})
+    unsaid = load(tmp_path, f"{SMALL}client: {{retries: immediate}}\n")
+    assert loaded.profile.client.retries == unsaid.profile.client.retries
+    assert loaded.normalised() == unsaid.normalised()
+
+
 def test_an_override_reaches_a_key_of_the_mapping(tmp_path: Path) -> None:
     text = f"{SMALL}client: {{connections: {{max: 5}}}}\n"
     loaded = load(tmp_path, text, overrides=["client.connections.per_second=2/s"])
