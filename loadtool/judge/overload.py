@@ -122,7 +122,8 @@ def _figures(view: SpikeView, case: Case) -> SpikeFigures:
             figures.notes.append("it was offered within 5% of its capacity, where chance decides the verdict")
         _recovery(figures, view)
         figures.verdict = formulas.verdict_of(figures)
-    figures.sentence = sentence_of(figures, problem)
+    window_s = 0.0 if view.recovery is None else view.recovery.window_s
+    figures.sentence = sentence_of(figures, problem, window_s)
     return figures
 
 

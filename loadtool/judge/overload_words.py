@@ -6,20 +6,23 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
+from loadtool.judge.spike_view import SAME_S
 from loadtool.measure.spike import SpikeFigures
 
 _TOLD: Final = 0.005  # of the arrivals: a share below it is not worth a word
 
 
-def sentence_of(figures: SpikeFigures, problem: str = "") -> str:
-    """The sentence; its last word is the verdict. `problem`: why there is no baseline to judge against."""
+def sentence_of(figures: SpikeFigures, problem: str = "", window_s: float = 0.0) -> str:
+    """The sentence; its last word is the verdict. `problem`: why there is no baseline to judge against;
+    `window_s`: how long a recovery has to be watched to be proven.
+    """
     if problem:
         return f"Not judged, since {problem}: {figures.verdict}"
-    text = ", ".join(_parts(figures))
+    text = ", ".join(_parts(figures, window_s))
     return f"{text[0].upper()}{text[1:]}: {figures.verdict}"
 
 
-def _parts(figures: SpikeFigures) -> Iterator[str]:
+def _parts(figures: SpikeFigures, window_s: float) -> Iterator[str]:
     yield _served(figures)
     for share, text in (
         (figures.shed, _shed(figures)),
@@ -30,7 +33,7 @@ def _parts(figures: SpikeFigures) -> Iterator[str]:
     ):
         if share >= _TOLD * figures.arrivals and share:
             yield text.format(_percent(share / figures.arrivals))
-    yield _recovery(figures)
+    yield _recovery(figures, window_s)
 
 
 def _served(f: SpikeFigures) -> str:
@@ -51,12 +54,21 @@ def _shed(f: SpikeFigures) -> str:
     return f"turned {{}} away in under {_ceiling(f.shed_p99_ms)}"
 
 
-def _recovery(f: SpikeFigures) -> str:
+def _recovery(f: SpikeFigures, window_s: float) -> str:
     if f.recovered is None:
         return f"recovery not known ({f.unknown.get('recovery_s', 'not watched')})"
     if f.recovery_s is None:
         return f"not back to normal in the {f.watched_s:.3g} s watched"
-    return f"back to normal after {f.recovery_s:.3g} s" if f.recovery_s else "back to normal at once"
+    if f.recovery_s:
+        return f"back to normal after {f.recovery_s:.3g} s"
+    # No window was bad. That alone is not "at once" where another row of the table says otherwise.
+    if f.hysteresis is not None and f.hysteresis_bound is not None and f.hysteresis > f.hysteresis_bound:
+        return (
+            f"not quite back to normal (in the end {_percent(f.hysteresis)} fewer served in time than before)"
+        )
+    if f.watched_s is not None and f.watched_s < window_s - SAME_S:
+        return f"well in the {f.watched_s:.3g} s watched, too short to prove it"
+    return "back to normal at once"
 
 
 def _rate(per_s: float) -> str:

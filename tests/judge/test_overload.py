@@ -278,6 +278,32 @@ def test_hysteresis_is_of_the_last_third() -> None:
     assert (f.recovered, f.verdict) == (False, "stayed-down")
 
 
+@pytest.mark.parametrize(
+    ("percent", "seconds", "said"),
+    [
+        (0, 10.0, "back to normal at once"),
+        (0, 9.0, "well in the 9 s watched, too short to prove it"),
+        (0, 4.0, "well in the 4 s watched, too short to prove it"),
+        # Hysteresis is marked from 2 % on, and windows are bad from 7.3 % on.
+        (1, 30.0, "back to normal at once"),
+        (4, 30.0, "not quite back to normal (in the end 4 % fewer served in time than before)"),
+        (4, 4.0, "not quite back to normal (in the end 4 % fewer served in time than before)"),
+    ],
+)
+def test_at_once_is_said_where_nothing_else_speaks_against_it(
+    percent: int, seconds: float, said: str
+) -> None:
+    """After the spike this share of arrivals fails, evenly spread."""
+
+    def service(t: float) -> Answer:
+        return failed() if t >= 39 and round(t * 50) * percent % 100 < percent else ok()
+
+    f = figures(ran(service, (*SPIKE[:2], ("recovery", 50.0, seconds))).result())
+    assert (f.recovered, f.recovery_s, f.watched_s, f.verdict) == (True, 0.0, seconds, "absorbed")
+    assert f.hysteresis == pytest.approx(percent / 100, abs=0.005)
+    assert f.sentence == f"Served 500 of 500 requests/s in time, {said}: absorbed"
+
+
 def test_attempts_and_arrivals_are_counted_apart() -> None:
     run = Run(schedule())
     for batch in run.schedule.batches():
