@@ -5,7 +5,7 @@ A figure is held against its default of design §10, which only colours it: SLOs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from loadtool.judge import overload_figures as defaults
@@ -23,6 +23,7 @@ LIKE: Final = {
     "melted": "fail",
     "stayed-down": "fail",
 }
+_AS_ABOVE: Final = "as above"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,14 @@ def sentences(result: Result) -> list[tuple[SpikeFigures, str]]:
 
 
 def rows(f: SpikeFigures) -> list[Row]:
-    """The table of one spike."""
+    """The table of one spike. Why it has no baseline is said once, at the first figure that lacks for it."""
+    first, *rest = _rows(f)
+    if f.verdict != "no-baseline" or not first.remark:
+        return [first, *rest]
+    return [first, *(replace(row, remark=_AS_ABOVE) if row.remark == first.remark else row for row in rest)]
+
+
+def _rows(f: SpikeFigures) -> list[Row]:
     return [
         _least("goodput retention", f.goodput_retention, defaults.RETENTION, f, "goodput_retention", _of(f)),
         _least("end retention", f.end_retention, defaults.RETENTION, f, "end_retention", "its last third"),

@@ -183,3 +183,14 @@ def test_verdicts_that_no_loadtool_wrote_are_text() -> None:
     assert "\x1b" not in terminal.render(r)
     r.verdict, r.overload = "\x1b[2Jpass", None
     assert "\x1b" not in terminal.render(r)
+
+
+def test_why_there_is_no_baseline_is_said_once() -> None:
+    why = "only 54.9% of the arrivals in baseline were good, want 95% or more"
+    lacking = ("goodput_retention", "end_retention", "recovery_s", "hysteresis", "latency_growth")
+    f = spike_figures("no-baseline", **dict.fromkeys(lacking), recovered=None)
+    f.unknown = {**dict.fromkeys(lacking, why), "latency_growth": "no ok answer in its first third"}
+    remarks = {row.label: row.remark for row in overload.rows(f)}
+    assert remarks["goodput retention"] == why
+    assert remarks["end retention"] == remarks["recovery"] == remarks["hysteresis"] == "as above"
+    assert remarks["latency growth"] == "no ok answer in its first third"
