@@ -27,8 +27,10 @@ Examples:
 Exit codes:
   0  compared, and no gate holds
   1  a gate holds: the candidate is worse by so much, and certainly worse
-  2  the command line is wrong, or the profiles differ
-  3  a gate could not be decided, or a file could not be written
+  2  the command line is wrong, a result can't be read, the profiles differ,
+     or a file can't be written; none is then
+  3  a gate could not be decided, or a file was lost while it was being
+     written
 
 Each figure is better, same, worse or can't tell, with the probability that the difference is real.
 """,

@@ -25,8 +25,9 @@ Examples:
 \b
 Exit codes:
   0  the report was made, whatever its verdict
-  2  that is no result.json
-  3  a file could not be written
+  2  the command line is wrong, a result can't be read, the profiles differ
+     (--baseline), or a file can't be written; none is then
+  3  a file was lost while it was being written
 """,
     )(report)
 

@@ -16,8 +16,9 @@ from loadtool.units import format_duration, format_rate
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
 
-# Requests per second of one worker, measured on a core of its own (design §5); http1's is beyond most plans.
-CEILINGS: Final[Mapping[str, int]] = {"httpx": 1500}
+# Requests per second of one worker on a core of its own, as docs/transports.md has it; http1's is beyond
+# most plans.
+CEILINGS: Final[Mapping[str, int]] = {"httpx": 1000}
 
 
 def client_doubts(job: Job, loaded: Loaded, peak_rate: float) -> Iterator[tuple[Place, str]]:

@@ -90,7 +90,7 @@ _COUNTERS: Final[tuple[tuple[str, str, Callable[[Books], int]], ...]] = (
     ("ok", "Arrivals that ended ok.", lambda b: b.ok),
     ("good", "Arrivals that ended ok within good_within.", lambda b: b.good),
     ("shed", "Arrivals that the service turned away politely.", lambda b: b.shed),
-    ("attempts", "Requests sent, retries included.", lambda b: b.attempts),
+    ("attempts", "Tries, with retries and with dials that failed.", lambda b: b.attempts),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from loadtool.plan.client_doubts import CEILINGS
 from loadtool.profile.model import POLICIES, TRANSPORTS, Retries
 from loadtool.profile.readers import RETRIABLE
 from loadtool.profile.toxics import TOXICS
@@ -24,6 +25,12 @@ def test_every_toxic_is_told_with_its_attributes() -> None:
 def test_every_transport_is_told() -> None:
     rows = re.findall(r"^\| `(\w+)`", TRANSPORTS_PAGE.partition("| `transport:` |")[2], re.MULTILINE)
     assert tuple(rows) == TRANSPORTS
+
+
+def test_the_ceiling_that_is_told_is_the_one_that_the_plan_warns_of() -> None:
+    table = TRANSPORTS_PAGE.partition("| `transport:` |")[2]
+    told = re.findall(r"^\| `(\w+)`.*\| about ([\d,]+) \|$", table, re.MULTILINE)
+    assert {name: int(number.replace(",", "")) for name, number in told} == CEILINGS
 
 
 def test_every_policy_of_a_client_is_told_with_the_defaults() -> None:

@@ -93,6 +93,9 @@ def test_every_metric_is_told_with_its_labels() -> None:
     for cells, labelled in re.findall(r"^\| (`loadtool.*?) \|(.*?)\|", table, re.MULTILINE):
         told |= {name: set(names([labelled])) for name in names([cells])}
     assert told == found
+    (attempts,) = re.findall(r"^\| `loadtool_attempts_total` \|.*\| (.*) \|$", TEXT, re.MULTILINE)
+    assert f"# HELP loadtool_attempts {attempts[0].upper()}{attempts[1:]}.\n" in text.decode()
+    assert f"| `attempts` | {attempts} |" in TEXT
 
 
 def test_the_example_of_a_slow_arrival_is_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from loadtool import cli
+from loadtool.errors import OutputError
 from loadtool.measure.result import Result
 from loadtool.report.result_file import write_atomically
 
@@ -155,3 +157,39 @@ def test_why_a_run_proves_nothing_is_said_once(files: Path, capsys: pytest.Captu
     assert {f["note"] for f in json.loads((files / "c.json").read_text())["figures"]} == {
         "baseline: it is invalid: it was late"
     }
+
+
+def told_codes(page: str) -> dict[int, str]:
+    """The entries of a help page's "Exit codes"."""
+    entries = re.findall(r"^ +(\d+)  (.*(?:\n     +[a-z(].*)*)", page.partition("Exit codes:\n")[2], re.M)
+    return {int(code): " ".join(text.split()) for code, text in entries}
+
+
+@pytest.mark.parametrize("words", [["report", "a.json"], ["compare", "a.json", "b.json"]], ids=lambda w: w[0])
+def test_the_codes_of_results_and_files_are_those_of_the_help(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    cli.main([words[0], "--help"])
+    told = told_codes(capsys.readouterr().out)
+    other = json.loads((files / "b.json").read_text())
+    other["profile"]["arrivals"] = "constant"
+    (files / "other.json").write_text(json.dumps(other))
+    (files / "broken.json").write_text("{")
+    (files / "taken").mkdir()
+    differ = [*words, "--baseline", "other.json"] if words[0] == "report" else [*words[:2], "other.json"]
+    for wrong, said in (
+        ([words[0], *["broken.json"] * (len(words) - 1)], "a result can't be read"),
+        ([words[0], *["missing.json"] * (len(words) - 1)], "a result can't be read"),
+        (differ, "the profiles differ"),
+        ([*words, "--html", "taken"], "a file can't be written; none is then"),
+    ):
+        assert cli.main([*wrong, "--markdown", "all.md"]) == 2
+        assert said in told[2]
+        assert not (files / "all.md").exists()
+
+    def full(text: str, path: Path) -> None:
+        raise OutputError(f"{path}: cannot be written: the disk is full")
+
+    monkeypatch.setattr("loadtool.report.result_file.write_text_atomically", full)
+    assert cli.main([*words, "--markdown", "all.md"]) == 3
+    assert "a file was lost while it was being written" in told[3]

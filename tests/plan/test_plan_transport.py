@@ -67,19 +67,19 @@ def test_the_proxy_of_a_url(url: str, proxy: ProxySpec) -> None:
     assert proxy_of(url) == proxy
 
 
-@pytest.mark.parametrize(("rate", "workers"), [("1501/s", 2), ("4000/s", 3), ("4501/s", 4)])
+@pytest.mark.parametrize(("rate", "workers"), [("1001/s", 2), ("3000/s", 3), ("3001/s", 4)])
 def test_a_peak_beyond_what_the_transport_can_send(planned: Planned, rate: str, workers: int) -> None:
     _, overview = planned("transport: httpx\nclient: {timeout: 100ms}\n", rate)
     (warning,) = overview.warnings
     figure = f"{float(rate.removesuffix('/s')):,.6g}/s"
     assert warning.endswith(
-        ":5: transport: httpx sends at most about 1,500/s per worker, each on a core of its own, and "
+        ":5: transport: httpx sends at most about 1,000/s per worker, each on a core of its own, and "
         f"{figure} are planned: past it arrivals leave late, and the run is invalid; want at least {workers} "
         "workers (--workers), or transport: http1 if it will do"
     )
 
 
-@pytest.mark.parametrize(("more", "rate"), [("transport: httpx\n", "1500/s"), ("", "9000/s")])
+@pytest.mark.parametrize(("more", "rate"), [("transport: httpx\n", "1000/s"), ("", "9000/s")])
 def test_a_peak_that_it_can_send(planned: Planned, more: str, rate: str) -> None:
     _, overview = planned(f"{more}client: {{timeout: 100ms}}\n", rate)
     assert overview.warnings == ()
