@@ -306,10 +306,9 @@ async def run_command(
     found = {match[1]: match[2] for match in matches if match}
     if code != 0:
         child.take_rest_of_output()
-        lines = child.stderr_tail().strip().splitlines()  # stdout may hold what it was to keep secret
-        said = f": {lines[-1].strip()}" if lines else ""
         hidden |= Secrets.of(found.values())
-        raise SetupError(hidden.mask(f"the command {shown!r} failed with exit code {code}{said}"))
+        # The last words are from stderr; stdout may hold what it was to keep secret.
+        raise SetupError(hidden.mask(f"the command {shown!r} failed ({child.last_words()})"))
     return found
 
 

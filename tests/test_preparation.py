@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from loadtool.preparation import Preparation
+from loadtool.errors import SetupError
+from loadtool.preparation import Preparation, run_command
 from loadtool.profile.load import Loaded, load_profile
+from loadtool.profile.secrets import Secrets
 
 PROFILE = """\
 name: short
@@ -34,3 +37,12 @@ async def test_workers_know_which_hosts_may_be_loaded(tmp_path: Path, more: str)
         prepared = await preparation.prepare(stack, load({}))
         assert prepared.job.allow_hosts == ("shop.test", "cart.test")
     assert preparation.problems == []
+
+
+async def test_the_signal_that_killed_a_command_is_named_and_secrets_are_masked(tmp_path: Path) -> None:
+    hidden = Secrets.of(["known-secret"])
+    said = "echo TOKEN=printed-secret; echo known-secret printed-secret >&2"
+    with pytest.raises(SetupError) as error:
+        await run_command(f"{said}; kill -KILL $$", tmp_path, os.environ, hidden)
+    assert str(error.value).endswith(" failed (killed by SIGKILL: *** ***)")
+    assert "secret" not in str(error.value).partition(" failed ")[2]

@@ -271,7 +271,7 @@ def test_a_failing_teardown_is_said_and_what_was_measured_stands(tmp_path: Path)
     profile = SETUP.replace("/no/such?", "/products/1?") + "slos: [error rate < 1%]\nvalidity: {lag: 5s}\n"
     done = run(tmp_path, profile.replace("[touch, torn-down]", f"{broken}\n  - [touch, torn-down]"))
     assert (done.code, done.result["verdict"], done.result["problems"]) == (0, "pass", [])
-    said = f"teardown: the command {broken!r} failed with exit code 7: no such bucket"
+    said = f"teardown: the command {broken!r} failed (exit code 7: no such bucket)"
     assert done.result["warnings"] == [said]
     assert f"{said} (the verdict does not depend on it)" in " ".join(done.out.split())
     assert (tmp_path / "torn-down").exists()  # the next command has run
@@ -283,7 +283,7 @@ LEAKY = """'echo "cannot revoke $TOKEN" >&2; exit 3; : ${TOKEN}'"""
 def test_a_failing_teardown_does_not_show_what_setup_printed(tmp_path: Path) -> None:
     torn = SETUP.replace("[touch, torn-down]", LEAKY)
     done = run(tmp_path, torn, "--html", "report.html", "--markdown", "report.md")
-    said = "failed with exit code 3: cannot revoke ***"
+    said = "failed (exit code 3: cannot revoke ***)"
     (warning,) = done.result["warnings"]
     assert warning.endswith(said)
     assert ": ***'" in warning  # the command is that of the profile as setup has made it
@@ -294,7 +294,7 @@ def test_a_failing_teardown_does_not_show_what_setup_printed(tmp_path: Path) -> 
 def test_a_failing_setup_does_not_show_what_another_printed(tmp_path: Path) -> None:
     done = run(tmp_path, SETUP.replace("teardown:", """  - 'echo "no use: $TOKEN" >&2; exit 3'\nteardown:"""))
     assert done.code == 3
-    assert "failed with exit code 3: no use: ***" in done.err
+    assert "failed (exit code 3: no use: ***)" in done.err
     assert "s3cret-42" not in done.out + done.err
 
 

@@ -164,7 +164,7 @@ def test_a_failing_setup_command_is_said_and_torn_down(
 ) -> None:
     file = profile(tmp_path, url, "{name: one, get: /ok}", "setup: exit 7\nteardown: touch torn\n")
     assert cli.main(["try", "-p", file]) == 3
-    assert "the command 'exit 7' failed with exit code 7" in capsys.readouterr().err
+    assert "the command 'exit 7' failed (exit code 7)" in capsys.readouterr().err
     assert (tmp_path / "torn").exists()
 
 
@@ -176,7 +176,7 @@ def test_what_setup_prints_is_not_shown_by_a_failing_command(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     request = "{name: one, get: /ok, headers: {Authorization: 'Bearer ${TOKEN}'}}"
-    said = "failed with exit code 3: cannot use *** and ***\n"
+    said = "failed (exit code 3: cannot use *** and ***)\n"
     torn = f"setup:\n{PRINTED.replace('abc', '$((40 + 2))')}teardown: {LEAKY}\n"
     assert cli.main(["try", "-p", profile(tmp_path, url, request, torn)]) == 0
     out, err = capsys.readouterr()
