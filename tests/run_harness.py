@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conservation import violations
 
-from loadtool.measure.conservation import violations
 from loadtool.measure.result_json import load
 
 DEMO = """\

@@ -166,13 +166,9 @@ class Control:
 
         await self._in_thread(f"add toxic {name} to proxy {proxy}", add)
 
-    async def update_toxic(
-        self, proxy: str, name: str, attributes: Mapping[str, int], *, toxicity: float | None = None
-    ) -> None:
+    async def update_toxic(self, proxy: str, name: str, attributes: Mapping[str, int]) -> None:
         """Change attributes of a toxic in place; no connection drops. Raises MissingError if it is gone."""
-        body: dict[str, Any] = {"attributes": dict(attributes)}
-        if toxicity is not None:
-            body["toxicity"] = toxicity
+        body = {"attributes": dict(attributes)}
         await self._ask(
             f"update toxic {name} of proxy {proxy}", "PATCH", _path(proxy, name), body, read=_ignore
         )

@@ -29,7 +29,7 @@ from loadtool.measure.books import Books, in_ms
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_FAILED, H_OK, H_SERVICE, H_SHED
 from loadtool.measure.population import CellKey, Cells, Population, pool
-from loadtool.measure.result import Aborted, Result, SloFigure
+from loadtool.measure.result import Aborted, SloFigure
 from loadtool.measure.spike import Overload
 from loadtool.plan.windows import slices_in
 from loadtool.profile.slo import Slo
@@ -128,14 +128,8 @@ METRICS: Final[dict[str, Metric | SpikeMetric]] = {
 }
 
 
-def judge_slos(result: Result) -> list[SloFigure]:
-    """Each SLO of the result's profile, judged from the result alone. Raises UsageError if unreadable."""
-    case = Case.of(result)
-    return judge_case(case, *judge_overload(case))
-
-
 def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[SloFigure]:
-    """The same, once it is known what the spikes did, or why that can't be known."""
+    """Each SLO of the profile, once it is known what the spikes did, or why that can't be known."""
     judged = []
     for slo in case.slos:
         if slo.metric in SPIKE_METRICS:

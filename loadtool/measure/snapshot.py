@@ -52,7 +52,6 @@ class Snapshot:
     outcomes: Mapping[str, int]  # arrivals by outcome, every outcome, since the start
     offered_per_s: float
     ok_per_s: float
-    good_per_s: float
     shed_per_s: float
     errors_per_s: float
     p50_ms: float | None

@@ -302,7 +302,6 @@ class Tally:
             outcomes=dict(zip(OUTCOMES, self.totals.counts, strict=True)),
             offered_per_s=now.scheduled / seconds,
             ok_per_s=now.ok / seconds,
-            good_per_s=now.good / seconds,
             shed_per_s=now.shed / seconds,
             errors_per_s=now.failed / seconds,
             p50_ms=now.latency_ms(0.5),

@@ -106,10 +106,6 @@ class Axis:
         """Planned arrivals of the whole run."""
         return self.pieces[-1].after
 
-    def phase_at(self, ns: int) -> int:
-        """Index of the phase at this time; the nearest one for times outside the run."""
-        return max(0, bisect_right(self.spans, ns, key=_start) - 1)
-
     def rate_at(self, ns: int) -> float:
         """Planned arrivals/s at this time; at a boundary the later phase's, outside the run 0."""
         if not 0 <= ns < self.duration_ns:

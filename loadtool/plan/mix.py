@@ -37,7 +37,6 @@ class Mix:
         ]
         context = Context(job.seed, job.nonce, feeders)
         self._current = context.current
-        self._uses_rows = [bool(used) for used in ordinals.by_request]
         jinja = Jinja(context, fast=fast)
         self._requests = [_Compiled(spec, Texts(spec.name, jinja)) for spec in job.requests]
         self._replayed = Replayed(job.replay) if job.replay is not None else None
@@ -58,10 +57,6 @@ class Mix:
     def is_static(self, request: int) -> bool:
         """Whether every arrival of this request has the same message."""
         return self._static[request] is not None and self._replayed is None
-
-    def uses_rows(self, request: int) -> bool:
-        """Whether this request's templates use feeder rows."""
-        return self._uses_rows[request]
 
     def message(self, request: int, arrival: int, ordinal: int) -> Message:
         """The message of this arrival of the run; the same arguments give the same bytes.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from loadtool.errors import UsageError, got
 from loadtool.measure.result import Result
 from loadtool.measure.result_json import dump
 from loadtool.report import csv, hgrm, hlog, junit, markdown
@@ -44,12 +43,3 @@ FORMATS: Final = {
         Format("hgrm", "--hgrm", ".hgrm", hgrm.render, hgrm.by_phase),
     )
 }
-
-
-def render_format(name: str, result: Result) -> str:
-    """The result in the format of this name. Raises UsageError if there is none."""
-    try:
-        chosen = FORMATS[name]
-    except KeyError:
-        raise UsageError(f"format: {got(name, ' or '.join(sorted(FORMATS)))}") from None
-    return chosen.render(result)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from loadtool.errors import UsageError
 from loadtool.measure.histogram import Histogram, highest_equivalent, merged
@@ -59,14 +59,8 @@ def render(result: Result) -> str:
 
 
 def tag_of(phase: str, class_: str, request: str) -> str:
-    """A tag without commas, blanks and line ends, whatever the names hold; `names_of` undoes it."""
+    """A tag without commas, blanks and line ends, whatever the names hold: each is percent-encoded."""
     return "/".join(quote(name, safe="", errors="surrogatepass") for name in (phase, class_, request))
-
-
-def names_of(tag: str) -> tuple[str, str, str]:
-    """Phase, class and request of a tag. Raises ValueError for any other tag."""
-    phase, class_, request = (unquote(part, errors="surrogatepass") for part in tag.split("/"))
-    return phase, class_, request
 
 
 def decoded(text: str, place: str) -> Histogram:

@@ -22,7 +22,7 @@ from loadtool.measure.slow_arrival import SLOWEST, SlowArrival
 from loadtool.measure.snapshot import PhaseNow, Snapshot
 from loadtool.report import hlog, prometheus
 from loadtool.report.csv import columns
-from loadtool.report.formats import FORMATS, render_format
+from loadtool.report.formats import FORMATS
 from loadtool.report.stage import Bar, Stage
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def test_the_columns_of_csv_are_told() -> None:
     place = told.index("error_…")
     told[place : place + 1] = [f"error_{kind}" for kind in ERROR_KINDS]
     assert told == columns(ERROR_KINDS)
-    (row,) = csv.DictReader(io.StringIO(render_format("csv", result()), newline=""))
+    (row,) = csv.DictReader(io.StringIO(FORMATS["csv"].render(result()), newline=""))
     assert list(row) == told
 
 
@@ -72,7 +72,7 @@ def test_the_tags_and_classes_of_the_log_are_told() -> None:
     assert tuple(dict.fromkeys(re.findall(r"`(\w+)`", classes))) == CLASSES
     tag = hlog.tag_of("spike", "ok", "GET /cart")
     assert f"`Tag={tag}`" in TEXT
-    assert f"\nTag={tag}," in render_format("hlog", result())
+    assert f"\nTag={tag}," in FORMATS["hlog"].render(result())
     assert f"Tag={hlog.OK_TAG}`" in TEXT
 
 
@@ -80,7 +80,7 @@ def test_every_metric_is_told_with_its_labels() -> None:
     books = Books(scheduled=1, counts=[1, *[0] * (len(OUTCOMES) - 1)], values={H_OK: Histogram()})
     phase = PhaseNow("spike", "spike", 1, 1, 0, 0, 1.0, 1.0, 1.0, books=books)
     now = Snapshot(
-        1.0, 1, 1, 1, {}, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, (phase,), 0, 0, 0, (), 1, 1, {}
+        1.0, 1, 1, 1, {}, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, (phase,), 0, 0, 0, (), 1, 1, {}
     )  # fmt: skip
     stage = Stage("p", "http://h", (Bar("spike", 0.0, 1.0),), (Bar("slow", 0.0, 1.0),))
     _, text = prometheus.render(prometheus.State(stage, now), prometheus.OPENMETRICS)
@@ -110,7 +110,7 @@ def test_the_report_writes_all_of_them(
     """The documentation's own command."""
     line = next(line for line in TEXT.splitlines() if line.startswith("$ loadtool report"))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "result.json").write_text(render_format("json", result()))
+    (tmp_path / "result.json").write_text(FORMATS["json"].render(result()))
     assert cli.main(shlex.split(line)[2:]) == 0
     written = re.findall(r"^wrote (.*)$", capsys.readouterr().out, re.MULTILINE)
     assert sorted(written) == ["run.csv", "run.hgrm", "run.hlog", "run.spike.hgrm"]

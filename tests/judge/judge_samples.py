@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from loadtool.judge.case import Case
+from loadtool.judge.overload import judge_overload
+from loadtool.judge.slo import judge_case
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import (
     CHECK,
@@ -20,7 +23,7 @@ from loadtool.measure.outcome import (
     STATUS,
 )
 from loadtool.measure.population import CellKey, Population, pool, to_entries
-from loadtool.measure.result import Engine, FaultFigure, PhaseFigures, Result
+from loadtool.measure.result import Engine, FaultFigure, PhaseFigures, Result, SloFigure
 
 ROLES = {
     "warmup": "warmup",
@@ -105,3 +108,9 @@ def fault(name: str = "slow", **more: object) -> FaultFigure:
     for key, value in more.items():
         setattr(made, key, value)
     return made
+
+
+def judge_slos(result: Result) -> list[SloFigure]:
+    """Each SLO of the result's profile, judged from the result alone. Raises UsageError if unreadable."""
+    case = Case.of(result)
+    return judge_case(case, *judge_overload(case))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from conservation import violations
 from overload_runs import GOOD_WITHIN_US
 from simulated_service import TIMEOUT_US, Service
 
@@ -19,7 +20,6 @@ from loadtool import cut_load as cut_load_module
 from loadtool.cut_load import CutLoads
 from loadtool.errors import UsageError
 from loadtool.judge.verdict import judge
-from loadtool.measure.conservation import violations
 from loadtool.measure.frame import CellDelta, Frame, Sparse
 from loadtool.measure.outcome import H_OK, OK
 from loadtool.measure.result import Engine, Result

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from judge_samples import Part, result_of
+from judge_samples import Part, judge_slos, result_of
 from overload_runs import Run, failed, ok, schedule
 
 from loadtool.errors import UsageError
-from loadtool.judge.slo import METRICS, judge_slos
+from loadtool.judge.slo import METRICS
 from loadtool.measure.outcome import ABORTED
 from loadtool.measure.result import Result, SloFigure
 from loadtool.profile.slo import METRICS as GRAMMAR

@@ -7,10 +7,10 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from conservation import violations
 from overload_runs import SPIKE, Answer, Phase, Run, every, failed, figures, ok, ran, schedule, shed
 from simulated_service import Service, count
 
-from loadtool.measure.conservation import violations
 from loadtool.measure.outcome import ABORTED, RESET, TIMEOUT, UNSENT
 from loadtool.measure.result import FaultFigure
 from loadtool.measure.spike import SpikeFigures

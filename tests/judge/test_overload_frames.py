@@ -6,15 +6,14 @@ import json
 from collections.abc import Callable
 
 import pytest
-from judge_samples import fault
+from conservation import violations
+from judge_samples import fault, judge_slos
 from overload_runs import SPIKE, Answer, Phase, Run, every, failed, figures, ok, ran, schedule, shed
 
 from loadtool.errors import UsageError
 from loadtool.judge.case import Case
 from loadtool.judge.overload import judge_overload
-from loadtool.judge.slo import judge_slos
 from loadtool.judge.verdict import judge
-from loadtool.measure.conservation import violations
 from loadtool.measure.outcome import ABORTED, RESET, TIMEOUT
 from loadtool.measure.result import Result
 from loadtool.measure.result_json import dump, load

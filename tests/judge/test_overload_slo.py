@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from judge_samples import judge_slos
 from overload_runs import SPIKE, Answer, Phase, Run, failed, ok, schedule, shed
 
 from loadtool.judge.overload_slo import SPIKE_METRICS, judge_spikes
-from loadtool.judge.slo import judge_cells, judge_slos
+from loadtool.judge.slo import judge_cells
 from loadtool.judge.verdict import judge
 from loadtool.measure.result import SloFigure
 from loadtool.measure.spike import Overload, SpikeFigures

@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
-from judge_samples import Part, fault, result_of
+from judge_samples import Part, fault, judge_slos, result_of
 from overload_runs import Run, failed, schedule
 
 from loadtool.judge.case import Case
-from loadtool.judge.slo import judge_slos
 from loadtool.judge.validity import LAG_REMEDY, invalidities
 from loadtool.judge.verdict import Verdict, judge
 from loadtool.measure.outcome import ABORTED

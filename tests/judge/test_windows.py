@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 from compare_samples import Second, run
+from judge_samples import judge_slos
 
-from loadtool.judge.slo import judge_slos
 from loadtool.measure.result import FaultFigure, Result, SloFigure
 from loadtool.measure.result_json import dump, load
 from loadtool.plan.windows import slices_in, stretches

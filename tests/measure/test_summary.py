@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from conservation import violations
 from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measure_samples import SECOND, delta, frame, timeline
 
 from loadtool.errors import UsageError
-from loadtool.measure.conservation import violations
 from loadtool.measure.histogram import Histogram, highest_equivalent, quantise
 from loadtool.measure.population import from_result, pool
 from loadtool.measure.result import Engine, Quantiles, Result

@@ -340,7 +340,6 @@ def test_static_requests_are_known_and_made_once() -> None:
     job = make_job(requests=three, rows=(("row", ROW),))
     made = Mix(job)
     assert [made.is_static(i) for i in range(3)] == [True, False, False]
-    assert [made.uses_rows(i) for i in range(3)] == [False, False, True]
     assert made.message(0, 1, 0) is made.message(0, 2, 0)
 
 

@@ -53,7 +53,6 @@ def snapshot(t: float) -> Snapshot:
         outcomes=counts,
         offered_per_s=last.offered,
         ok_per_s=last.ok,
-        good_per_s=last.ok,
         shed_per_s=last.shed,
         errors_per_s=last.errors,
         p50_ms=last.p50,

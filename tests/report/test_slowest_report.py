@@ -9,7 +9,7 @@ from report_samples import HOSTILE, passed
 
 from loadtool.measure.result import Result
 from loadtool.measure.slow_arrival import SLOWEST, SlowArrival
-from loadtool.report.formats import render_format
+from loadtool.report.formats import FORMATS
 from loadtool.report.html import tables
 from loadtool.report.terminal import render
 
@@ -45,7 +45,7 @@ def test_the_terminal_shows_each_trace_whole(width: int) -> None:
 
 
 def test_markdown_has_them_as_a_table() -> None:
-    text = render_format("markdown", traced()).partition("### Slowest\n\n")[2].partition("\n\n")[0]
+    text = FORMATS["markdown"].render(traced()).partition("### Slowest\n\n")[2].partition("\n\n")[0]
     rows = text.splitlines()
     assert rows[2] == f"| checkout | `{TRACES[0]}` | timeout | 34.5 s | 2 s |"
     assert len(rows) == 2 + SLOWEST
@@ -55,19 +55,19 @@ def test_markdown_has_them_as_a_table() -> None:
 def test_the_page_has_them_as_a_table() -> None:
     (found,) = (s for s in tables.sections(traced()) if s.title == "Slowest")
     assert len(found.tables[0].rows) == SLOWEST
-    page = render_format("html", traced())
+    page = FORMATS["html"].render(traced())
     assert all(trace in page for trace in TRACES)
     assert "<script>alert(1)</script> &" not in page
 
 
 @pytest.mark.parametrize("name", ["markdown", "html"])
 def test_a_run_without_traces_says_nothing_of_them(name: str) -> None:
-    assert "Slowest" not in render_format(name, passed())
+    assert "Slowest" not in FORMATS[name].render(passed())
     assert "Slowest" not in render(passed())
 
 
 def test_a_trace_that_is_none_stays_text() -> None:
     result = traced()
     result.slowest[0].trace = "`|<b>\n"  # of a result that others have written
-    assert "<b>" not in render_format("markdown", result).partition("### Slowest")[2]
+    assert "<b>" not in FORMATS["markdown"].render(result).partition("### Slowest")[2]
     assert "\n`" not in render(result)
