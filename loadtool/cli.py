@@ -95,7 +95,7 @@ for room in (spike, capacity, plan, try_once, report, compare, history, profile,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code (design §7). Nothing escapes as a traceback."""
+    """Run the command line and return its exit code. Nothing escapes as a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     prepare_streams()
     try:

@@ -87,7 +87,7 @@ class Heed:
     """What a signal does: end what is prepared (`idle`), or the load early, or the wait for its end."""
 
     def __init__(self, notice: Callable[[str], None], hurry: Callable[[], None]) -> None:
-        """`hurry`: called when the second signal comes while there is, or was, a load."""
+        """`hurry`: called at the second signal, load or not; a second SIGHUP counts for nothing."""
         self.signal: signal.Signals | None = None  # the first one
         self.fleet: Fleet | None = None  # the load that goes on
         self.idle = trio.CancelScope()

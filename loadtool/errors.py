@@ -1,4 +1,4 @@
-"""The error tree. Each class knows the exit code of design §7 that it leads to.
+"""The error tree. Each class knows the exit code that it leads to.
 
 Messages are one line, and say where, what came and what was wanted.
 """

@@ -1,4 +1,4 @@
-"""One run, start to finish: the only place that wires the rooms together.
+"""One run, start to finish: preparation, load, verdict and result.
 
 Everything that a run needs is opened in one stack of contexts and closed again in reverse order, however the
 run ends. The first Ctrl-C, SIGTERM or closed terminal ends the load early, with the full report of what was

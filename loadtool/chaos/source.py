@@ -1,4 +1,4 @@
-"""Where Toxiproxy comes from (design §9): a URL, else toxiproxy-server on PATH, else the embedded one."""
+"""Where Toxiproxy is from (docs/faults.md): a URL, else toxiproxy-server on PATH, else the embedded one."""
 
 from __future__ import annotations
 

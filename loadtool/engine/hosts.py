@@ -1,4 +1,4 @@
-"""Which hosts may be loaded (design §11): loopback and private addresses freely, any other only by name."""
+"""Which hosts may be loaded: loopback and private addresses freely, any other only by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transport `http1`: the reactor (design §5), put together."""
+"""The transport `http1`: the reactor, put together."""
 
 from __future__ import annotations
 

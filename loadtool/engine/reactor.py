@@ -1,4 +1,4 @@
-"""Reactor: the loop around a worker's sockets (design §5).
+"""Reactor: the loop around a worker's sockets.
 
 Each turn, synchronously: launch what is due, poll once, drain every ready socket, expire. Then either the
 next turn at once, or a wait for the next event: in the poller itself, which is the quickest to wake up, or

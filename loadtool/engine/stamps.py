@@ -24,8 +24,8 @@ _STAMPED: Final = (
 _TIMESPEC_SIZE: Final = int(TIMESPEC.size)
 _unpack: Final = TIMESPEC.unpack
 SPACE: Final = 64  # of recvmsg's ancillary data: a header, padding and two numbers
-# A later wake-up than this is a stall of ours. Those show in full in the response times (design §5), as the
-# user would have waited for this machine, too.
+# A later wake-up than this is a stall of ours. Those show in full in the response times (docs/accuracy.md),
+# as the user would have waited for this machine, too.
 WAKE_NS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 Ancillary = list[tuple[int, int, bytes]]

@@ -20,7 +20,7 @@ from loadtool.measure.result import Engine
 
 FORMAT: Final = 1
 CAPACITY_NAME: Final = "capacity.json"
-# Verdict -> exit code (design §7).
+# Verdict -> exit code.
 EXIT_CODES: Final = {
     "found": 0, "at-least": 0, "none": 1, "generator": 3, "unsteady": 3, "too-few": 3, "down": 3,
     "no-answer": 3,

@@ -11,7 +11,7 @@ from loadtool.units import format_share
 
 
 def judge_cut_load(result: Result, last: SpikeFigures) -> list[CutLoad]:
-    """What came of each rate, by the rule that judges a recovery (design §10), up to one that helped.
+    """What came of each rate, by the rule that judges a recovery (docs/overload.md), up to one that helped.
 
     `last`: the figures of the last spike, to whose notes it is added in words.
     """

@@ -1,4 +1,4 @@
-"""Overload: what each spike did to the service, from a result alone (design §10)."""
+"""Overload: what each spike did to the service, from a result alone (docs/overload.md)."""
 
 from __future__ import annotations
 

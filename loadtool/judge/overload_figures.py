@@ -1,4 +1,4 @@
-"""The figures of design §10 as formulas on counts. What cannot be had is None."""
+"""The figures of docs/overload.md as formulas on counts. What cannot be had is None."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Recovered:
 
 
 def recovery(recovery: Recovery, baseline_ratio: float) -> Recovered:
-    """How long after the spike the last bad window lies (design §10)."""
+    """How long after the spike the last bad window lies (docs/overload.md)."""
     threshold = max(0.0, baseline_ratio - RECOVERY_MARGIN)
     bounds = recovery.bounds
     last_bad, bad = None, False
@@ -187,7 +187,7 @@ def hysteresis_bound(baseline_ratio: float, baseline: int, last_third: int) -> f
     return HYSTERESIS_MARGIN + Z * math.sqrt(spread)
 
 
-# The first that fits (design §10). What could not be measured fits nothing.
+# The first that fits (docs/overload.md). What could not be measured fits nothing.
 VERDICTS: Final[tuple[tuple[str, Callable[[SpikeFigures], bool]], ...]] = (
     ("stayed-down", lambda f: f.recovered is False),
     ("absorbed", lambda f: _ratio(f) >= _baseline(f) - ABSORBED_MARGIN - _FLOAT_ERROR),

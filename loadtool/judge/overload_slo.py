@@ -1,4 +1,4 @@
-"""SLOs on what spikes did: one row of `SPIKE_METRICS` a metric (design §10).
+"""SLOs on what spikes did: one row of `SPIKE_METRICS` a metric.
 
 Without `during`, an objective has to hold for every spike, and shows the one that misses it most. `during`
 names a phase of a spike or of its recovery, and means that spike.

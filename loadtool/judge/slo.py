@@ -1,4 +1,4 @@
-"""SLOs: from the cells of a result to pass, fail or inconclusive (design §6). One row of `METRICS` a metric.
+"""SLOs: from the cells of a result to pass, fail or inconclusive (docs/slos.md). A row of `METRICS` each.
 
 A quantile passes or fails on its value. Only where fewer than 10 samples lie beyond it *and* its interval
 straddles the threshold is it inconclusive: the run was too short to tell.

@@ -1,4 +1,4 @@
-"""Validity: was it the service that was measured, or this tool and its machine (design §7)?"""
+"""Validity: was it the service that was measured, or this tool and its machine (docs/accuracy.md)?"""
 
 from __future__ import annotations
 

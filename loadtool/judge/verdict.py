@@ -1,4 +1,4 @@
-"""Verdict: one word, its reasons and its exit code, from a result alone. The first that fits (design §7)."""
+"""Verdict: one word, its reasons and its exit code, from a result alone. The first that fits."""
 
 from __future__ import annotations
 

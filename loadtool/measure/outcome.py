@@ -1,4 +1,4 @@
-"""What can become of an arrival: exactly one of `OUTCOMES` (design §2)."""
+"""What can become of an arrival: exactly one of `OUTCOMES`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Result: result.json (design §8) as dataclasses; field names are the file's keys.
+"""Result: result.json (docs/formats.md) as dataclasses; field names are the file's keys.
 
 Times are in ms as floats unless the name says otherwise. Quantiles that are infinite (more failed than the
 quantile leaves room for), or of no sample, are None.
@@ -138,9 +138,10 @@ class Probe:
 
 @dataclass(slots=True)
 class Cell:
-    """Counts of one request in one stretch of a phase during which the same faults were planned active.
+    """Counts of one request in all stretches of one phase's name with the same faults planned active.
 
-    Phases and requests are sums over cells; SLOs `during` a fault or `for` a request are judged on them.
+    `seconds`: how long these were together. Phases and requests are sums over cells; SLOs `during` a fault or
+    `for` a request are judged on them.
     """
 
     phase: str
@@ -183,7 +184,7 @@ class Generator:
     """How the load generator itself fared."""
 
     lag_ms: dict[str, float | None] = field(default_factory=dict)  # p50, p99, max
-    late_share: float = 0.0  # share of arrivals sent later than the validity bound
+    late_share: float = 0.0  # share of arrivals sent later than the validity bound; warm-ups left out
     unsent: int = 0
     workers_lost: int = 0
     cpu_share: float = 0.0  # CPU seconds of the busiest worker ÷ elapsed

@@ -1,4 +1,4 @@
-"""Result <-> the plain data of result.json (design §8): an exact round trip.
+"""Result <-> the plain data of result.json (docs/formats.md): an exact round trip.
 
 Infinite quantiles are None in a Result and null in the file. Keys that a newer version has added are ignored;
 a newer `format` is refused.

@@ -41,7 +41,7 @@ class WatchFrame:
 
 @dataclass(slots=True)
 class SpikeFrame:
-    """A maximal run of spike phases with what it is judged against (design §10), as planned."""
+    """A maximal run of spike phases with what it is judged against (docs/overload.md), as planned."""
 
     name: str
     phases: list[str]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
     from loadtool.profile.slo import Slo
 
-# With fewer beyond a quantile, its confidence interval may straddle any threshold (design §6).
+# With fewer beyond a quantile, its confidence interval may straddle any threshold (docs/slos.md).
 SAMPLES_BEYOND: Final = 10
 # A recovery watched for fewer windows than this can't tell a slow drain from no recovery.
 WINDOWS: Final = 3

@@ -1,4 +1,4 @@
-"""Spikes of a run: each with its baseline, its recovery, and the steps by which it is judged (design §10)."""
+"""Spikes of a run: each with its baseline, its recovery, and the steps by which it is judged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THIRDS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """A maximal run of spike phases, the last baseline phase before it, its recovery phases (design §10)."""
+    """A maximal run of spike phases, its baseline and its recovery phases (docs/overload.md)."""
 
     spans: tuple[Span, ...]
     baseline: Span | None
@@ -122,7 +122,7 @@ def watch_of(axis: Axis, spike: Spike) -> Watch | None:
 
 
 def steps_of(axis: Axis) -> set[int]:
-    """Where counting has to begin anew, in ns, so that every figure of design §10 can be had exactly."""
+    """Where counting has to begin anew, in ns, for every figure of docs/overload.md to be exact."""
     cuts: set[int] = set()
     for spike in spikes_of(axis):
         cuts.update(spike.blocks)

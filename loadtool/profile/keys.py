@@ -1,4 +1,4 @@
-"""Which keys a profile knows where, which of the design's are not built yet, and how a place is written."""
+"""Which keys a profile knows where, which are reserved and not built yet, and how a place is written."""
 
 from __future__ import annotations
 

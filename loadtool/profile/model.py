@@ -1,4 +1,4 @@
-"""The profile as a tree of frozen pydantic models; field names are the keys of design §6.
+"""The profile as a tree of frozen pydantic models; field names are the keys of docs/profile.md.
 
 Quantities arrive as text ("50/s", "250ms", "64KB", "10%") and are kept as numbers: rates in arrivals per
 second (float), durations in nanoseconds (int), sizes in bytes (int), shares from 0 to 1 (float).

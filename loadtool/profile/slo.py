@@ -281,7 +281,7 @@ def _after(text: str, tokens: list[_Token], word: str, want: str) -> list[_Token
 
 def good_within(profile: Profile, slos: Iterable[Slo]) -> int:
     """What counts as good, in ns: `good_within`, else the largest response-time threshold of an SLO at p95 or
-    above, else 1 s (design §10). Sheds and service times are no response times.
+    above, else 1 s (docs/overload.md). Sheds and service times are no response times.
     """
     if profile.good_within is not None:
         return profile.good_within

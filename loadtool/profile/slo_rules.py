@@ -1,4 +1,4 @@
-"""What an objective on a spike, or in windows, asks of the profile's phases (design §10)."""
+"""What an objective on a spike, or in windows, asks of the profile's phases (docs/slos.md)."""
 
 from __future__ import annotations
 

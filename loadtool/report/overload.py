@@ -1,6 +1,6 @@
 """What a spike did to the service, in words and formatted figures; each report lays it out in its own way.
 
-A figure is held against its default of design §10, which only colours it: SLOs alone decide.
+A figure is held against the mark of docs/overload.md, which only colours it: SLOs alone decide.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from loadtool.judge.overload_figures import VERDICTS
 from loadtool.plan.client_doubts import CEILINGS
 from loadtool.profile.model import POLICIES, TRANSPORTS, Retries
 from loadtool.profile.readers import RETRIABLE
@@ -13,6 +14,7 @@ from loadtool.profile.toxics import TOXICS
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 TRANSPORTS_PAGE = (ROOT / "docs" / "transports.md").read_text(encoding="utf-8")
+OVERLOAD = (ROOT / "docs" / "overload.md").read_text(encoding="utf-8")
 CLIENTS = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 
 
@@ -46,3 +48,9 @@ def test_every_policy_of_a_client_is_told_with_the_defaults() -> None:
     others = re.search(r"\| outcomes after which .*? also (.*?) \|", CLIENTS)
     assert others is not None
     assert {*default.on, *others[1].split(", ")} == set(RETRIABLE)
+
+
+def test_verdicts_are_told_in_the_order_in_which_they_are_asked() -> None:
+    table = OVERLOAD.partition("| verdict | what happened | rule |")[2].partition("\n\n")[0]
+    # Without a baseline none of the others is asked: see judge/overload.py.
+    assert re.findall(r"^\| ([a-z-]+) \|", table, re.MULTILINE) == ["no-baseline", *(v for v, _ in VERDICTS)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loadtool.judge import compare, compare_metrics, windows
 from loadtool.judge.compare_gate import parse_gate
+from loadtool.profile import slo
 from loadtool.profile.slo import METRICS, parse_slo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,14 @@ def test_windows_and_aborts_are_told_for_the_metrics_that_have_them() -> None:
     table = SLOS.partition("| metric | it is lost when |")[2].partition("\n\n")[0]
     named = {parse_slo(f"{name} < 1{_unit(name)}").metric for name in re.findall(r"`([^`]+)`", table)}
     assert named == {name for name, row in METRICS.items() if row.abort}
+    exempt = re.findall(r"^\| any of them but (.*), in a window \|", table, re.MULTILINE)
+    assert exempt == [f"`{name}`" for name, row in METRICS.items() if row.abort and not row.windows]
+
+
+def test_the_grammar_is_the_parsers() -> None:
+    grammar = re.match(r"Slo: `(.*)`, parsed\.", str(slo.__doc__))
+    assert grammar is not None
+    assert f"\n\n    {grammar[1]}\n\n" in SLOS
 
 
 def _unit(metric: str) -> str:

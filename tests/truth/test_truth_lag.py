@@ -69,7 +69,10 @@ def test_a_wait_has_no_steps_of_a_millisecond() -> None:
 
 
 def test_nor_has_one_through_trio() -> None:
-    """What the reactor does for waits of a millisecond and more."""
+    """Where nothing is under way the reactor waits so, for more than its YIELD_NS.
+
+    Shorter waits here, as they would show steps as well.
+    """
 
     async def attempt() -> list[str]:
         poller = new_poller(1)

@@ -21,7 +21,7 @@ MICROSECOND = 1e-6
 
 
 class Toxic:
-    """Passes everything on. The toxics below change `work`, and `released` or `changed` where they must."""
+    """Passes everything on. The toxics below change `work`, and `changed` or `removed` where they must."""
 
     TYPE: ClassVar[str] = ""
     ATTRIBUTES: ClassVar[tuple[str, ...]] = ()
