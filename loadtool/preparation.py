@@ -29,7 +29,7 @@ from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile, WaitFor
 from loadtool.profile.secrets import Secrets, environment_secrets
 from loadtool.target.child import DemoService, demo_service
-from loadtool.units import SECOND, format_duration
+from loadtool.units import SECOND, format_address, format_duration
 
 # Toxiproxy's client and httpx take as long to load as all of the profile's models. They are for faults,
 # probes and `wait_for`, and imported where a profile has one.
@@ -165,7 +165,7 @@ class Preparation:
             control = await stack.enter_async_context(opened)
             prepared.shortages = lambda: [*map(shortage, control.lacked())]
             prepared.toxiproxy = control.origin
-        places = {"target": join_address(endpoint.host, endpoint.port)}
+        places = {"target": format_address(endpoint.host, endpoint.port)}
         if demo is not None:
             places[DEMO_STORE] = demo.store
         directory = str(prepared.loaded.directory.absolute())
@@ -259,11 +259,6 @@ async def _check_asked(profile: Profile, allowed: Sequence[str]) -> None:
     for key, asked in (("steady_state:", profile.steady_state), ("probes:", profile.probes)):
         for host, port in hosts_of(asked):
             await check_host(host, port, allowed, what=key)
-
-
-def join_address(host: str, port: int) -> str:
-    """HOST:PORT, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _foreign(control: Control | None) -> str:

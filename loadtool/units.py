@@ -1,7 +1,7 @@
 """Quantities as people write them, and back: "250ms" <-> ns, "50/s" <-> 1/s, "64KB" <-> bytes, "10%" <-> 0.1.
 
 Each `parse_*` raises ValueError with "got X, want …"; each `format_*` is its exact inverse:
-`parse(format(x)) == x` for every x that the parser can return.
+`parse(format(x)) == x` for every x that the parser can return. Beside them, counts and addresses in words.
 """
 
 from __future__ import annotations
@@ -253,3 +253,8 @@ def format_share(share: float) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """`1 worker`, `2 workers`, `1,200 retries`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def format_address(host: str, port: int) -> str:
+    """HOST:PORT, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

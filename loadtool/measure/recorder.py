@@ -53,6 +53,7 @@ _QUEUED: Final = 2
 
 def quantise(us: int) -> int:
     """The lowest value of the HdrHistogram bucket that `us` falls in, after clamping to 1 … 3.6e9 µs."""
+    # histogram.py has the same: this one is compiled, that one is not, and this is called for every value.
     if us < SMALL:
         return us if us > 0 else LOWEST_US
     if us > HIGHEST_US:

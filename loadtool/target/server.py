@@ -13,10 +13,10 @@ from loadtool.target.connection import Limits, serve_connection
 from loadtool.target.pace import Pacer
 from loadtool.target.pool import StorePool
 from loadtool.target.service import Service
-from loadtool.target.settings import Settings, format_address, parse_address
+from loadtool.target.settings import Settings, parse_address
 from loadtool.target.sockets import Door, listen, port_of
 from loadtool.target.store import serve_store
-from loadtool.units import SECOND
+from loadtool.units import SECOND, format_address
 
 _STORE_HOST = "127.0.0.1"
 _PROBE_CONNECTIONS = 2

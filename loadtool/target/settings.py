@@ -21,6 +21,7 @@ from loadtool.errors import UsageError, got
 from loadtool.units import (
     MILLISECOND,
     SECOND,
+    format_address,
     parse_duration,
     parse_rate,
     parse_share,
@@ -159,11 +160,6 @@ def parse_address(text: str) -> tuple[str, int]:
     ):
         raise ValueError(got(text, "an address such as 127.0.0.1:5432"))
     return host, int(port)
-
-
-def format_address(host: str, port: int) -> str:
-    """ "HOST:PORT", with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _address(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import trio
 
 from loadtool.errors import SetupError
-from loadtool.target.settings import format_address
+from loadtool.units import format_address
 
 _log = logging.getLogger(__name__)
 

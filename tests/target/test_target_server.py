@@ -13,9 +13,9 @@ import trio
 
 from loadtool.errors import SetupError
 from loadtool.target.server import Demo, serve
-from loadtool.target.settings import Settings, format_address, parse_address
+from loadtool.target.settings import Settings, parse_address
 from loadtool.target.sockets import port_of
-from loadtool.units import MILLISECOND, SECOND
+from loadtool.units import MILLISECOND, SECOND, format_address
 
 FAST = Settings(service_time_ns=MILLISECOND, store_time_ns=MILLISECOND)
 STUCK = Settings(slots=1, queue=0, service_time_ns=3600 * SECOND)  # who has the slot keeps it

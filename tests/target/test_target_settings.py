@@ -10,11 +10,10 @@ from loadtool.target.settings import (
     OPTIONS,
     QUEUE_POLICIES,
     Settings,
-    format_address,
     parse_address,
     settings_from,
 )
-from loadtool.units import MILLISECOND, SECOND
+from loadtool.units import MILLISECOND, SECOND, format_address
 
 
 def test_nothing_given_is_the_defaults() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import trio
 
+from loadtool.units import format_address
+
 _NUMBER = re.compile(r"([+-]?)0*([0-9]*)")
 
 
@@ -24,7 +26,7 @@ class Address:
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return format_address(self.ip, self.port)
 
 
 def split(text: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from loadtool.chaos.server.collection import Collection
 from loadtool.chaos.server.loop import Loop
 from loadtool.errors import SetupError
 from loadtool.processes import raise_file_limit
+from loadtool.units import format_address
 
 
 async def serve(
@@ -34,7 +35,7 @@ async def serve(
     """
     raise_file_limit()  # each connection through a proxy takes two
     try:
-        where = await address.resolve(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        where = await address.resolve(format_address(host, port))
         listener = address.listen(where)
     except address.AddressError as e:
         raise SetupError(f"toxiproxy: cannot listen on {host}:{port}: {e}") from None
