@@ -18,7 +18,7 @@ import trio
 import loadtool
 from loadtool.engine.build import compiled
 from loadtool.engine.fleet import Fleet, Lost, usable_cores
-from loadtool.errors import LoadtoolError, lone
+from loadtool.errors import lone
 from loadtool.judge.abort import AbortWatch
 from loadtool.judge.slo import judge_cells
 from loadtool.measure.frame import Frame
@@ -157,10 +157,6 @@ class Continuation(Protocol):
         ...
 
 
-class NotBegun(LoadtoolError):
-    """A load was stopped before its workers were told to start: nothing was sent."""
-
-
 @dataclass(slots=True)
 class Measured:
     """What is left of a load when it has ended."""
@@ -190,7 +186,7 @@ class Drive:
     _aborted: Aborted | None = None
 
     async def run(self, fleet: Fleet) -> Measured:
-        """Start the workers and sum up what they report, to the end. Raises NotBegun."""
+        """Start the workers and sum up what they report, to the end: nothing if the fleet has not begun."""
         timeline = Timeline.of(self.job)
         tally = Tally(timeline, [r.name for r in self.job.requests], self.workers)
         lost: dict[int, str] = {}
@@ -228,8 +224,6 @@ class Drive:
                     ended_by_us = True
                     await fleet.stop()
             nursery.cancel_scope.cancel()
-        if not fleet.begun:
-            raise NotBegun("stopped before the load began")
         end_ns = timeline.duration_ns
         cut_short = fleet.stop_ns is not None and not ended_by_us
         if fleet.stop_ns is not None and cut_short:

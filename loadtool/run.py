@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +26,6 @@ from loadtool.drive import (
     Drive,
     Heed,
     Measured,
-    NotBegun,
     View,
     abort_watch,
     result_of,
@@ -134,10 +133,10 @@ class _Run:
                     after,
                     watch,
                 )
-                try:
-                    measured = await drive.run(fleet)
-                except NotBegun:
-                    raise Interrupted(self._heed.signal or signal.SIGINT) from None
+                driven = await drive.run(fleet)
+                if not fleet.begun:
+                    raise Interrupted(self._heed.signal or signal.SIGINT)
+                measured = driven
                 beyond = _beyond(after, fleet)
                 self._tell_exporter(prepared, measured, measured.tally if after is None else after.tally)
                 await self._calm_down(prepared, measured)
@@ -236,7 +235,8 @@ def _patience(notice: Callable[[str], None]) -> Iterator[None]:
     """
     said = threading.Timer(PATIENCE_S, notice, ("working out the figures",))
     said.daemon = True
-    said.start()
+    with suppress(RuntimeError):  # no thread is to be had: then nothing is said, and nothing lost
+        said.start()
     try:
         yield
     finally:

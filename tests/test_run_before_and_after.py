@@ -9,11 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import trio
 
 from loadtool import cut_load as cut_load_module
 from loadtool import drive as drive_module
 from loadtool import run as run_module
 from loadtool.drive import Silent
+from loadtool.engine.fleet import Fleet
 from loadtool.errors import Interrupted
 from loadtool.judge.verdict import Verdict, judge
 from loadtool.measure.result import Result
@@ -27,6 +29,12 @@ target: http://127.0.0.1:1
 requests: [{name: browse, get: /}]
 phases: [{name: baseline, rate: 10/s, for: 2s}]
 slos: [{slo: error rate < 10%, abort: true}]
+"""
+SHORT = """\
+name: short
+target: http://127.0.0.1:1
+requests: [{name: browse, get: /}]
+phases: [{name: baseline, rate: 10/s, for: 300ms}]
 """
 SPIKE = """\
 name: spike
@@ -88,12 +96,23 @@ def test_a_signal_while_the_schedule_is_drawn_ends_the_run_at_once(
     assert not (tmp_path / "out").exists()
 
 
-SHORT = """\
-name: short
-target: http://127.0.0.1:1
-requests: [{name: browse, get: /}]
-phases: [{name: baseline, rate: 10/s, for: 300ms}]
-"""
+def test_a_stop_in_the_last_turn_before_the_load_leaves_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p.yaml").write_text(SHORT)
+    run = Fleet.run
+
+    async def stopped(fleet: Fleet, duration_ns: int, *, task_status: trio.TaskStatus[int]) -> None:
+        await fleet.stop()
+        await run(fleet, duration_ns, task_status=task_status)
+
+    def load(environment: object, *, pending: bool = False) -> Loaded:
+        return load_profile(tmp_path / "p.yaml", environment={})
+
+    monkeypatch.setattr(Fleet, "run", stopped)
+    with pytest.raises(Interrupted):
+        spike(load, RunOptions(workers=1, out=tmp_path / "out"), Silent())
+    assert not (tmp_path / "out").exists()
 
 
 def test_figures_that_take_long_to_work_out_are_announced(
