@@ -1,4 +1,4 @@
-"""The formulas of design §10, each against an answer by arithmetic."""
+"""The formulas of docs/overload.md, each against an answer by arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validity, verdicts, reasons and exit codes: the table of design §7."""
+"""Validity, verdicts, reasons and exit codes (docs/ci.md, docs/accuracy.md), as a table."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PLAIN = Job(
     slice_ns=SECOND,
 )
 
-# The phases of design §6.
+# A warm-up, a baseline, a spike and a recovery.
 SPIKE = (
     PhaseSpec("warmup", "warmup", 20.0, 5 * SECOND),
     PhaseSpec("baseline", "baseline", 50.0, 24 * SECOND),
