@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -40,6 +40,8 @@ VIEW_EVERY_S: Final = 0.25
 SLOS_EVERY_S: Final = 1.0
 RESTS: Final = 10  # times what judging took, if that is longer: faults and probes wait meanwhile
 CURVE_SAMPLES: Final = 400
+LEAST_AGAIN: Final = 10  # requests sent again, and the share of all, from which on a race is no reason
+MUCH_AGAIN: Final = 0.01
 MANY: Final = 5_000_000  # arrivals: to draw them all again takes seconds, up to a minute for 10^8
 
 T = TypeVar("T")
@@ -347,12 +349,22 @@ def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:
         aborted=measured.aborted,
         load_started=measured.began.isoformat(timespec="milliseconds") if measured.began is not None else "",
         problems=list(measured.problems),
-        warnings=[loaded.secrets.mask(warning) for warning in measured.tally.warnings],
+        warnings=[loaded.secrets.mask(warning) for warning in [*measured.tally.warnings, *_doubts(measured)]],
         slo_lines=[slo.line for slo in loaded.slos],
     )
     parts = result_parts(measured.tally, measured.end_ns, profile.validity.lag / 1e6)
     parts.put_into(result)
     return result
+
+
+def _doubts(measured: Measured) -> Iterator[str]:
+    """What no figure of the result gates on, and may be a fault of the service."""
+    tally = measured.tally
+    if tally.retried >= LEAST_AGAIN and tally.retried > MUCH_AGAIN * tally.totals.scheduled:
+        yield (
+            f"over {MUCH_AGAIN:.0%} of the requests were sent again, as the connection that they were on "
+            "ended just then: the service closes or resets connections that are in use"
+        )
 
 
 def stage_of(loaded: Loaded, job: Job) -> Stage:

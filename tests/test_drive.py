@@ -234,6 +234,21 @@ async def test_what_befalls_a_worker_is_told_once_and_kept(autojump_clock: MockC
     assert result_of(loaded, measured, "").warnings == said
 
 
+@pytest.mark.parametrize(("again", "doubted"), [(0, False), (9, False), (10, True)])
+async def test_much_that_is_sent_again_is_doubted(
+    autojump_clock: MockClock, short: Short, again: int, doubted: bool
+) -> None:
+    """It is no error: a service that resets what it has read of would pass without a word."""
+    loaded, job = short
+    frames = [
+        Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], retried=(n - 1) * again, final=n == 2)
+        for n in (1, 2)
+    ]
+    measured = await Drive(loaded, job, 1, Silent()).run(ScriptedFleet(job, reported(frames)))
+    warnings = result_of(loaded, measured, "").warnings
+    assert [w.partition(",")[0] for w in warnings] == ["over 1% of the requests were sent again"] * doubted
+
+
 def test_a_phase_has_its_rate_from_its_first_moment_on(tmp_path: Path) -> None:
     """Wherever it begins between the samples of a plan's curve."""
     path = tmp_path / "steps.yaml"
