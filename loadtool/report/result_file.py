@@ -24,6 +24,7 @@ _TRIES: Final = 1000
 # Where a file is a mount of its own, as a container's may be, or its directory is read-only.
 _IRREPLACEABLE: Final = (errno.EBUSY, errno.EROFS, errno.EACCES, errno.EPERM)
 _DESCRIPTORS: Final = ("/dev/std", "/dev/fd/", "/proc/")
+_OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|dev/fd|proc/self/fd)/(stdout|stderr|[0-9]+)")
 
 
 def write_atomically(result: Result, path: Path) -> None:
@@ -148,10 +149,10 @@ def _opened(path: Path) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND)
     except OSError as e:
-        number = {"stdout": "1", "stderr": "2"}.get(path.name, path.name)
-        if e.errno != errno.ENXIO or not str(path).startswith(_DESCRIPTORS) or not number.isdecimal():
+        own = _OWN_DESCRIPTOR.fullmatch(str(path))
+        if e.errno != errno.ENXIO or own is None:
             raise
-        return os.dup(int(number))
+        return os.dup(int({"stdout": "1", "stderr": "2"}.get(own[1], own[1])))
 
 
 def _write(descriptor: int, data: bytes, *, sync: bool = False) -> None:

@@ -8,6 +8,8 @@ import os
 import resource
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +110,19 @@ def test_an_open_socket_is_written_to() -> None:
     with here, there:
         write_text_atomically("after", Path(f"/dev/fd/{here.fileno()}"))
         assert there.recv(99) == b"after"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this machine has no /proc to read")
+def test_a_socket_of_another_process_is_not_ours_of_the_same_number() -> None:
+    child = "import socket, sys; a, b = socket.socketpair(); print(a.fileno(), flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        number = int(other.stdout.readline())
+        with pytest.raises(OutputError, match="cannot be written: No such device or address"):
+            write_text_atomically("x", Path(f"/proc/{other.pid}/fd/{number}"))
+        other.communicate()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
