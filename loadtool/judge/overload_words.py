@@ -59,13 +59,15 @@ def _recovery(f: SpikeFigures, window_s: float) -> str:
         return f"recovery not known ({f.unknown.get('recovery_s', 'not watched')})"
     if f.recovery_s is None:
         return f"not back to normal in the {f.watched_s:.3g} s watched"
-    if f.recovery_s:
-        return f"back to normal after {f.recovery_s:.3g} s"
-    # No window was bad. That alone is not "at once" where another row of the table says otherwise.
+    # That no window was bad any more is not the whole of it where another row of the table says otherwise.
+    fewer = ""
     if f.hysteresis is not None and f.hysteresis_bound is not None and f.hysteresis > f.hysteresis_bound:
-        return (
-            f"not quite back to normal (in the end {_percent(f.hysteresis)} fewer served in time than before)"
-        )
+        fewer = _percent(f.hysteresis)
+    if f.recovery_s:
+        after = f"back to normal after {f.recovery_s:.3g} s"
+        return f"{after}, though in the end {fewer} fewer were served in time than before" if fewer else after
+    if fewer:
+        return f"not quite back to normal (in the end {fewer} fewer served in time than before)"
     if f.watched_s is not None and f.watched_s < window_s - SAME_S:
         return f"well in the {f.watched_s:.3g} s watched, too short to prove it"
     return "back to normal at once"

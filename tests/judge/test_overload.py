@@ -304,6 +304,19 @@ def test_at_once_is_said_where_nothing_else_speaks_against_it(
     assert f.sentence == f"Served 500 of 500 requests/s in time, {said}: absorbed"
 
 
+def test_a_recovery_that_took_a_while_may_still_be_worse_in_the_end() -> None:
+    """Nothing is answered for 5 s, then all but 4 %: the windows are well from the fifth second on."""
+
+    def service(t: float) -> Answer:
+        return failed() if t >= 39 and (t < 44 or round(t * 50) * 4 % 100 < 4) else ok()
+
+    f = figures(ran(service).result())
+    assert (f.recovered, f.recovery_s) == (True, 5.0)
+    assert f.hysteresis == pytest.approx(0.04, abs=0.005)
+    end = "back to normal after 5 s, though in the end 4 % fewer were served in time than before"
+    assert f.sentence.startswith(f"Served 500 of 500 requests/s in time, {end}: ")
+
+
 def test_attempts_and_arrivals_are_counted_apart() -> None:
     run = Run(schedule())
     for batch in run.schedule.batches():
