@@ -74,7 +74,7 @@ SPIKE_METRICS: Final[dict[str, SpikeMetric]] = {
         lambda f, _: f.honest_rejection, "honest_rejection", lambda f, _: f.refused
     ),
     "recovery": SpikeMetric(lambda f, _: formulas.recovery_ms(f), "recovery_s", lambda f, _: f.watched),
-    "hysteresis": SpikeMetric(lambda f, _: f.hysteresis, "hysteresis", lambda f, _: f.watched),
+    "hysteresis": SpikeMetric(lambda f, _: f.hysteresis, "hysteresis", lambda f, _: f.tail),
     "retry amplification": SpikeMetric(_amplification, "retry_amplification_after", _amplified_arrivals),
     "latency growth": SpikeMetric(lambda f, _: f.latency_growth, "latency_growth"),
 }
