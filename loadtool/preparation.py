@@ -134,15 +134,16 @@ class Preparation:
         profile = prepared.loaded.profile
         way = reach(url, prepared.job.client, source)
         if profile.wait_for is not None:
-            self._notice(f"waiting for {profile.wait_for.get} to answer")
-            await wait_until_it_answers(url, profile.wait_for, way)
+            self._notice(prepared.mask(f"waiting for {profile.wait_for.get} to answer"))
+            await wait_until_it_answers(url, profile.wait_for, way, prepared.mask)
         probes = probes_of(profile.steady_state, url)
         if probes:
             self._notice("asking whether the service is steady")
             await Prober(probes, way).require_steady()
-        if demo is not None and not any(probe.name == "store" for probe in probes):
+        gauges = gauges_of(profile.probes, url)
+        if demo is not None and not any(asked.name == "store" for asked in (*probes, *gauges)):
             probes.append(HttpProbe("store", f"{demo.url}/health/store"))
-        probes += gauges_of(profile.probes, url)
+        probes += gauges
         if probes:
             prepared.prober = Prober(probes, way)
 
@@ -297,13 +298,18 @@ async def run_command(
         await child.stop()
         raise
     await child.release()
-    matches = (_ASSIGNMENT.fullmatch(line.strip()) for line in output.decode("utf-8", "replace").splitlines())
+    # Not splitlines: a value may hold other characters that Python takes for the end of a line.
+    matches = (_ASSIGNMENT.fullmatch(line.strip()) for line in output.decode("utf-8", "replace").split("\n"))
     found = {match[1]: match[2] for match in matches if match}
     if code != 0:
         child.take_rest_of_output()
         hidden |= Secrets.of(found.values())
         # The last words are from stderr; stdout may hold what it was to keep secret.
         raise SetupError(hidden.mask(f"the command {shown!r} failed ({child.last_words()})"))
+    for name, value in found.items():
+        if "\0" in value:
+            message = f"the command {shown!r} printed {name}= with a NUL in it, which no variable can hold"
+            raise SetupError(f"{hidden.mask(message)}; have it print text")
     return found
 
 
@@ -329,10 +335,12 @@ def _words(error: BaseException) -> str:
     return describe(error)
 
 
-async def wait_until_it_answers(target: str, wait: WaitFor, way: Transport) -> None:
+async def wait_until_it_answers(
+    target: str, wait: WaitFor, way: Transport, mask: Callable[[str], str]
+) -> None:
     """Ask the target for the path, the way that the load reaches it, until it answers with 2xx.
 
-    Raises SetupError when it has not within `up_to`.
+    Raises SetupError when it has not within `up_to`, in words without what `mask` takes out.
     """
     import httpx
 
@@ -341,7 +349,7 @@ async def wait_until_it_answers(target: str, wait: WaitFor, way: Transport) -> N
 
     path = f"/{wait.get.lstrip('/')}"
     url = page_url(target, path)
-    shown = without_userinfo(url) if socket_path(target) is None else f"{path} of {target}"
+    shown = mask(without_userinfo(url) if socket_path(target) is None else f"{path} of {target}")
     transport = way()
     last = "no answer"
     with trio.move_on_after(wait.up_to / SECOND):
@@ -350,7 +358,7 @@ async def wait_until_it_answers(target: str, wait: WaitFor, way: Transport) -> N
                 try:
                     answer = await client.get(url)
                 except httpx.InvalidURL as e:
-                    raise SetupError(f"wait_for: {shown}: {e}") from e
+                    raise SetupError(f"wait_for: {shown}: {mask(str(e))}") from e
                 except httpx.HTTPError as e:
                     last = _words(e)
                 else:
@@ -360,5 +368,5 @@ async def wait_until_it_answers(target: str, wait: WaitFor, way: Transport) -> N
                 await trio.sleep(_ASK_EVERY_S)
     remedy = remedy_for(last) or "start the service, or give it longer with wait_for.up_to"
     raise SetupError(
-        f"wait_for: {shown} was not ready within {format_duration(wait.up_to)} ({last}); {remedy}"
+        f"wait_for: {shown} was not ready within {format_duration(wait.up_to)} ({mask(last)}); {remedy}"
     )

@@ -196,11 +196,12 @@ async def _wait(
     from loadtool.engine.sources import source_for
     from loadtool.preparation import wait_until_it_answers
 
-    console.note(f"waiting for {clean(wait.get)} to answer")
+    console.note(f"waiting for {clean(loaded.secrets.mask(wait.get))} to answer")
+    way = reach(url, client, source_for(client.source, addresses))
     try:
-        await wait_until_it_answers(url, wait, reach(url, client, source_for(client.source, addresses)))
+        await wait_until_it_answers(url, wait, way, loaded.secrets.mask)
     except SetupError as e:
-        console.note(f"loadtool: {loaded.secrets.mask(str(e))}")
+        console.note(f"loadtool: {e}")
 
 
 def show(number: int, of: int, name: str, done: Exchange, hidden: Secrets, *, color: bool = False) -> str:

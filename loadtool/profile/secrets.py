@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, quote_plus, unquote
 
 MASK: Final = "***"
@@ -118,17 +118,6 @@ class Secrets:
     def mask_header(self, name: str, value: str) -> str:
         """The value of a header, sent or received, fit to be shown: of Authorization and the like, none."""
         return masked_header(value) if is_secret_header(name) else self.mask(value)
-
-    def mask_all(self, value: Any) -> Any:
-        """The same for every text in plain data; keys of mappings are left alone."""
-        match value:
-            case str():
-                return self.mask(value)
-            case Mapping():
-                return {k: self.mask_all(v) for k, v in value.items()}
-            case list() | tuple():
-                return [self.mask_all(v) for v in value]
-        return value
 
 
 def environment_secrets(environment: Mapping[str, str]) -> Secrets:

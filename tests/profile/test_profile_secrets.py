@@ -54,11 +54,6 @@ def test_secrets_do_not_show_themselves() -> None:
     assert "hunter2" not in repr(Secrets.of(["hunter2"]))
 
 
-def test_mask_all_reaches_every_text() -> None:
-    value = {"a": ["x hunter2", 5, None, {"b": "hunter2"}], "c": True}
-    assert Secrets.of(["hunter2"]).mask_all(value) == {"a": ["x ***", 5, None, {"b": "***"}], "c": True}
-
-
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
     [
