@@ -91,6 +91,7 @@ class Heed:
     def __init__(self, notice: Callable[[str], None], hurry: Callable[[], None]) -> None:
         """`hurry`: called at the second signal, load or not; a second SIGHUP counts for nothing."""
         self.signal: signal.Signals | None = None  # the first one
+        self.after_load = False  # it came when the load was over
         self.fleet: Fleet | None = None  # the load that goes on
         self.idle = trio.CancelScope()
         self._notice = notice
@@ -116,6 +117,9 @@ class Heed:
                 self.idle.cancel()
                 if not first and number != signal.SIGHUP:
                     self._hurry()
+            elif first and self.fleet.over:
+                self.after_load = True
+                self._notice("interrupted: the load is over, the report follows; once more ends teardown")
             elif first:
                 await self.fleet.stop()  # first: whoever reads the notice may stand still
                 self._notice("interrupted: the load ends now, then the report; once more waits for no answer")

@@ -215,6 +215,7 @@ class _Run:
         result = _result(started, prepared, measured)
         result.cut_load = beyond
         result.interrupted = self._heed.signal.name if self._heed.signal is not None else None
+        result.interrupted_after_load = self._heed.after_load
         result.problems += self._preparation.problems
         result.warnings += self._preparation.warnings
         result.probes = [replace(p, detail=prepared.mask(p.detail)) for p in answers]

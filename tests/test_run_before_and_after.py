@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 import trio
+from run_harness import eventually, running
 
 from loadtool import cut_load as cut_load_module
 from loadtool import drive as drive_module
@@ -35,6 +36,14 @@ name: short
 target: http://127.0.0.1:1
 requests: [{name: browse, get: /}]
 phases: [{name: baseline, rate: 10/s, for: 300ms}]
+"""
+TEARDOWN = """\
+name: short
+target: demo
+requests: [{name: browse, get: /products/7}]
+phases: [{name: baseline, rate: 20/s, for: 1s}]
+validity: {lag: 10s}
+teardown: ["touch begun; sleep 300"]
 """
 SPIKE = """\
 name: spike
@@ -154,3 +163,20 @@ def test_a_result_that_is_replaced_is_told_of(tmp_path: Path) -> None:
         said.clear()
         spike(load, RunOptions(workers=1, out=tmp_path / "out"), Noting())
         assert [text for text in said if "earlier run" in text] == told
+
+
+def test_a_signal_after_the_load_cuts_nothing_short(tmp_path: Path) -> None:
+    with running(tmp_path, TEARDOWN) as live:
+        eventually("the teardown", lambda: (tmp_path / "begun").exists() or live.ended())
+        live.send(signal.SIGINT)
+        live.wait_for("interrupted: the load is over, the report follows; once more ends teardown")
+        live.send(signal.SIGINT)
+        done = live.end()
+    assert done.code == 130, done.err
+    result = done.result
+    assert (result["verdict"], result["interrupted"]) == ("interrupted", "SIGINT")
+    assert result["reasons"] == ["interrupted by SIGINT after the load"]
+    assert result["elapsed_s"] == 1.0
+    assert "INTERRUPTED  short: interrupted after its load, and so never a pass." in done.out
+    said = "teardown: a second signal came before the command 'touch begun; sleep 300' had ended"
+    assert result["warnings"] == [said]

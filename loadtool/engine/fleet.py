@@ -55,6 +55,7 @@ class Fleet:
         self.start_ns = 0
         self.stop_ns: int | None = None
         self.begun = False  # every worker knows when to start, so that it can be told to stop
+        self.over = False  # every worker has sent its last frame or was lost
         self._job = job
         self._children = children
         self._patience_ns = patience_ns
@@ -95,9 +96,11 @@ class Fleet:
         self.begun = True
         await self._tell_stop()  # it may have come meanwhile
         task_status.started(self.start_ns)
-        async with self._send, trio.open_nursery() as nursery:
-            for number, child in enumerate(self._children):
-                nursery.start_soon(self._read, number, child, duration_ns)
+        async with self._send:
+            async with trio.open_nursery() as nursery:
+                for number, child in enumerate(self._children):
+                    nursery.start_soon(self._read, number, child, duration_ns)
+            self.over = True  # before the frames end: whoever reads them cancels this then
 
     async def frames(self) -> AsyncIterator[Frame | Lost]:
         """Every worker's frames as they come, until each has sent its last or was lost."""

@@ -214,6 +214,7 @@ class Result:
     verdict: str = ""
     reasons: list[str] = field(default_factory=list)
     interrupted: str | None = None  # SIGINT, SIGTERM or SIGHUP
+    interrupted_after_load: bool = False  # so none of the load is missing
     aborted: Aborted | None = None
     problems: list[str] = field(default_factory=list)  # what makes the run invalid, found outside judge/
     warnings: list[str] = field(default_factory=list)  # what failed beside the measurement, which stands

@@ -44,7 +44,8 @@ def headline(result: Result) -> str:
         case "invalid":
             return "this run proves nothing about the target."
         case "interrupted":
-            return "cut short, and so never a pass."
+            cut = "interrupted after its load" if result.interrupted_after_load else "cut short"
+            return f"{cut}, and so never a pass."
     return "this result has not been judged."
 
 

@@ -149,6 +149,9 @@ def test_runs_that_prove_nothing_are_told_and_not_judged_unless_forced() -> None
         "baseline: it is invalid: the generator was late",
         "candidate: it was interrupted after 12.0 s",
     )
+    after.interrupted_after_load = True
+    notes = Comparer.of([before], [after]).compare().notes
+    assert notes[1] == "candidate: it was interrupted after its load"
     forced = Comparer.of([before], [after], force=True)
     assert forced.difference(METRICS["p50"], OVERALL).label == "worse"
 
