@@ -21,7 +21,7 @@ import loadtool
 from loadtool.drive import Drive, Heed, Silent, View, result_of, run_alone
 from loadtool.engine.build import compiled
 from loadtool.engine.fleet import open_fleet, usable_cores
-from loadtool.errors import Interrupted, Mistake, OutputError, ProfileError, UsageError
+from loadtool.errors import Interrupted, LoadtoolError, Mistake, OutputError, ProfileError, UsageError, lone
 from loadtool.judge.capacity import Found, Hunt, Purpose, Trial, Tried, beyond, next_step
 from loadtool.judge.capacity_result import CAPACITY_NAME, Capacity, conclude
 from loadtool.judge.capacity_slos import LeftOut, on_the_whole, slos_for
@@ -32,9 +32,9 @@ from loadtool.plan.timeline import slice_width
 from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
 from loadtool.profile.slo import Slo
-from loadtool.report import figures
+from loadtool.report import capacity_notices, figures
 from loadtool.report.result_file import write_text_atomically
-from loadtool.run import run_directory, workers_for
+from loadtool.run import RunDirectory, run_directory, workers_for
 from loadtool.units import SECOND
 
 HIGHEST: Final = 100_000.0  # arrivals/s, unless --max says otherwise
@@ -71,7 +71,7 @@ def capacity(load: Load, options: Options, view: View) -> Searched:
     """Search for the capacity of the profile's target, and write capacity.json.
 
     Raises UsageError before anything is sent, Interrupted if a signal came before the first step, and other
-    LoadtoolErrors if the load could not begin.
+    LoadtoolErrors if they came before its end: later ones end the search, and are among its reasons.
     """
     search = _Search(load, options, view)
     return run_alone(search.go, search.left)
@@ -88,6 +88,8 @@ class _Search:
         self._heed = Heed(view.notice, self._preparation.hurry)
         self._steps: list[Step] = []
         self._tried: list[Tried] = []
+        self._found: Found | None = None  # where the search came to its end; the curve beyond may lack
+        self._sending: float | None = None  # arrivals/s of the load that goes on
         self._runs = 0  # loads so far: each has a seed of its own
         self._lacked = False  # our own Toxiproxy something, since the service was last seen to be well
         self._began = 0.0
@@ -108,10 +110,16 @@ class _Search:
         self._make_room(loaded.slos)
         self._workers = workers_for(loaded, self._options.workers)
         directory = run_directory(self._options.out, started, f"{loaded.profile.name}-capacity")
+        try:
+            return await self._into(directory, self._empty(started, loaded, left_out), loaded)
+        finally:
+            directory.remove_if_empty()  # whatever came of it
+
+    async def _into(self, directory: RunDirectory, capacity: Capacity, loaded: Loaded) -> Searched:
+        """Search, fill in what was found, and write it to the directory."""
         self._foretell(loaded.slos)
-        found: Found | None = None
-        verdict = "interrupted"
-        capacity = self._empty(started, loaded, left_out)
+        verdict = ""
+        errors: list[str] = []
         try:
             async with AsyncExitStack() as stack:
                 with self._heed.idle:
@@ -119,24 +127,28 @@ class _Search:
                     capacity.good_within_ms = prepared.job.good_within_ns / 1e6
                     capacity.engine.transport = prepared.job.transport
                     self._began = trio.current_time()
-                    found, verdict = await self._search(prepared)
-                if self._began:
-                    capacity.elapsed_s = round(trio.current_time() - self._began, 3)
-        except BaseException:
-            if not self._steps:
-                directory.remove_if_empty()
-            raise
+                    try:
+                        verdict = await self._search(prepared)
+                    finally:
+                        capacity.elapsed_s = round(trio.current_time() - self._began, 3)
+        except (LoadtoolError, BaseExceptionGroup) as e:
+            error = lone(e) if isinstance(e, BaseExceptionGroup) else e
+            if not self._steps or not isinstance(error, LoadtoolError):
+                raise
+            # What was measured stands. A load that can't be sent is the generator's limit, not the target's.
+            verdict = verdict or ("generator" if self._found is None else self._found.ending)
+            at = "" if self._sending is None else f"at {figures.rate(self._sending)}: "
+            errors = [at + prepared.mask(str(error))]
         finally:
             self._view.end()
         if self._heed.signal is not None:
             if not self._steps:
-                directory.remove_if_empty()
                 raise Interrupted(self._heed.signal or signal.SIGINT)
             capacity.interrupted = self._heed.signal.name
-            found, verdict = None, "interrupted"
+            verdict = "interrupted"
         capacity.steps = self._steps
-        conclude(capacity, found, verdict)
-        more = [*self._warnings, *self.left()]
+        conclude(capacity, self._found, verdict)
+        more = [*errors, *self._warnings, *self.left()]
         capacity.reasons += [text for text in more if not any(text in r for r in capacity.reasons)]
         file = directory.path / CAPACITY_NAME
         try:
@@ -190,47 +202,46 @@ class _Search:
 
     # The steps
 
-    async def _search(self, prepared: Prepared) -> tuple[Found | None, str]:
-        """Steps until the search ends, and the curve beyond; or None and why it did not end."""
+    async def _search(self, prepared: Prepared) -> str:
+        """Steps until the search ends, and the curve beyond; its verdict, which may be why it did not end."""
         loaded = prepared.loaded
         self._like = prepared.job.phases[base_of(loaded)]
         while True:
             if self._heed.signal is not None:
-                return None, "interrupted"
+                return "interrupted"
             step = next_step(self._hunt, self._tried)
             if isinstance(step, Found):
                 break
             seconds = self._options.confirm_s if step.long else self._options.step_s
             done = await self._step(prepared, step, hold_s(step.rate, seconds, loaded.slos, long=step.long))
             if done.outcome == "cut":
-                return None, "interrupted"
+                return "interrupted"
             self._tried.append(Tried(step, done.outcome == "holds", done.outcome == "late"))
             if not (done.answered or self._lacked or any(t.holds for t in self._tried)):
-                return None, "no-answer"
+                return "no-answer"
             if done.outcome != "holds" and not await self._settle(prepared, done):
                 why = "generator" if self._lacked else "down"
-                return None, why if self._heed.signal is None else "interrupted"
+                return why if self._heed.signal is None else "interrupted"
+        self._found = step
         settled = True
         for trial in beyond(self._hunt, step):
             if not settled and not await self._settle(prepared, done):
                 break  # how it fares at still more is not known, but the knee is
             done = await self._step(prepared, trial, self._options.step_s)
             if done.outcome == "cut":
-                return None, "interrupted"
+                return "interrupted"
             settled = done.outcome == "holds"
-        return step, step.ending
+        return step.ending
 
     async def _step(self, prepared: Prepared, trial: Trial, seconds: float) -> Step:
         number = len(self._steps) + 1
         warm_s, seconds = lengths_s(seconds, prepared.loaded.slos)
-        self._view.notice(
-            f"step {number}: {figures.rate(trial.rate)} for {seconds:g} s ({_WORDS[trial.purpose]})"
-        )
+        self._view.notice(capacity_notices.begins(number, trial, seconds))
         warm = replace(self._hold(trial.rate, warm_s), name="warmup", role="warmup")
         phases = (warm, self._hold(trial.rate, seconds))
         done = await self._drive(prepared, phases, trial.purpose, trial.rate, self._view)
         self._steps.append(done)
-        self._view.notice(_said(number, done))
+        self._view.notice(capacity_notices.over(number, done))
         return done
 
     async def _settle(self, prepared: Prepared, after: Step) -> bool:
@@ -256,6 +267,7 @@ class _Search:
         self, prepared: Prepared, phases: tuple[PhaseSpec, ...], purpose: Purpose, rate: float, view: View
     ) -> Step:
         began = trio.current_time() - self._began
+        self._sending = rate
         job = self._job(prepared.job, phases)
         loaded = prepared.loaded
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -270,7 +282,9 @@ class _Search:
         lacked = prepared.shortages()
         result.problems += lacked
         self._lacked |= bool(lacked)
-        return step_of(result, purpose, rate, began, cut=self._heed.signal is not None)
+        step = step_of(result, purpose, rate, began, cut=self._heed.signal is not None)
+        self._sending = None
+        return step
 
     def _job(self, job: Job, phases: tuple[PhaseSpec, ...]) -> Job:
         self._runs += 1
@@ -294,16 +308,6 @@ class _Search:
             ramp_ns=0,
             double_every_ns=0,
         )
-
-
-_WORDS: Final[dict[Purpose, str]] = {
-    "climb": "going up",
-    "descend": "going down",
-    "bisect": "closing in",
-    "repeat": "again",
-    "confirm": "confirming",
-    "curve": "beyond the knee",
-}
 
 
 def strip(loaded: Loaded) -> tuple[Loaded, list[LeftOut]]:
@@ -377,21 +381,3 @@ def hunt_of(loaded: Loaded, options: Options) -> Hunt:
             f"--start: got {figures.rate(start)}, want at most {figures.rate(most)}, which is --max"
         )
     return Hunt(start, most, options.precision)
-
-
-def _said(number: int, step: Step) -> str:
-    """One line on a step that is over."""
-    head = f"step {number}: {figures.rate(step.rate_per_s)} {_OUTCOMES[step.outcome]}"
-    if step.outcome == "late":
-        return f"{head}: {'; '.join(step.reasons)}"
-    p99 = figures.duration(step.p99_ms, failed=bool(step.errors))
-    failed = f" ({'; '.join(step.failed)})" if step.failed else ""
-    return f"{head}{failed}: goodput {figures.rate(step.goodput_per_s)}, p99 {p99}"
-
-
-_OUTCOMES: Final = {
-    "holds": "holds",
-    "fails": "fails",
-    "late": "proves nothing",
-    "cut": "was cut short",
-}

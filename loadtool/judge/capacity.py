@@ -115,21 +115,57 @@ def beyond(hunt: Hunt, found: Found) -> list[Trial]:
     return [Trial("curve", rate) for rate in rates if rate <= hunt.most * (1 + _EPS)]
 
 
-class _Search:
+def so_far(tried: Sequence[Tried]) -> tuple[float | None, float | None]:
+    """The highest rate that held and the lowest that failed (None: none), of a search that is not over yet.
+
+    A rate's trials speak together, as they do for the search: one that failed and was overruled held.
+    """
+    return _Rates(tried).bounds()
+
+
+class _Rates:
     """What the steps so far say of each rate."""
 
-    def __init__(self, hunt: Hunt, tried: Sequence[Tried]) -> None:
-        self._hunt = hunt
+    def __init__(self, tried: Sequence[Tried]) -> None:
         self._sound = [t for t in tried if not t.late]
         self._late = [t for t in tried if t.late]
         self._rates = sorted({t.trial.rate for t in self._sound})
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The highest rate that held, below the lowest that failed; and that one."""
+        fails = self._lowest_failing()
+        below = (r for r in self._rates if self._status(r) == "holds" and (fails is None or r < fails))
+        return max(below, default=None), fails
+
+    def _lowest_failing(self) -> float | None:
+        return min((r for r in self._rates if self._status(r) == "fails"), default=None)
+
+    def _status(self, rate: float) -> str:
+        """What the trials at this rate say together: one long hold that fails outweighs every short one."""
+        if self._count(rate, long=True, holds=False):
+            return "fails"
+        if self._count(rate, long=True, holds=True):
+            return "holds"
+        good, bad = (self._count(rate, long=False, holds=holds) for holds in (True, False))
+        return "holds" if good > bad else "fails" if bad > good else "tie"
+
+    def _count(self, rate: float, *, long: bool, holds: bool) -> int:
+        return sum(t.trial.rate == rate and t.trial.long == long and t.holds == holds for t in self._sound)
+
+
+class _Search(_Rates):
+    """Which rate is next."""
+
+    def __init__(self, hunt: Hunt, tried: Sequence[Tried]) -> None:
+        super().__init__(tried)
+        self._hunt = hunt
         self._only_long = any(t.trial.long and not t.holds for t in self._sound)
 
     def next(self) -> Trial | Found:
         hunt = self._hunt
         long = sum(t.trial.long for t in self._sound)
         short = len(self._sound) - long
-        fails = min((r for r in self._rates if self._status(r) == "fails"), default=None)
+        fails = self._lowest_failing()
         holds = max((r for r in self._rates if self._stood(r) and (fails is None or r < fails)), default=None)
         step = self._step(holds, fails)
         if isinstance(step, Trial) and not step.long and short >= hunt.most_short and fails is not None:
@@ -191,15 +227,6 @@ class _Search:
         share = max(1 - self._hunt.precision * 2.0 ** (times - 1), 1 / GROWTH)
         return Trial("confirm", max(_tidy(fails * share, self._hunt.precision), least))
 
-    def _status(self, rate: float) -> str:
-        """What the trials at this rate say together: one long hold that fails outweighs every short one."""
-        if self._count(rate, long=True, holds=False):
-            return "fails"
-        if self._count(rate, long=True, holds=True):
-            return "holds"
-        good, bad = (self._count(rate, long=False, holds=holds) for holds in (True, False))
-        return "holds" if good > bad else "fails" if bad > good else "tie"
-
     def _failed_once(self, rate: float) -> bool:
         """Whether a single short step is all that speaks against it."""
         short, long = (self._count(rate, long=long, holds=False) for long in (False, True))
@@ -213,9 +240,6 @@ class _Search:
 
     def _confirmed(self, rate: float) -> bool:
         return self._count(rate, long=True, holds=True) >= self._hunt.confirmations
-
-    def _count(self, rate: float, *, long: bool, holds: bool) -> int:
-        return sum(t.trial.rate == rate and t.trial.long == long and t.holds == holds for t in self._sound)
 
     def _known(self, trial: Trial) -> bool:
         """Whether a trial of this rate and length was sound."""

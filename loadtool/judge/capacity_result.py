@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from loadtool.judge.capacity import MULTIPLES, Found
+from loadtool.judge.capacity import MULTIPLES, Found, Trial, Tried, so_far
 from loadtool.judge.capacity_slos import LeftOut
 from loadtool.judge.capacity_step import Step
 from loadtool.judge.verdict import SIGNALS
@@ -87,19 +87,21 @@ class Capacity:
 
 
 def conclude(capacity: Capacity, found: Found | None, verdict: str = "") -> None:
-    """Fill in what the steps say. `found`: None if the search did not come to its end; `verdict` is then why:
-    `down`, `no-answer` or `interrupted`.
+    """Fill in what the steps say. `found`: None if the search did not come to its end. `verdict`: why it did
+    not (`down`, `no-answer`, `generator`, `interrupted`), or `interrupted` in what comes after its end.
     """
     capacity.verdict = verdict or (found.ending if found is not None else "interrupted")
-    held = [s.rate_per_s for s in capacity.steps if s.outcome == "holds" and s.purpose != "curve"]
-    failed = [s.rate_per_s for s in capacity.steps if s.outcome == "fails" and s.purpose != "curve"]
     if found is not None:
         capacity.holds_per_s, capacity.fails_per_s = found.holds, found.fails
         capacity.confirmed = found.confirmed
     elif capacity.verdict != "no-answer":
-        capacity.fails_per_s = min(failed, default=None)
-        below = (r for r in held if capacity.fails_per_s is None or r < capacity.fails_per_s)
-        capacity.holds_per_s = max(below, default=None)
+        capacity.holds_per_s, capacity.fails_per_s = so_far(
+            [
+                Tried(Trial(s.purpose, s.rate_per_s), s.outcome == "holds", s.outcome == "late")
+                for s in capacity.steps
+                if s.purpose != "curve" and s.outcome != "cut"
+            ]
+        )
     knee = capacity.holds_per_s
     confirming = [
         s for s in capacity.steps if s.purpose == "confirm" and s.rate_per_s == knee and s.outcome == "holds"
@@ -131,8 +133,10 @@ def _multiples(capacity: Capacity, knee: float | None, confirming: Sequence[Step
             continue
         if rate > capacity.most_per_s * (1 + 1e-9):
             note = "above --max"
+        elif step is None:
+            note = "not measured"
         else:
-            note = "not measured" if step is None else "the generator was the limit"
+            note = "cut short" if step.outcome == "cut" else "the generator was the limit"
         capacity.multiples.append(Multiple(times, rate, note=note))
     last = capacity.multiples[-1].goodput_per_s
     capacity.collapse_ratio = last / at_knee if last is not None and at_knee else None

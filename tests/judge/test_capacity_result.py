@@ -249,6 +249,41 @@ def test_an_interrupted_search_tells_what_it_knows(name: str, code: int) -> None
     )
 
 
+def test_a_knee_stays_found_if_what_comes_beyond_is_interrupted() -> None:
+    c = capacity(*STEPS, step("curve", 150, "fails", 80), step("curve", 200, "cut", 70))
+    c.interrupted = "SIGINT"
+    conclude(c, FOUND, "interrupted")
+    assert (c.verdict, c.confirmed, c.exit_code) == ("interrupted", True, 130)
+    assert c.sentence == "interrupted after 7 steps; so far its SLOs held at 100/s and failed at 102/s"
+    assert [(m.goodput_per_s, m.note) for m in c.multiples] == [(100, ""), (80, ""), (None, "cut short")]
+    assert c.collapse_ratio is None
+
+
+LUCK = (step("climb", 100, "holds"), step("climb", 200, "fails"), step("bisect", 150, "fails"))
+AGAIN = step("repeat", 150, "holds")
+
+
+@pytest.mark.parametrize(
+    ("steps", "holds", "fails"),
+    [
+        (LUCK, 100, 150),
+        ((*LUCK, AGAIN), 100, 200),  # at 150/s both: neither is known
+        ((*LUCK, AGAIN, AGAIN), 150, 200),
+        ((*LUCK, AGAIN, AGAIN, step("confirm", 150, "fails")), 100, 150),  # a long one outweighs short ones
+        ((*LUCK, AGAIN, AGAIN, step("confirm", 150, "late")), 150, 200),
+        ((*LUCK, AGAIN, AGAIN, step("bisect", 125, "cut")), 150, 200),
+        ((*LUCK, AGAIN, AGAIN, step("curve", 120, "fails")), 150, 200),
+    ],
+)
+@pytest.mark.parametrize("verdict", ["interrupted", "down", "generator"])
+def test_a_search_that_ends_early_takes_each_rate_as_its_steps_say_together(
+    steps: tuple[Step, ...], holds: float, fails: float, verdict: str
+) -> None:
+    c = capacity(*steps)
+    conclude(c, None, verdict)
+    assert (c.holds_per_s, c.fails_per_s, c.confirmed) == (holds, fails, False)
+
+
 def test_the_generators_limit_is_told_with_its_reason() -> None:
     c = capacity(STEPS[0], step("climb", 100, "late", reasons=["the generator was late in hold"]))
     conclude(c, Found("generator", 50, None), "generator")
