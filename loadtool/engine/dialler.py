@@ -26,7 +26,7 @@ from loadtool.engine.failures import (
     local_name,
 )
 from loadtool.engine.poller import READ, WRITE, Poller
-from loadtool.engine.sources import Sources
+from loadtool.engine.sources import NO_WAY, Sources
 from loadtool.engine.stamps import ask_for
 from loadtool.engine.tls_stream import TlsStream
 
@@ -247,6 +247,10 @@ class Dialler:
             self.crowded = str(address)
             return Failure(NOT_NOW, f"{address}: {FULL_QUEUE}")
         outcome = classify(error, stage)
+        in_vain = outcome == LOCAL and stage == CONNECTING
+        if in_vain and self._sources.no_way(error, address.family, address.sockaddr):
+            self._addresses.failed(address, now)
+            return Failure(CONNECTING, f"{address}: {NO_WAY}")
         if outcome == LOCAL:
             self.ran_out(error)
             self.lacking = describe(error)

@@ -29,7 +29,7 @@ from loadtool.engine.failures import (
 )
 from loadtool.engine.http1 import Answer, ProtocolError
 from loadtool.engine.ledger import problem_of
-from loadtool.engine.sources import Sources
+from loadtool.engine.sources import NO_WAY, Sources
 from loadtool.errors import SetupError
 from loadtool.measure.outcome import DNS, OK, OUTCOMES, PROTOCOL, RESET, SHED, STATUS, TIMEOUT
 from loadtool.plan.expect import Expectation
@@ -157,6 +157,11 @@ async def _connect(done: Exchange, addresses: Addresses, sources: Sources) -> tr
                         raise _Failed(CONNECTING, FULL_QUEUE) from None
                 else:
                     await sock.connect(address.sockaddr)
+            except OSError as e:
+                plain.close()
+                if sources.no_way(e, address.family, address.sockaddr):
+                    e = OSError(NO_WAY)  # without its number, which is that of ports that ran out
+                raise e from None
             except BaseException:
                 plain.close()
                 raise

@@ -33,7 +33,7 @@ LOCAL_ERRNOS: Final = frozenset(
     (
         errno.EMFILE,  # open files
         errno.ENFILE,
-        errno.EADDRNOTAVAIL,  # ports
+        errno.EADDRNOTAVAIL,  # ports, unless there is no address to leave from (`Sources.no_way`)
         errno.EADDRINUSE,
         errno.EAGAIN,
         errno.ENOBUFS,  # memory of the kernel

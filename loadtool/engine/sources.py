@@ -7,10 +7,11 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 # Linux: choose the port only when connecting, so that one source address has 28,000 of them per target.
 _BIND_ADDRESS_NO_PORT: Final = 24
+NO_WAY: Final = "this machine has no address to reach it from (EADDRNOTAVAIL)"
 
 
 class Sources:
@@ -36,6 +37,24 @@ class Sources:
         source = ring.pop(0)
         ring.append(source)
         _bind(sock, source)
+
+    def no_way(self, error: BaseException, family: int, sockaddr: Any) -> bool:
+        """Whether a connect to this address failed with `error` as this machine has none to leave from.
+
+        Linux says the same when local ports have run out. A socket for datagrams has ports of its own, and
+        has to find an address to leave from just so; to connect it sends nothing. With sources of the
+        profile's, which are known to be this machine's, it is the ports.
+        """
+        if not self._any or family not in self._rings:
+            return False
+        if not isinstance(error, OSError) or error.errno != errno.EADDRNOTAVAIL:
+            return False
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.connect(sockaddr)
+        except OSError as e:
+            return e.errno == errno.EADDRNOTAVAIL
+        return False
 
 
 def _bind(sock: socket.socket, source: str) -> None:
