@@ -7,6 +7,7 @@ for in vain, and never blocks when it closes.
 from __future__ import annotations
 
 import errno
+import os
 import select
 import ssl
 from time import monotonic_ns as clock
@@ -17,7 +18,7 @@ import trio
 
 from loadtool.engine.addresses import Address
 from loadtool.engine.dialler import Failure
-from loadtool.engine.failures import HANDSHAKING, LOCAL, describe, ended_by
+from loadtool.engine.failures import HANDSHAKING, LOCAL, describe, ended_by, local_name
 from loadtool.engine.http1 import MAX_HEAD
 from loadtool.engine.unacknowledged import UNKNOWN, reset_at_once, unacknowledged
 from loadtool.measure.outcome import PROTOCOL, TLS
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 16 * 1024  # bytes that the kernel takes without an answer from the peer
 RECEIVE: Final = 64 * 1024
+LAST_WORDS: Final = 1 << 20  # bytes of a broken connection that are still read
 BEGAN: Final = 64  # bytes of an answer's beginning that are kept, for an example
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)  # Linux's; an error shows without it
 _FRAME_HEAD: Final = 9  # bytes: length, type, flags, stream
@@ -77,6 +79,8 @@ class Stream(httpcore.AsyncNetworkStream):
         self._sock = sock
         self._transport = transport
         self._early = bytearray()  # came while the request was still being sent
+        self._heard_out = False  # nothing more than that can be read
+        self._goodbye = False  # ... and the peer had ended it as TLS wants it
 
     def expect(self) -> None:
         """A request is about to leave: what comes from now on answers it."""
@@ -90,6 +94,12 @@ class Stream(httpcore.AsyncNetworkStream):
         if self._early:
             data = bytes(self._early[:max_bytes])
             del self._early[:max_bytes]
+        elif self._heard_out:
+            self.reset_at_once = False  # how much of a write under TLS has left is not known
+            if not self._goodbye:
+                raise httpcore.ReadError(self.broken)
+            data = b""
+            self._came(data)
         else:
             try:
                 data = bytes(await self._transport.receive_some(max_bytes))
@@ -113,7 +123,7 @@ class Stream(httpcore.AsyncNetworkStream):
                 await self._transport.send_all(buffer)
                 self.written += len(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
-            words = self._break(e)
+            words = self._break(self._last_words(e) or e)
             # After a WriteError httpcore still reads: the peer may have said why it takes no more.
             raise (httpcore.ReadError if self.lacking else httpcore.WriteError)(words) from None
 
@@ -214,6 +224,35 @@ class Stream(httpcore.AsyncNetworkStream):
     def _look_at_rest(self) -> None:
         if self._sock.fileno() >= 0:  # else it was closed on this side
             self.unacknowledged = min(self.unacknowledged, unacknowledged(self._sock.fileno()))
+
+    def _last_words(self, error: BaseException) -> ssl.SSLError | None:
+        """Take what the peer had said over TLS when a write failed with `error`; the alert, if it was one.
+
+        trio reads no more once a write has failed, and there may be the reason: an alert, or an answer.
+        """
+        transport, cause = self._transport, _root(error)
+        if not isinstance(transport, trio.SSLStream) or local_name(cause):
+            return None
+        self._heard_out = True
+        if isinstance(cause, ssl.SSLError):
+            return None  # it was read, and is the reason
+        taken = 0
+        try:
+            while taken < LAST_WORDS and (data := os.read(self._sock.fileno(), RECEIVE)):
+                transport._incoming.write(data)
+                taken += len(data)
+        except OSError:
+            pass  # that was all, or it was closed on this side
+        try:
+            while data := transport._ssl_object.read(RECEIVE):
+                self._came(data)
+                self._early += data
+            self._goodbye = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as e:
+            return e.with_traceback(None)  # whose frames hold it: workers collect no cycles
+        return None
 
     def _break(self, error: BaseException) -> str:
         cause = _root(error)
