@@ -114,6 +114,17 @@ def test_every_metric_that_may_abort_has_a_row() -> None:
         # A perfect rest gives 1,950 good ones in 20 s.
         ("goodput >= 97.5/s abort", [second(1, 50, failed=50)], ""),
         ("goodput > 97.5/s abort", [second(1, 50, failed=50)], "at most 97.5/s good are left in 20 s"),
+        # What is to stay below a rate can only grow: 20 of it in 20 s are 1/s, however many are to come.
+        ("goodput < 1/s abort", [second(1, 19)], ""),
+        ("goodput < 1/s abort", [second(1, 20)], "at least 1/s good are left in 20 s"),
+        ("rate <= 1/s abort", [second(1, 20)], ""),
+        ("rate <= 1/s abort", [second(1, 21)], "at least 1.05/s ok are left in 20 s"),
+        # Shares that are to be reached: 1,950 of 2,000 can still be sheds, or errors.
+        ("shed rate >= 97.5% abort", [second(1, 50)], ""),
+        ("shed rate > 97.5% abort", [second(1, 50)],
+         "at most 1,950 of all 2,000 arrivals can still be sheds"),
+        ("error rate >= 97.5% abort", [second(1, 41, shed=10)],
+         "at most 1,949 of all 2,000 arrivals can still be errors"),
         ("max < 50ms abort", [second(1, 1, us=40_000)], ""),
         ("max < 50ms abort", [second(1, 1, us=60_000)], "an answer took 60 ms"),
         # A window is known when all of its arrivals have ended, and not before.

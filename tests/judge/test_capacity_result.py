@@ -200,6 +200,21 @@ def test_the_knee_with_its_spread_and_what_comes_beyond() -> None:
     assert (data["format"], data["holds_per_s"], len(data["steps"])) == (1, 100, 7)
 
 
+def test_only_long_holds_at_the_knee_say_what_it_serves_there() -> None:
+    """Short ones at the same rate, or long ones at others, are no part of its figures and its doubts."""
+    short = step("bisect", 100, "holds", 60, p99_ms=900.0, conclusive=False)
+    failed = step("confirm", 102, "fails", 30, p99_ms=950.0, conclusive=False, failed=["p95 < 250ms"])
+    c = capacity(*STEPS[:3], short, failed, *STEPS[3:], step("curve", 200, "fails", 25))
+    conclude(c, FOUND, "found")
+    assert (c.verdict, c.goodput_per_s, c.p99_ms) == ("found", [99, 101], [200.0, 220.0])
+    assert (c.multiples[0].goodput_per_s, c.multiples[0].p99_ms) == (100.0, 220.0)
+    assert c.collapse_ratio == 0.25
+    endless = step("confirm", 100, "holds", 100, p99_ms=None)
+    c = capacity(endless, *STEPS)
+    conclude(c, FOUND, "found")
+    assert c.p99_ms == [200.0, None]  # None is infinite, and the worst
+
+
 def test_what_was_not_measured_beyond_the_knee_says_why() -> None:
     c = capacity(*STEPS, step("curve", 150, "late"), most=180)
     conclude(c, FOUND, "found")

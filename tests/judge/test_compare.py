@@ -16,7 +16,7 @@ from loadtool.judge.compare_metrics import METRICS, SPIKE_METRICS, quantile
 from loadtool.judge.compare_profiles import changed_keys, changes
 from loadtool.judge.compare_sample import OVERALL
 from loadtool.judge.comparison import Difference
-from loadtool.measure.result import Result
+from loadtool.measure.result import Aborted, Result
 from loadtool.measure.spike import Overload, SpikeFigures
 
 
@@ -154,6 +154,59 @@ def test_runs_that_prove_nothing_are_told_and_not_judged_unless_forced() -> None
     assert notes[1] == "candidate: it was interrupted after its load"
     forced = Comparer.of([before], [after], force=True)
     assert forced.difference(METRICS["p50"], OVERALL).label == "worse"
+
+
+def test_a_run_that_an_objective_has_ended_proves_nothing_about_the_rest() -> None:
+    before, after = run(baseline=steady(10_000)), run(baseline=steady(20_000))
+    after.verdict, after.aborted = "fail", Aborted(4.2, "p95 < 15ms abort", "all were slower")
+    d = compared(before, after, "p50")
+    assert (d.label, d.note) == ("can't tell", "candidate: it was ended early, at 4.2 s")
+
+
+@pytest.mark.parametrize(("slices", "told"), [(5, False), (6, True)])
+def test_three_blocks_are_the_least(slices: int, told: bool) -> None:
+    """Blocks of five or six slices are two slices long."""
+    d = compared(run(baseline=steady(10_000, slices)), run(baseline=steady(13_000, slices)), "p50")
+    assert (d.label, d.interval is not None) == (("worse", True) if told else ("can't tell", False))
+
+
+def test_a_slice_without_an_ok_answer_holds_no_times() -> None:
+    def halting() -> Result:
+        result = run(baseline=[*steady(10_000, 11), Second(failed=50)])
+        result.series[-1].hdr = ""  # a file may leave it out
+        return result
+
+    d = compared(halting(), halting(), "p90")
+    assert (d.label, d.baseline) == ("same", pytest.approx(10.0, rel=0.001))
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "well", "badly"),
+    [
+        ("goodput retention", "goodput_retention", 1.0, 0.5),
+        ("end retention", "end_retention", 1.0, 0.5),
+        ("honest rejection", "honest_rejection", 1.0, 0.5),
+        ("recovery", "recovery_s", 1.0, 30.0),
+        ("hysteresis", "hysteresis", 0.0, 0.4),
+        ("retry amplification", "retry_amplification", 1.0, 3.0),
+        ("latency growth", "latency_growth", 1.0, 9.0),
+    ],
+)
+def test_which_way_a_figure_of_a_spike_is_better(name: str, field: str, well: float, badly: float) -> None:
+    def three(value: float) -> list[Result]:
+        made = [with_spike(1.0) for _ in range(3)]
+        for result in made:
+            assert result.overload is not None
+            setattr(result.overload.spikes[0], field, value)
+        return made
+
+    metric = SPIKE_METRICS[name]
+    worse = Comparer.of(three(well), three(badly)).spike_difference(metric, "spike")
+    better = Comparer.of(three(badly), three(well)).spike_difference(metric, "spike")
+    assert (worse.label, better.label) == ("worse", "better")
+    assert worse.worse_by is not None
+    assert better.worse_by is not None
+    assert worse.worse_by > 0 > better.worse_by
 
 
 def test_warm_ups_are_left_out() -> None:

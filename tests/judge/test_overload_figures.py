@@ -9,7 +9,7 @@ from judge_samples import Part
 
 from loadtool.judge import overload_figures as formulas
 from loadtool.judge.spike_view import Counts, Recovery
-from loadtool.measure.spike import SpikeFigures
+from loadtool.measure.spike import SpikeFigures, Step
 
 
 def blocks(*pairs: tuple[int, int], seconds: float = 1.0) -> list[Counts]:
@@ -191,6 +191,39 @@ def test_the_most_hysteresis_that_chance_explains(
     ratio: float, baseline: int, tail: int, want: float
 ) -> None:
     assert formulas.hysteresis_bound(ratio, baseline, tail) == pytest.approx(want)
+
+
+def second(start: float, end: float, served: int, shed: int = 0, **errors: int) -> Step:
+    scheduled = served + shed + sum(errors.values())
+    return Step("spike", start, end, scheduled, served, shed, errors, served, scheduled)
+
+
+@pytest.mark.parametrize(
+    ("steps", "first_shed_s", "steady_s", "want"),
+    [
+        # Steps of two seconds: 500 of the first 1,000 came by then, and 300 a second are served when full.
+        ([second(24, 26, 1000), second(26, 28, 600, 400)], 1.0, 4.0, 500 - 300),
+        ([second(24, 26, 1000), second(26, 28, 600, 400)], 1.5, 4.0, 750 - 450),
+        # A quarter of a second counts as such, on both sides.
+        ([second(24, 24.25, 100), second(24.25, 24.5, 50, 50)], 0.125, 0.5, 50 - 25),
+        # Full is what sheds, after the first shed, before anything changes; a step that holds it is not.
+        ([second(24, 25, 100), second(25, 26, 40, 60)], 1.0, 2.0, None),
+        ([second(24, 25, 100), second(25, 26, 40, 60)], 0.5, 1.9, None),
+        ([second(24, 25, 100), second(25, 26, 100)], 0.5, 2.0, None),
+        ([second(24, 25, 100), second(25, 26, 40, 60), second(26, 27, 10, 90)], 0.5, 2.0, 50 - 20),
+        # Let in is what was not refused, also if it came to nothing; not what never got there.
+        ([second(24, 25, 100), second(25, 26, 20, 50, timeout=10, status=6, check=4)], 0.5, 2.0, 50 - 20),
+        ([second(24, 25, 100), second(25, 26, 40, 50, reset=6, unsent=4)], 0.5, 2.0, 50 - 20),
+        ([second(24, 25, 100), second(25, 26, 40, 50, aborted=10)], 0.5, 2.0, None),
+        # The mean of those that are full.
+        ([second(24, 25, 100), second(25, 26, 40, 60), second(26, 28, 60, 140)], 0.5, 4.0, 50 - 100 / 6),
+    ],
+)
+def test_how_many_waited_when_the_first_was_shed(
+    steps: list[Step], first_shed_s: float, steady_s: float, want: float | None
+) -> None:
+    found = formulas.buffered(steps, 24.0, first_shed_s, steady_s)
+    assert found == (want if want is None else pytest.approx(want))
 
 
 def fared(**more: object) -> SpikeFigures:

@@ -126,6 +126,8 @@ def test_no_recovery_phase() -> None:
     assert (f.recovered, f.recovery_s, f.watched_s, f.hysteresis) == (None, None, None, None)
     why = "no recovery phase follows it"
     assert {f.unknown[k] for k in ("recovery_s", "hysteresis", "retry_amplification_after")} == {why}
+    # It ends with the run, and is whole all the same.
+    assert (f.end_retention, f.latency_growth, f.notes) == (1.0, 1.0, [])
     assert f.verdict == "shed"
     assert f.sentence.endswith("in under 4 ms, recovery not known (no recovery phase follows it): shed")
 
@@ -167,6 +169,7 @@ def test_recovery_counts_from_when_the_load_has_come_down() -> None:
     [
         (49.0, 20.0, 0.0),
         (49.02, 20.0, 0.0),  # as it is in practice: the step before it counts
+        (49.4, 20.0, 0.0),
         (49.6, 19.0, 0.0),
         (51.0, 18.0, 0.0),
         (47.0, 20.0, 0.0),  # cut short: planned to go on

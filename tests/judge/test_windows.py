@@ -162,6 +162,46 @@ def test_wide_slices_make_wide_windows() -> None:
     figure = judged("error rate < 8% in any 10s", result)
     assert figure.window is not None
     assert (figure.window.length_s, figure.value) == (12.0, 24 / 400)
+    # The bad slices are 7, 8 and 9: the first four that hold them all begin with slice 6.
+    assert (figure.window.start_s, figure.window.end_s) == (18.0, 30.0)
+    assert figure.note == "worst from 18 s to 30 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "of", "bad", "status"),
+    [
+        # p99 of 1,000 is the 990th, so that ten lie beyond it; of 900 it is the 891st, and nine do.
+        ("p99 < 50ms in any 10s", 100, 12, "fail"),
+        ("p99 < 50ms in any 10s", 90, 12, "inconclusive"),
+        # Five of 30 and of 29 are more than 10 %, but either may well be chance.
+        ("ok p50 < 5ms in any 10s", 100, 0, "fail"),
+        ("error rate < 10% in any 10s", 3, 5, "fail"),
+    ],
+)
+def test_what_is_just_enough_to_tell(text: str, of: int, bad: int, status: str) -> None:
+    slow, left = [], bad
+    for _ in range(10):
+        mine = min(left, of if "p99" in text else 1)
+        left -= mine
+        late, failed = (mine, 0) if "p99" in text else (0, mine)
+        slow.append(Second([10_000] * (of - mine) + [90_000] * late, failed))
+    assert judged(text, run(baseline=slow)).status == status
+
+
+def test_one_arrival_less_is_too_few_to_tell() -> None:
+    less = [Second([10_000] * 2, 1)] * 5 + [Second([10_000] * 3)] * 4 + [Second([10_000] * 2)]
+    figure = judged("error rate < 10% in any 10s", run(baseline=less))
+    assert (figure.status, figure.samples, figure.value) == ("inconclusive", 29, 5 / 29)
+
+
+def test_windows_without_a_sample_are_not_counted() -> None:
+    nothing = [Second()] * 4
+    figure = judged("error rate < 2% in any 2s", run(baseline=nothing + seconds([0, 8, 8, 0]) + nothing))
+    # Of eleven windows the first three and the last three are empty; of the other five, three hold failures.
+    assert (figure.status, figure.note) == ("fail", "worst from 5 s to 7 s; 3 of 5 windows fail")
+    figure = judged("error rate < 2% in any 2s", run(baseline=nothing))
+    assert (figure.status, figure.value) == ("inconclusive", None)
+    assert figure.note == "no whole window of 2 s with arrivals in it"
 
 
 def test_a_window_reads_back_from_the_file() -> None:
