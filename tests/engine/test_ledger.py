@@ -9,11 +9,27 @@ import pytest
 from engine_harness import job_for
 
 from loadtool.engine.client_ledger import ledger_of
-from loadtool.engine.connection import RECEIVE, Arrival
+from loadtool.engine.connection import RECEIVE, Arrival, Retry
 from loadtool.engine.http1 import KEPT, MAX_KEPT, MAX_KEPT_BODY, Answer
 from loadtool.engine.ledger import QUOTED, Ledger
-from loadtool.measure.outcome import CHECK, H_LAG, H_QUEUED, PROTOCOL
-from loadtool.measure.recorder import Cell
+from loadtool.measure.outcome import (
+    CHECK,
+    CONNECT,
+    H_FAILED,
+    H_LAG,
+    H_OK,
+    H_QUEUED,
+    H_SHED,
+    M_RETRIES,
+    M_TOLD,
+    OK,
+    PROTOCOL,
+    SHED,
+    STATUS,
+    TIMEOUT,
+    UNSENT,
+)
+from loadtool.measure.recorder import NEVER, Cell
 from loadtool.plan.expect import Expectation
 from loadtool.plan.job import ExpectSpec
 
@@ -100,6 +116,113 @@ def test_a_second_try_has_waited_already() -> None:
     again.resent = True
     subject.settle_wait(again, 50 * MS)
     assert again.cell.sums[H_LAG] == again.cell.sums[H_QUEUED] == 0
+
+
+def come(status: int, *fields: str) -> Answer:
+    """An answer without a body."""
+    answer = Answer()
+    answer.expect(no_body=False, keep_body=False)
+    head = "\r\n".join((f"HTTP/1.1 {status} x", "Content-Length: 0", *fields))
+    answer.feed(f"{head}\r\n\r\n".encode())
+    return answer
+
+
+def patient(due_ms: int = 0, *, shed_allowed: bool = True) -> Arrival:
+    """One that gives up only after a minute."""
+    waiting = arrival(due_ms)
+    waiting.give_up = 60_000 * MS
+    waiting.cell.shed_allowed = shed_allowed
+    return waiting
+
+
+@pytest.mark.parametrize(("response", "good"), [(999 * MS, 1), (1000 * MS, 1), (1000 * MS + 1, 0)])
+def test_good_is_what_came_within_the_time_since_it_was_due(response: int, good: int) -> None:
+    subject, waiting = ledger(), patient(5000)
+    now = waiting.due + response
+    subject.answered(waiting, come(200), now - MS, now, now)
+    delta = waiting.cell.delta()
+    assert (delta.counts[OK], delta.good, delta.values[H_OK].sum_us) == (1, good, (response + 500) // 1000)
+
+
+@pytest.mark.parametrize(("late", "outcome"), [(0, OK), (1, TIMEOUT)])
+def test_an_answer_may_come_up_to_the_timeout(late: int, outcome: int) -> None:
+    subject, waiting = ledger(), arrival(5000)
+    now = waiting.give_up + late
+    subject.answered(waiting, come(200), waiting.due, now, now)
+    delta = waiting.cell.delta()
+    assert [code for code, n in enumerate(delta.counts) if n] == [outcome]
+    assert (H_OK in delta.values) == (outcome == OK)
+
+
+@pytest.mark.parametrize(
+    ("service_ms", "fields", "told"),
+    [
+        (1000, ("Retry-After: 1",), 1),
+        (1001, ("Retry-After: 1",), 0),  # a slow no is no honest one, whatever it promises
+        (10, (), 0),
+        (10, ("Retry-After: soon",), 0),
+    ],
+)
+def test_who_says_in_time_when_to_come_back(service_ms: int, fields: tuple[str, ...], told: int) -> None:
+    """The time is that of the attempt: it was due two seconds before it left."""
+    subject, waiting = ledger(), patient()
+    now = (2000 + service_ms) * MS
+    subject.answered(waiting, come(503, *fields), 2000 * MS, now, now)
+    delta = waiting.cell.delta()
+    assert (delta.counts[SHED], delta.marks[M_TOLD], delta.values[H_SHED].sum_us) == (
+        1, told, service_ms * 1000,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_nobody_may_turn_away_normal_load(allowed: bool) -> None:
+    subject, waiting = ledger(), patient(700, shed_allowed=allowed)
+    subject.answered(waiting, come(503, "Retry-After: 1"), 700 * MS, 705 * MS, 705 * MS)
+    assert waiting.cell.first_shed == (700 * MS if allowed else NEVER)
+    delta = waiting.cell.delta()
+    assert (delta.counts[SHED], delta.counts[STATUS]) == ((1, 0) if allowed else (0, 1))
+    assert (H_SHED in delta.values, H_FAILED in delta.values) == (allowed, not allowed)
+    assert delta.marks[M_TOLD] == allowed
+
+
+@pytest.mark.parametrize(("dialled", "resent", "attempts"), [(0, False, 0), (5, False, 1), (5, True, 0)])
+def test_a_connection_that_was_being_opened_was_an_attempt(dialled: int, resent: bool, attempts: int) -> None:
+    """One that is sent again has been counted when it left the first time."""
+    for end in ("aborted", "unsent", "unreachable"):
+        subject, waiting = ledger(), arrival()
+        waiting.dialled, waiting.resent = dialled * MS, resent
+        if end == "aborted":
+            subject.aborted_waiting(waiting, 9 * MS)
+        elif end == "unsent":
+            subject.unsent(waiting, 9 * MS, "no connection was free")
+        elif dialled:
+            subject.unreachable(waiting, 9 * MS, CONNECT, "refused")
+        assert waiting.cell.attempts == attempts, end
+
+
+def test_another_attempt_has_a_queue_of_its_own() -> None:
+    """All in ms: the first one queued from 100 on while the loop did not rest; this one is due at 290."""
+    subject, waiting = ledger(), arrival(100)
+    subject.waits(waiting, waiting)
+    waiting.retry = Retry()
+    waiting.retry.due = 290 * MS
+    subject.resume(waiting, 300 * MS)
+    subject.last_idle = 350 * MS
+    subject.settle_wait(waiting, 390 * MS)
+    assert (waiting.cell.sums[H_LAG], waiting.cell.sums[H_QUEUED]) == (10_000, 90_000)
+    assert waiting.cell.marks[M_RETRIES] == 1
+
+
+@pytest.mark.parametrize("left_ns", [0, 1])
+def test_an_attempt_without_time_left_is_not_made(left_ns: int) -> None:
+    subject, waiting = ledger(), arrival()
+    waiting.retry = Retry()
+    waiting.retry.due, waiting.give_up = 500 * MS, 600 * MS
+    subject.waiting.add(waiting)
+    assert subject.next_attempt(499 * MS) is None
+    assert waiting.cell.counts[UNSENT] == 0
+    made = subject.next_attempt(600 * MS - left_ns)
+    assert (made is waiting, waiting.cell.counts[UNSENT]) == ((True, 0) if left_ns else (False, 1))
 
 
 def answered(body: bytes, expect: ExpectSpec, coding: bytes = b"identity") -> str:
