@@ -75,6 +75,12 @@ def test_where_there_is_no_knee(hunt: Hunt, answer: Answer, wanted: Found) -> No
     assert beyond(hunt, found) == []
 
 
+@pytest.mark.parametrize("generator", [1, 0.9])
+def test_the_lowest_rate_of_all_is_tried_before_the_generator_is_given_up(generator: float) -> None:
+    _, steps = search(Hunt(64, 10_000), knee_at(1e9, generator=generator))
+    assert list(dict.fromkeys(t.trial.rate for t in steps))[:7] == [64, 32, 16, 8, 4, 2, 1]
+
+
 def test_it_goes_below_the_first_rate() -> None:
     found, _ = search(Hunt(400, 10_000), knee_at(41))
     assert found.ending == "found"

@@ -66,6 +66,16 @@ def test_what_a_step_says(part: Part, outcome: str, failed: list[str], conclusiv
     assert step_of(result, "climb", 10.0, 3.5, cut=True).outcome == "cut"
 
 
+def test_a_step_holds_its_rate_after_its_warm_up() -> None:
+    result = result_of(Part("warmup", ok=[FAST] * 30), Part("hold", ok=[FAST] * 100), slos=["p95 < 250ms"])
+    warm, hold = result.phases
+    warm.end_s, hold.start_s, hold.end_s = 2.5, 2.5, 12.5
+    hold.scheduled, hold.ok, hold.offered_per_s, hold.goodput_per_s = 110, 100, 11.0, 10.0
+    found = step_of(result, "climb", 10.0, 3.5)
+    assert (found.hold_s, found.scheduled, found.ok) == (10.0, 110, 100)
+    assert (found.offered_per_s, found.goodput_per_s) == (11.0, 10.0)
+
+
 @pytest.mark.parametrize(
     ("slo", "part", "outcome"),
     [
@@ -119,6 +129,7 @@ def test_without_windows_an_objective_is_about_all_of_a_stretch() -> None:
     [
         (100, ["p99 < 1s"], True, 30),
         (10, ["p99 < 1s"], True, 41),  # 368 arrivals and a tenth more
+        (10, ["p99 < 1s", "p50 < 100ms"], True, 41),  # for the highest of them
         (1, ["p99 < 1s"], True, 90),
         (10, ["p95 < 1s", "error rate < 1%"], True, 30),
         (10, ["p99 < 1s"], False, 30),

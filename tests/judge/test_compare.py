@@ -15,6 +15,7 @@ from loadtool.judge.compare import Comparer
 from loadtool.judge.compare_metrics import METRICS, SPIKE_METRICS, quantile
 from loadtool.judge.compare_profiles import changed_keys, changes
 from loadtool.judge.compare_sample import OVERALL
+from loadtool.judge.compare_stats import t_quantile
 from loadtool.judge.comparison import Difference
 from loadtool.measure.result import Aborted, Result
 from loadtool.measure.spike import Overload, SpikeFigures
@@ -170,6 +171,14 @@ def test_three_blocks_are_the_least(slices: int, told: bool) -> None:
     assert (d.label, d.interval is not None) == (("worse", True) if told else ("can't tell", False))
 
 
+@pytest.mark.parametrize("phases", [{"baseline": 12, "spike": 4}, {"baseline": 4, "spike": 12}])
+def test_a_short_phase_is_judged_with_its_neighbour_over_all(phases: dict[str, int]) -> None:
+    before, after = (run(**{k: steady(us, n) for k, n in phases.items()}) for us in (10_000, 13_000))
+    assert compared(before, after, "p50").label == "worse"
+    labels = {name: compared(before, after, "p50", name).label for name in phases}
+    assert labels == {name: "worse" if n == 12 else "can't tell" for name, n in phases.items()}
+
+
 def test_a_slice_without_an_ok_answer_holds_no_times() -> None:
     def halting() -> Result:
         result = run(baseline=[*steady(10_000, 11), Second(failed=50)])
@@ -231,6 +240,22 @@ def test_several_runs_are_judged_by_their_own_spread() -> None:
     assert d.baseline == pytest.approx(math.exp(means[0]), rel=0.001)
     wild = compared(several(6_000, 10_000, 17_000), several(9_000, 12_000, 16_000), "p50")
     assert wild.label == "can't tell"
+
+
+def test_the_interval_is_the_one_of_welch() -> None:
+    """Shares are compared as they are, and these spread more from run to run than chance explains."""
+    failed = (1, 5, 9), (10, 20, 36)
+    before, after = ([run(baseline=steady(10_000, 20, n)) for n in side] for side in failed)
+    shares = [[n / (50 + n) for n in side] for side in failed]
+    means = [sum(side) / 3 for side in shares]
+    squares = [sum((x - m) ** 2 for x in side) / 2 / 3 for side, m in zip(shares, means, strict=True)]
+    df = sum(squares) ** 2 / sum(v * v / 2 for v in squares)
+    reach = t_quantile(0.95, df) * math.sqrt(sum(squares))
+    d = compared(before, after, "error rate")
+    change = means[1] - means[0]
+    assert (d.change, d.interval) == (
+        pytest.approx(change), pytest.approx((change - reach, change + reach)),
+    )  # fmt: skip
 
 
 def test_one_run_against_several_spreads_as_they_do() -> None:

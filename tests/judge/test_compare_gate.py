@@ -177,6 +177,32 @@ def test_a_gate_on_a_spike_needs_one() -> None:
     assert (found.decision, found.why) == ("undecidable", "no spike of the baseline was judged")
 
 
+@pytest.mark.parametrize(
+    ("during", "decision"),
+    [
+        ("", "holds"),  # any of them
+        (" during spike1", "clear"),
+        (" during recovery1", "clear"),
+        (" during spike2", "holds"),
+        (" during recovery2", "holds"),
+    ],
+)
+def test_a_gate_on_one_of_two_spikes_is_about_no_other(during: str, decision: str) -> None:
+    def recovered(*after_s: float) -> Result:
+        result = run(baseline=[Second([1])])
+        spikes = []
+        for number, seconds in enumerate(after_s, 1):
+            names = [f"spike{number}"], "baseline", [f"recovery{number}"]
+            spikes.append(SpikeFigures(f"spike{number}", *names, "shed", ""))
+            spikes[-1].recovered, spikes[-1].recovery_s = True, seconds
+        result.overload = Overload(spikes, "shed")
+        return result
+
+    comparer = Comparer.of([recovered(3.0, 3.0)] * 3, [recovered(3.0, 30.0)] * 3)
+    (found,) = decide([parse_gate(f"recovery worse by 5s{during}")], comparer)
+    assert found.decision == decision
+
+
 def test_a_gate_names_what_is_there() -> None:
     said = r"^--fail-if: p50 worse by 1% during x: got x, want one of baseline$"
     with pytest.raises(UsageError, match=said):

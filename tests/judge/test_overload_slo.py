@@ -73,6 +73,14 @@ def test_arrivals_are_counted_where_the_larger_retry_amplification_is_from(
     assert (f.value, f.samples, f.status) == (value, samples, "pass")
 
 
+@pytest.mark.parametrize(("slo", "status"), [("< 2", "fail"), ("< 3.5", "fail"), ("> 2", "pass")])
+def test_the_larger_retry_amplification_is_told_also_where_the_spike_alone_decides(
+    slo: str, status: str
+) -> None:
+    f = judged(f"retry amplification {slo}", figures(retry_amplification_after=4.0))
+    assert (f.value, f.samples, f.status) == (4.0, 500, status)
+
+
 def test_retry_amplification_of_a_spike_that_nothing_follows() -> None:
     f = judged("retry amplification < 3", figures(retry_amplification_after=None, recovery=[]))
     assert (f.value, f.status) == (2.5, "pass")

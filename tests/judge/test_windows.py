@@ -188,6 +188,12 @@ def test_what_is_just_enough_to_tell(text: str, of: int, bad: int, status: str) 
     assert judged(text, run(baseline=slow)).status == status
 
 
+def test_few_arrivals_may_be_enough_to_be_sure() -> None:
+    """All five of each window failed: whatever they are a sample of, it is more than 10 %."""
+    figure = judged("error rate < 10% in any 5s", run(baseline=seconds([1] * 6, of=1)))
+    assert (figure.status, figure.value, figure.samples) == ("fail", 1.0, 5)
+
+
 def test_one_arrival_less_is_too_few_to_tell() -> None:
     less = [Second([10_000] * 2, 1)] * 5 + [Second([10_000] * 3)] * 4 + [Second([10_000] * 2)]
     figure = judged("error rate < 10% in any 10s", run(baseline=less))

@@ -148,6 +148,16 @@ def test_a_run_cut_short_is_described_as_far_as_it_went() -> None:
     assert violations(early) == violations(result) == []
 
 
+def test_what_was_due_just_as_the_run_was_ended_is_in_the_series() -> None:
+    """The workers stop a moment after the coordinator has looked at its clock."""
+    tally = Tally(timeline(("spike", "spike", 4)), ["browse"])
+    cells = delta(1, ok=[1000]), delta(2, errors={"aborted": 1})
+    tally.add(frame(0, 0, 2.1, *cells, final=True))
+    result = result_of(result_parts(tally, 2 * SECOND, 10.0))
+    assert [(s.t, s.scheduled) for s in result.series] == [(0, 0), (1, 1), (2, 1)]
+    assert (result.totals.scheduled, violations(result)) == (2, [])
+
+
 def test_series_histograms_hold_every_answer() -> None:
     _, result = story()
     for figures in result.series:
