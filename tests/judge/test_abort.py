@@ -212,6 +212,21 @@ def test_a_part_where_nothing_is_planned_does_not_hide_an_earlier_one() -> None:
     assert found.why == "error rate was 50% from 0 s to 2 s"
 
 
+def test_seconds_in_which_nothing_is_planned_are_known_from_the_start() -> None:
+    phases = PhaseSpec("pause", "baseline", 0.0, 3 * SECOND), PhaseSpec("spike", "spike", 100.0, 5 * SECOND)
+    job = replace(JOB, phases=phases, faults=())
+    timeline = Timeline.of(job)
+    tally = Tally(timeline, ["browse"], 1)
+    planned = Schedule(job).counts_by_segment_and_request()
+    slo = parse_slo("error rate < 5% in any 2s abort")
+    watch = AbortWatch.of([slo], timeline, ["browse"], planned)
+    cell = replace(second(1, 50, failed=50), slice=3, segment=timeline.segment_at(3 * SECOND))
+    tally.add(Frame(worker=0, sequence=0, elapsed_ns=4 * SECOND, cells=[cell]))
+    found = watch.check(tally, 4 * SECOND)
+    assert found is not None
+    assert found.why == "error rate was 50% from 2 s to 4 s"
+
+
 def test_a_plain_objective_ends_nothing() -> None:
     assert watched("error rate < 5%", second(1, 0, failed=100)) is None
 

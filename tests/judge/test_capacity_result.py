@@ -310,6 +310,12 @@ def test_a_search_that_ends_early_takes_each_rate_as_its_steps_say_together(
     assert (c.holds_per_s, c.fails_per_s, c.confirmed) == (holds, fails, False)
 
 
+def test_a_rate_that_held_once_and_failed_has_failed() -> None:
+    c = capacity(*STEPS[:1], step("climb", 100, "holds"), step("confirm", 100, "fails"))
+    conclude(c, None, "down")
+    assert (c.holds_per_s, c.fails_per_s) == (50, 100)
+
+
 def test_the_generators_limit_is_told_with_its_reason() -> None:
     c = capacity(STEPS[0], step("climb", 100, "late", reasons=["the generator was late in hold"]))
     conclude(c, Found("generator", 50, None), "generator")

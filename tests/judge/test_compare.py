@@ -218,6 +218,13 @@ def test_which_way_a_figure_of_a_spike_is_better(name: str, field: str, well: fl
     assert worse.worse_by > 0 > better.worse_by
 
 
+@pytest.mark.parametrize("name", ["error rate", "goodput", "p50"])
+def test_blocks_in_which_nothing_was_due_are_no_obstacle(name: str) -> None:
+    rare = [*[Second()] * 6, *steady(10_000, 1), *[Second()] * 5]  # some replicates hold no arrival at all
+    d = compared(run(baseline=rare), run(baseline=rare), name)
+    assert (d.label in ("same", "can't tell"), d.change, d.worse_by) == (True, 0.0, 0.0)
+
+
 def test_warm_ups_are_left_out() -> None:
     before = run(warmup=steady(50_000), baseline=steady(10_000))
     after = run(warmup=steady(10_000), baseline=steady(10_000))
@@ -256,6 +263,25 @@ def test_the_interval_is_the_one_of_welch() -> None:
     assert (d.change, d.interval) == (
         pytest.approx(change), pytest.approx((change - reach, change + reach)),
     )  # fmt: skip
+
+
+def test_one_run_is_taken_to_spread_as_the_others_do() -> None:
+    """Its own part of the error is as large as that of one of them, on as few degrees of freedom."""
+    several_of = [run(baseline=steady(10_000, 20, n)) for n in (10, 20, 36)]
+    shares = [n / (50 + n) for n in (10, 20, 36)]
+    mean = sum(shares) / 3
+    squared = sum((x - mean) ** 2 for x in shares) / 2
+    reach = t_quantile(0.95, 2) * math.sqrt(squared / 3 + squared)
+    change = 5 / 55 - mean
+    d = compared(several_of, run(baseline=steady(10_000, 20, 5)), "error rate")
+    assert d.interval == pytest.approx((change - reach, change + reach))
+    d = compared(run(baseline=steady(10_000, 20, 5)), several_of, "error rate")
+    assert d.interval == pytest.approx((-change - reach, -change + reach))
+
+
+def test_a_run_without_arrivals_serves_nobody_badly() -> None:
+    d = compared(run(baseline=steady(10_000)), run(baseline=[Second()] * 12), "goodput")
+    assert (d.label, d.candidate, d.note) == ("can't tell", None, "nothing measured")
 
 
 def test_one_run_against_several_spreads_as_they_do() -> None:

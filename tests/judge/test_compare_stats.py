@@ -7,7 +7,10 @@ import random
 
 import pytest
 
+from loadtool.judge.compare_sample import Slot, Stretch
 from loadtool.judge.compare_stats import Draws, Spread, block_length, sum_of, t_quantile, t_tail, variance
+from loadtool.measure.histogram import HIGHEST_US
+from loadtool.measure.population import Population
 
 
 @pytest.mark.parametrize(
@@ -94,6 +97,34 @@ def test_the_spread_of_a_mean_of_dependent_slices_is_larger() -> None:
         means = [sum(sums[p] for p in picks) / (len(picks) * block_length(60)) for picks in draws.picks]
         ratios.append(draws.spread(means).error ** 2 / (1 / 60))
     assert 1.6 < sum(ratios) / len(ratios) < 2.2
+
+
+def slot(*values: int, failed: int = 0) -> Slot:
+    """A second in which answers came after so many µs, each below 2,048, where buckets are single values."""
+    times = sorted(values)
+    return Slot(
+        1.0, len(times) + failed, len(times), 0, failed, len(times), tuple(times),
+        tuple(range(1, len(times) + 1)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("ok_only", [False, True])
+@pytest.mark.parametrize("q", [0.01, 0.5, 0.9, 0.99])
+def test_a_replicate_s_quantile_is_the_one_of_its_slices(q: float, ok_only: bool) -> None:
+    """Whatever was drawn, against the sorted times of it; a failed one is as long as any can be."""
+    slots = tuple(slot(i + 1, 100 * i + 50, 1999 - i, failed=i % 3) for i in range(7))
+    stretch = Stretch("x", Population(), (slots,), ())
+    draws = Draws.of([7], 1, 50)
+    assert draws is not None
+    drawn = [draws.block_sums([float(i == at) for i in range(7)]) for at in range(7)]
+    wanted = []
+    for picks in draws.picks:
+        times: list[int] = []
+        for at, one in enumerate(slots):
+            number = round(sum(drawn[at][p] for p in picks))
+            times += [*one.values, *[HIGHEST_US] * (0 if ok_only else one.failed)] * number
+        wanted.append(float(sorted(times)[math.ceil(q * len(times)) - 1]))
+    assert stretch.quantiles_us(q, draws, ok_only=ok_only) == wanted
 
 
 def test_variance_is_of_a_sample() -> None:

@@ -272,6 +272,17 @@ def test_at_best_is_what_still_could_be_good() -> None:
     assert sum(p.good for p in case.cells.values()) == sum(s.good for s in case.result.steps)  # as it was
 
 
+def test_what_was_due_in_a_step_that_ended_as_early_as_good_within_had_no_time() -> None:
+    """The run was ended at 30.5 s, and what is good comes within half a second."""
+    run = Run(schedule()).serve(lambda t: failed(ABORTED) if t >= 29 else ok(), until_s=30.5)
+    result = run.result(until_s=30.5, slos=["goodput > 400/s during spike in any 1s"])
+    case = Case.of(result)
+    assert case.hopeful() == {"spike": 250}
+    assert [s.good for s in case.at_best().result.steps if s.start_s >= 28] == [500, 0, 250]
+    (figure,) = judge_slos(result)
+    assert (figure.status, figure.value) == ("fail", 0.0)  # from 29 s to 30 s nothing could come any more
+
+
 @pytest.mark.parametrize(
     ("since_s", "status", "note"),
     [

@@ -191,6 +191,7 @@ def silent(errors: dict[str, int], **detail: str) -> Result:
         (result_of(Part(status=[1000])), []),
         (result_of(Part(check=[1000])), []),
         (result_of(Part("spike", shed=[1000])), []),
+        (result_of(Part("spike", ok=[1000] * 5, shed=[1000] * 5)), []),
         (with_faults(), []),
         (with_faults(problem="the proxy did not answer", removed=False), [
             "fault slow: the proxy did not answer"]),
@@ -252,9 +253,9 @@ def test_the_file_gives_the_same_verdict(make: Callable[[], Result]) -> None:
     assert judge_slos(fresh) == fresh.slos
 
 
-@pytest.mark.parametrize(("until_s", "said"), [(0.4, False), (3.0, True)])
+@pytest.mark.parametrize(("until_s", "said"), [(0.4, False), (1.4, False), (1.5, True), (3.0, True)])
 def test_an_interrupted_run_misses_only_answers_that_were_due(until_s: float, said: bool) -> None:
-    """Of the arrivals of 3 s, nearly all had had longer than the 500 ms of `good_within`."""
+    """Those of a whole second, up to 1.0 s, had had all of `good_within` (500 ms) when it ended at 1.5 s."""
     aborted = Run(schedule()).serve(lambda t: failed(ABORTED), until_s)
     reasons = judge(aborted.result(until_s=until_s)).reasons
     n = round(50 * until_s)

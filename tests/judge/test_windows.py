@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 from compare_samples import Second, run
-from judge_samples import judge_slos
+from judge_samples import Part, judge_slos
 
+from loadtool.judge.windows import Evidence, windows
+from loadtool.measure.histogram import quantise
+from loadtool.measure.outcome import H_OK
+from loadtool.measure.population import Population
 from loadtool.measure.result import FaultFigure, Result, SloFigure
 from loadtool.measure.result_json import dump, load
 from loadtool.plan.windows import slices_in, stretches
-from loadtool.profile.slo import parse_slo
+from loadtool.profile.slo import Slo, parse_slo
 
 
 def seconds(failed: Sequence[int], of: int = 100, us: int = 10_000) -> list[Second]:
@@ -106,6 +111,25 @@ def test_quantiles_of_windows_are_those_of_their_own_answers() -> None:
         2,
     )  # [4, 7) and [5, 8) have two slow of three
     assert judged("p50 < 50ms in any 5s", run(baseline=slow)).status == "pass"
+
+
+def test_a_window_holds_what_its_slices_hold() -> None:
+    """Slices enter and leave one after the other: nothing else may stay behind, or go with them."""
+    times = [[1000, 2000], [2000, 2000, 3000], [], [1000, 3000, 9000], [2000], [1000, 1000, 4000]]
+    slices = {place: Part(ok=mine, errors={"reset": place}).population() for place, mine in enumerate(times)}
+    found = []
+
+    def measure(population: Population, slo: Slo) -> Evidence:
+        ok = population.histogram(H_OK)
+        found.append((dict(ok.counts), ok.total, ok.sum_us, population.failed, population.good))
+        return Evidence(0.0, 1)
+
+    seen = list(windows(parse_slo("p50 < 1s in any 3s"), measure, slices, [range(6)], 1.0))
+    assert [(w.first, w.last) for w in seen] == [(0, 2), (1, 3), (2, 4), (3, 5)]
+    for first, one in enumerate(found):
+        mine = [us for part in times[first : first + 3] for us in part]
+        counts = Counter(quantise(us) for us in mine)
+        assert one == (dict(counts), len(mine), sum(mine), sum(range(first, first + 3)), len(mine))
 
 
 def test_a_window_lies_in_one_phase_or_in_neighbours_but_never_in_a_warm_up() -> None:
