@@ -146,6 +146,7 @@ def test_many_values_are_many_frames_that_say_the_same(bench: Bench) -> None:
     assert {frame.elapsed_ns for frame in frames} == {TICK_NS}
     assert [frame.sequence for frame in frames] == list(range(len(frames)))
     assert [frame.local for frame in frames] == [{"EMFILE": 2}] + [{}] * (len(frames) - 1)
+    assert [frame.retried for frame in frames] == [1] + [0] * (len(frames) - 1)
     for frame in frames[:-1]:
         sizes = [sum(len(s.counts) for s in cell.values.values()) for cell in frame.cells]
         assert sum(sizes) >= PIECE_VALUES > sum(sizes[:-1])

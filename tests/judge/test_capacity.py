@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtool.judge.capacity import Found, Hunt, Trial, Tried, beyond, next_step
+from loadtool.judge.capacity import Found, Hunt, Purpose, Trial, Tried, beyond, next_step
 
 HUNT = Hunt(start=50, most=100_000)
 Answer = Callable[[Trial], tuple[bool, bool]]  # holds, late
@@ -79,6 +79,33 @@ def test_where_there_is_no_knee(hunt: Hunt, answer: Answer, wanted: Found) -> No
 def test_the_lowest_rate_of_all_is_tried_before_the_generator_is_given_up(generator: float) -> None:
     _, steps = search(Hunt(64, 10_000), knee_at(1e9, generator=generator))
     assert list(dict.fromkeys(t.trial.rate for t in steps))[:7] == [64, 32, 16, 8, 4, 2, 1]
+
+
+def outcomes(*trials: tuple[Purpose, float, bool]) -> list[Tried]:
+    return [Tried(Trial(purpose, rate), holds) for purpose, rate, holds in trials]
+
+
+def test_each_long_hold_that_fails_takes_twice_as_large_a_step_down() -> None:
+    """By how much short steps were too kind is not known: 2 %, 4 %, 8 % of the rate that failed last."""
+    tried = outcomes(("climb", 100, True), ("climb", 200, False), ("repeat", 200, False))
+    wanted = [100 * 0.98, 98 * 0.96, 94.1 * 0.92]
+    tried += outcomes(("confirm", 100, False))
+    for rate in wanted:
+        step = next_step(Hunt(100, 10_000, 0.02), tried)
+        assert isinstance(step, Trial)
+        assert (step.purpose, step.rate) == ("confirm", pytest.approx(rate, rel=0.002))
+        tried.append(Tried(step, False))
+
+
+def test_what_held_is_confirmed_when_there_are_no_more_short_steps() -> None:
+    hunt = Hunt(100, 200, 0.02)
+    failed: list[Tried] = outcomes(*[("repeat", 200, False)] * (hunt.most_short - 1))
+    assert next_step(hunt, outcomes(("climb", 100, True)) + failed[1:]) == Trial("bisect", 150)
+    tried = outcomes(("climb", 100, True)) + failed
+    assert next_step(hunt, tried) == Trial("confirm", 100)
+    tried += outcomes(("confirm", 100, True), ("confirm", 100, True))
+    assert next_step(hunt, tried) == Found("found", 100, 200, confirmed=True)
+    assert next_step(hunt, failed + outcomes(("climb", 100, False))) == Found("unsteady", None, 100)
 
 
 def test_it_goes_below_the_first_rate() -> None:

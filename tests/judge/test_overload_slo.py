@@ -65,6 +65,11 @@ def test_values(slo: str, value: float, samples: int, status: str) -> None:
     assert f.metric == slo.split(" <")[0].split(" >")[0]
 
 
+def test_what_the_clients_held_back_is_no_sample_of_a_rejection() -> None:
+    f = judged("honest rejection >= 95%", figures(shed=5900, errors=100, throttled=60))
+    assert (f.value, f.samples) == (0.97, 5940)
+
+
 @pytest.mark.parametrize(("after", "value", "samples"), [(1.05, 1.05, 7500), (3.0, 3.0, 500)])
 def test_arrivals_are_counted_where_the_larger_retry_amplification_is_from(
     after: float, value: float, samples: int

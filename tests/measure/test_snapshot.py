@@ -51,7 +51,8 @@ def test_seconds_add_up_to_slices(slice_s: int) -> None:
     looked, silent, seconds = Recent(slice_s * SECOND), Recent(slice_s * SECOND), 320
     for second in range(seconds):
         for recent in (looked, silent):
-            recent.add(second, delta(0, ok=[1000 * (second + 1)] * (second % 7)))
+            recent.add(second, delta(0, ok=[1000 * (second + 1)] * (second % 7), shed=[9] * 2))
+            recent.add(second, delta(0, errors={"timeout": 3}))
             recent.add(max(0, second - 2), delta(0, ok=[1000]))  # of a worker two seconds behind
             assert len(recent._bins) <= MOST_BINS
         assert len(looked.points(second - 1)) == max(0, second - 1) // slice_s
@@ -60,6 +61,8 @@ def test_seconds_add_up_to_slices(slice_s: int) -> None:
     assert [p.t for p in points] == [float(t) for t in range(0, seconds, slice_s)]
     ended = sum(1 + second % 7 for second in range(seconds))
     assert sum(p.ok * slice_s for p in points) == pytest.approx(ended)
+    assert sum(p.offered * slice_s for p in points) == pytest.approx(ended + 5 * seconds)
+    assert [(p.shed, p.errors) for p in points] == [(2.0, 3.0)] * (seconds // slice_s)
 
 
 def test_rates_and_quantiles_are_of_the_last_three_seconds_that_all_workers_reported() -> None:
