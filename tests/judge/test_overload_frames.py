@@ -146,6 +146,16 @@ def test_a_recovery_without_a_window(seconds: float, rate: float, why: str) -> N
     assert f.unknown["recovery_s"] == why
 
 
+def test_a_recovery_that_nobody_asks_for_at_its_end() -> None:
+    """Ten of its thirty seconds have arrivals, of which the first five are lost: its last third has none."""
+    phases = (*SPIKE[:2], ("recovery", 50.0, 10.0), ("recovery2", 0.0, 20.0))
+    f = figures(ran(lambda t: failed() if 39 <= t < 44 else ok(), phases).result())
+    assert (f.recovered, f.recovery_s, f.watched_s, f.watched, f.tail) == (True, 5.0, 30.0, 500, 0)
+    assert (f.hysteresis, f.hysteresis_bound, f.retry_amplification_after) == (None, None, None)
+    why = "no arrival was due in the last third of the recovery"
+    assert f.unknown["hysteresis"] == f.unknown["retry_amplification_after"] == why
+
+
 def test_a_load_that_never_comes_down_is_never_watched() -> None:
     phases = (*SPIKE[:2], ("recovery", 56.0, 30.0))
     f = figures(ran(phases=phases).result())

@@ -189,6 +189,7 @@ def test_wide_slices_make_wide_windows() -> None:
     # The bad slices are 7, 8 and 9: the first four that hold them all begin with slice 6.
     assert (figure.window.start_s, figure.window.end_s) == (18.0, 30.0)
     assert figure.note == "worst from 18 s to 30 s"
+    assert judged("goodput > 30/s in any 10s", result).value == pytest.approx(376 / 12)
 
 
 @pytest.mark.parametrize(
