@@ -187,7 +187,13 @@ def _finding(gate: Gate, d: Difference) -> GateFinding:
     if d.label == "can't tell" and d.note:
         return GateFinding(gate, "undecidable", d.note, d)
     if d.interval is None or d.probability is None:
-        return GateFinding(gate, "clear", "the same on both sides", d)
+        # A figure of a spike, one a side: it counts as the same, but nobody knows by how much it may differ.
+        if step == 0:
+            return GateFinding(gate, "clear", "the same on both sides", d)
+        if step < bound:
+            return GateFinding(gate, "clear", f"{_told(gate, d, step)}, which makes no difference", d)
+        why = f"{_told(gate, d, step)}: one run a side does not show its spread; several a side do"
+        return GateFinding(gate, "undecidable", why, d)
     if d.probability >= REAL and step >= bound:
         return GateFinding(gate, "holds", f"{_told(gate, d, step)}, certain to {_certain(d.probability)}", d)
     if interval is not None and interval[1] < bound:

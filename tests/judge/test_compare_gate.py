@@ -134,6 +134,43 @@ def test_retry_amplification_is_the_larger_of_the_spike_and_after_it(
     assert (found.decision, found.why) == (decision, why)
 
 
+@pytest.mark.parametrize(
+    ("figure", "before", "after", "text", "decision", "why"),
+    [
+        ("goodput_retention", 0.95, 0.948, "goodput retention worse by 0.1pp", "undecidable", "0.2pp worse"),
+        ("goodput_retention", 0.95, 0.948, "goodput retention worse by 5pp", "clear", "0.2pp worse"),
+        (
+            "goodput_retention",
+            0.95,
+            0.95,
+            "goodput retention worse by 0.1pp",
+            "clear",
+            "the same on both sides",
+        ),
+        ("goodput_retention", 0.948, 0.95, "goodput retention worse by 0.1pp", "clear", "0.2pp better"),
+        ("hysteresis", 0.0, 0.002, "hysteresis worse by 0.1pp", "undecidable", "0.2pp worse"),
+        ("latency_growth", 2.0, 2.018, "latency growth worse by 0.5%", "undecidable", "0.9% worse"),
+        ("latency_growth", 2.0, 2.018, "latency growth worse by 1%", "clear", "0.9% worse"),
+    ],
+)
+def test_one_run_a_side_shows_no_less_than_a_gates_amount(
+    figure: str, before: float, after: float, text: str, decision: str, why: str
+) -> None:
+    """What is as good as the same may still be worse by more than the gate allows."""
+
+    def valued(value: float) -> Result:
+        result = run(baseline=[Second([1])])
+        f = SpikeFigures("spike", ["spike"], "baseline", ["recovery"], "shed", "")
+        setattr(f, figure, value)
+        result.overload = Overload([f], "shed")
+        return result
+
+    (found,) = decide([parse_gate(text)], Comparer.of([valued(before)], [valued(after)]))
+    assert found.difference is not None
+    assert found.difference.label == "same"
+    assert (found.decision, found.why.partition(":")[0].partition(",")[0]) == (decision, why)
+
+
 def test_recoveries_that_never_came_decide_nothing() -> None:
     def down() -> Result:
         result = run(baseline=[Second([1])], spike=[Second([1])])
