@@ -290,7 +290,7 @@ class RunDirectory:
 def run_directory(out: Path | None, started: datetime, name: str) -> RunDirectory:
     """The directory for a run's files: `out`, proven writable, or a new one below RESULTS.
 
-    Raises UsageError if nothing can be written to `out`, OutputError if a new one can't be made.
+    Raises UsageError if nothing can be written there.
     """
     if out is None:
         directory = new_run_directory(RESULTS, started, name)

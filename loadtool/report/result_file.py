@@ -99,7 +99,7 @@ def new_run_directory(base: Path, started: datetime, name: str) -> Path:
     """A new directory below `base` for the run of profile `name`, which no other run has or gets.
 
     `started` should know its time zone; the directory's name is in UTC. Proves that files can be written
-    there, so that a run fails before its load and not after it. Raises OutputError.
+    there, so that a run fails before its load and not after it. Raises UsageError, as nothing was sent yet.
     """
     stamp = started.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:LONGEST_NAME] or "run"
@@ -113,7 +113,9 @@ def new_run_directory(base: Path, started: datetime, name: str) -> Path:
             place.rmdir()
             raise
     except OSError as e:
-        raise _unwritable(place, e) from e
+        raise UsageError(
+            f"{place}: cannot be written: {_why(e)}; free the disk or choose another place with --out"
+        ) from e
     return place
 
 

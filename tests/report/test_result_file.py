@@ -233,7 +233,7 @@ def test_simultaneous_runs_never_share_a_directory(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written_is_told_before_the_load(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        OutputError, match=r"/file/20260301T120000Z-x: cannot be written: a file is in the way; free"
+        UsageError, match=r"/file/20260301T120000Z-x: cannot be written: a file is in the way; free"
     ):
         new_run_directory(tmp_path / "file", NOON, "x")
 
@@ -252,7 +252,7 @@ def no_room() -> Iterator[None]:
 def test_a_disk_without_room_is_told_before_the_load(tmp_path: Path) -> None:
     with (
         no_room(),
-        pytest.raises(OutputError, match=r"20260301T120000Z-x: cannot be written: File too large"),
+        pytest.raises(UsageError, match=r"20260301T120000Z-x: cannot be written: File too large"),
     ):
         new_run_directory(tmp_path / "new", NOON, "x")
     assert os.listdir(tmp_path / "new") == []
