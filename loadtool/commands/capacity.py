@@ -135,7 +135,7 @@ def capacity(
     from loadtool.profile.load import load_profile
 
     load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
-    wanted = outputs.wanted({"json": json})
+    wanted = outputs.wanted({"json": json}, inputs=[("--profile", profile)])
     outputs.prove_writable(wanted)
     defaults = search.Options()
     chosen = search.Options(

@@ -55,10 +55,15 @@ def compare(
     """Compare runs: better, worse, or just chance?"""
     from loadtool.commands import outputs
     from loadtool.report.comparison_formats import FORMATS
-    from loadtool.report.result_file import read, write_text_atomically
+    from loadtool.report.result_file import file_of, read, write_text_atomically
 
     before, after = _sides(results)
-    wanted = outputs.wanted({"json": json, "markdown": markdown, "html": html})
+    wanted = outputs.wanted(
+        {"json": json, "markdown": markdown, "html": html},
+        inputs=[
+            (name, file_of(p)) for name, side in (("BASELINE", before), ("CANDIDATE", after)) for p in side
+        ],
+    )
     gates = comparing.parse_gates(fail_if or ())
     baseline = comparing.Baseline(tuple(map(read, before)), gates, different_profiles, force)
     compared = baseline.against([read(path) for path in after])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,23 +22,34 @@ class Wanted:
     path: Path
 
 
-def wanted(files: Mapping[str, Path | None], result: tuple[str, Path] | None = None) -> list[Wanted]:
+def wanted(
+    files: Mapping[str, Path | None],
+    *,
+    inputs: Sequence[tuple[str, Path]] = (),
+    results: Sequence[tuple[str, Path]] = (),
+) -> list[Wanted]:
     """The files that were asked for, by format. Raises UsageError if two are the same file.
 
-    `result` is the result.json of the run, and what to call it: no other format may take its place.
+    `inputs` are files that the command reads, and what to call them: nothing takes their place. Nor does it
+    that of `results`, except for a result itself, which may be kept where an earlier one was.
     """
     chosen = [Wanted(name, path) for name, path in files.items() if path is not None]
-    taken: dict[str, str] = {}
-    if result is not None:
-        taken[os.path.realpath(result[1])] = result[0]
+    earlier: list[tuple[str, Path]] = []
     for want in chosen:
-        place = os.path.realpath(want.path)  # a link is another name of the same file
-        if want.format == "json" and result is not None and taken.get(place) == result[0]:
-            continue  # the same text
-        if place in taken and not _special(want.path):
-            raise UsageError(f"--{want.format}: got {want.path}, want another file than {taken[place]}")
-        taken[place] = f"--{want.format}"
+        taken = [*inputs, *(() if want.format == "json" else results), *earlier]
+        for name, path in taken if not _special(want.path) else ():
+            if _is_same(want.path, path):
+                raise UsageError(f"--{want.format}: got {want.path}, want another file than {name}")
+        earlier.append((f"--{want.format}", want.path))
     return chosen
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether these are names of one file, by way of links, too; it may not be there yet."""
+    with suppress(OSError):
+        if os.path.samefile(one, other):
+            return True
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def prove_writable(files: Sequence[Wanted]) -> None:

@@ -59,7 +59,10 @@ def report(
             "json": json, "junit": junit, "markdown": markdown, "html": html,
             "csv": csv, "hlog": hlog, "hgrm": hgrm,
         },
-        ("RESULT_JSON", file_of(result_json)),
+        results=[
+            ("RESULT_JSON", file_of(result_json)),
+            *(("--baseline", file_of(path)) for path in baseline or ()),
+        ],
     )  # fmt: skip
     result = read(result_json)
     reference = comparing.Baseline.of(baseline or (), different_profiles=different_profiles)

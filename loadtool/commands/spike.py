@@ -98,14 +98,18 @@ def spike(
             from loadtool import run
             from loadtool.commands import outputs, views
             from loadtool.profile.load import load_profile
-            from loadtool.report.result_file import RESULT_NAME
+            from loadtool.report.result_file import RESULT_NAME, file_of
 
         wanted = outputs.wanted(
             {
                 "json": json, "junit": junit, "markdown": markdown, "html": html,
                 "csv": csv, "hlog": hlog, "hgrm": hgrm,
             },
-            None if out is None else ("the result.json of --out", out / RESULT_NAME),
+            inputs=[("--profile", profile)],
+            results=[
+                *([] if out is None else [("the result.json of --out", out / RESULT_NAME)]),
+                *(("--baseline", file_of(path)) for path in baseline or ()),
+            ],
         )  # fmt: skip
         reference = comparing.Baseline.of(
             baseline or (), fail_if or (), different_profiles=different_profiles

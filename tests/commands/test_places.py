@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from loadtool import cli
+from loadtool import capacity, cli, run
+from loadtool.commands import outputs
 from loadtool.preparation import Preparation
+from loadtool.report.result_file import read, write_atomically
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
+import compare_samples
 
 PROFILE = """\
 target: demo
@@ -38,3 +45,57 @@ def test_without_a_place_for_the_result_nothing_is_sent(
     place.rmdir()
     assert cli.main([command, "-p", str(profile), "-q"]) == 2
     assert re.fullmatch(said % "No such file or directory", capsys.readouterr().err)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a profile, results, and other names of them; a run would be a traceback."""
+    monkeypatch.setattr(run, "spike", None)
+    monkeypatch.setattr(capacity, "capacity", None)
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text(PROFILE)
+    Path("runs").mkdir()
+    for us, name in enumerate(("b.json", "runs/result.json"), 10_000):
+        seconds = [compare_samples.Second([us] * 50) for _ in range(12)]
+        write_atomically(compare_samples.run(baseline=seconds), Path(name))
+    Path("link").symlink_to("b.json")
+    os.link("b.json", "hard.json")
+    Path("way").symlink_to("runs")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "other"),
+    [
+        ("spike -p s.yaml --junit", "s.yaml", "--profile"),
+        ("spike -p s.yaml --json", "runs/../s.yaml", "--profile"),
+        ("capacity -p runs/../s.yaml --json", "s.yaml", "--profile"),
+        ("spike -p s.yaml --baseline runs --baseline b.json --csv", "link", "--baseline"),
+        ("spike -p s.yaml --baseline way --html", "runs/result.json", "--baseline"),
+        ("report runs --baseline link --markdown", "b.json", "--baseline"),
+        ("compare b.json runs --markdown", "hard.json", "BASELINE"),
+        ("compare runs b.json --json", "b.json", "CANDIDATE"),
+        ("compare runs vs b.json way --html", "runs/result.json", "BASELINE"),
+    ],
+)
+def test_no_output_takes_the_place_of_what_is_read(
+    place: Path, capsys: pytest.CaptureFixture[str], words: str, given: str, other: str
+) -> None:
+    files = [path for path in place.rglob("*") if path.is_file()]
+    before = [path.read_bytes() for path in files]
+    assert cli.main([*words.split(), given]) == 2
+    option = words.split()[-1]
+    said = f"loadtool: {option}: got {given}, want another file than {other}\n"
+    assert capsys.readouterr() == ("", said)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_a_baseline_may_be_brought_up_to_date(place: Path) -> None:
+    words = "report runs --baseline b.json --different-profiles --json b.json"
+    assert cli.main(words.split()) == 0
+    assert read(place / "b.json") == read(place / "runs")
+
+
+def test_pipes_and_devices_take_every_report(place: Path) -> None:
+    files: dict[str, Path | None] = {"json": Path("/dev/null"), "csv": Path("/dev/null")}
+    assert len(outputs.wanted(files, inputs=[("--profile", Path("/dev/null"))])) == 2
