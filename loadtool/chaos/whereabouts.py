@@ -42,10 +42,23 @@ async def located(found: Sequence[Entry], url: str | None) -> list[tuple[Entry, 
                 known.append((entry, control.private_url if is_masked(entry.url) else entry.url))
     placed = any(change.kind != "run" for entry in found for change in entry.changes)
     if unanswered is not None and placed and not known:
-        raise FaultError(
-            f"{unanswered}: start it or mend the URL; what killed runs may have left there was not looked for"
-        ) from unanswered
+        raise _not_looked_for(unanswered) from unanswered
     return known
+
+
+async def see_that_it_answers(url: str) -> None:
+    """Ask the server at `url` for its version. Raises FaultError if it gives none."""
+    async with Control(url) as control:
+        try:
+            await control.version()
+        except FaultError as e:
+            raise _not_looked_for(e) from e
+
+
+def _not_looked_for(why: FaultError) -> FaultError:
+    return FaultError(
+        f"{why}: start it or mend the URL; what killed runs may have left there was not looked for"
+    )
 
 
 def is_masked(url: str) -> bool:

@@ -39,7 +39,8 @@ def mount(app: typer.Typer) -> None:
 Exit codes:
   0  no dead run has left anything
   1  one has: `loadtool chaos recover` takes it out
-  3  it could not be told: a Toxiproxy does not answer
+  3  it could not be told: a Toxiproxy, such as that of --toxiproxy, does not
+     answer
 """,
     )(status)
     group.command(
@@ -75,6 +76,8 @@ def status(toxiproxy: Server = None) -> None:
     from loadtool.chaos import rollback
 
     found = trio.run(rollback.status, None, toxiproxy)
+    if not found:
+        _see_that_it_answers(toxiproxy)
     say("\n".join(_told(leftover) for leftover in found) or "nothing is left")
     dead = [leftover for leftover in found if not leftover.entry.alive]
     if any(leftover.remaining for leftover in dead):
@@ -89,6 +92,8 @@ def recover(toxiproxy: Server = None) -> None:
     from loadtool.chaos import rollback
 
     found = trio.run(rollback.recover, toxiproxy)
+    if not found:
+        _see_that_it_answers(toxiproxy)
     say("\n".join(_recovered(recovery) for recovery in found) or "nothing is left")
     stuck = [recovery for recovery in found if recovery.problems]
     for recovery in stuck:
@@ -96,6 +101,16 @@ def recover(toxiproxy: Server = None) -> None:
             note(f"loadtool: {problem}")
         note(f"loadtool: {_dropped(recovery.entry)}")
     raise typer.Exit(FaultError.exit_code if stuck else 0)
+
+
+def _see_that_it_answers(toxiproxy: str | None) -> None:
+    """Where no journal has led to that server: what is left in one that is not there? Raises FaultError."""
+    import trio
+
+    from loadtool.chaos.whereabouts import see_that_it_answers
+
+    if toxiproxy is not None:
+        trio.run(see_that_it_answers, toxiproxy)
 
 
 def _told(leftover: Leftover) -> str:

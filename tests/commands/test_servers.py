@@ -158,3 +158,16 @@ def test_chaos_says_when_a_server_does_not_answer(
     journal.path.unlink()
     for command in ("status", "recover"):
         assert cli.main(["chaos", command]) == 0
+
+
+@pytest.mark.parametrize("command", ["status", "recover"])
+def test_a_server_is_asked_also_if_no_run_is_known(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with serving("toxiproxy", "--port", "0") as (_, url):
+        assert cli.main(["chaos", command, "--toxiproxy", url]) == 0
+        assert capsys.readouterr() == ("nothing is left\n", "")
+    assert cli.main(["chaos", command, "--toxiproxy", "http://127.0.0.1:1"]) == 3
+    said = NOT_ASKED.replace("list the proxies", "ask for the version")
+    assert capsys.readouterr() == ("", said)
