@@ -197,8 +197,9 @@ def _finding(gate: Gate, d: Difference) -> GateFinding:
     if d.probability >= REAL and step >= bound:
         return GateFinding(gate, "holds", f"{_told(gate, d, step)}, certain to {_certain(d.probability)}", d)
     if interval is not None and interval[1] < bound:
-        most = "" if _endless(d) else f", at most {_told(gate, d, interval[1])}"
-        return GateFinding(gate, "clear", f"{_told(gate, d, step)}{most}", d)
+        side = "most" if interval[1] >= 0 else "least"  # the worst that it may be
+        reach = "" if _endless(d) else f", at {side} {_told(gate, d, interval[1])}"
+        return GateFinding(gate, "clear", f"{_told(gate, d, step)}{reach}", d)
     reach = f", may be {_told(gate, d, interval[1])}" if interval is not None and not _endless(d) else ""
     why = f"{_told(gate, d, step)}{reach}: longer runs or several a side tell more"
     return GateFinding(gate, "undecidable", why, d)

@@ -74,7 +74,7 @@ def steady(us: int, failed: int = 0) -> Result:
         (steady(10_000), steady(12_000), "p50 worse by 1ms", "holds", "2 ms worse, certain to over 99.9%"),
         (steady(10_000), steady(12_000), "p50 worse by 3ms", "clear", "2 ms worse, at most 2 ms worse"),
         (steady(10_000), steady(12_000), "p50 worse by 30%", "clear", "20% worse, at most 20% worse"),
-        (steady(12_000), steady(10_000), "p50 worse by 1%", "clear", "16.7% better, at most 16.7% better"),
+        (steady(12_000), steady(10_000), "p50 worse by 1%", "clear", "16.7% better, at least 16.7% better"),
         (steady(10_000), steady(10_000, 5), "error rate worse by 1pp", "holds",
          "9.09pp worse, certain to over 99.9%"),
         (steady(10_000), steady(10_000, 5), "p99 worse by 10%", "holds", "∞ worse, certain to over 99.9%"),
