@@ -12,6 +12,7 @@ from loadtool.errors import UsageError, got
 
 _RUN, _WHERE, FILES = "Profile", "Where the load goes", "Files to write"
 HOW, SEEN = "How it runs", "What is shown"
+MOST_SEED = 2**63 - 1  # as in profiles
 
 
 def whole_number(option: str, least: int, most: int | None = None) -> Callable[[object], int]:
@@ -104,7 +105,7 @@ Target = Annotated[
 Seed = Annotated[
     int | None,
     typer.Option("--seed", metavar="N", help="Instead of the profile's seed.", rich_help_panel=_RUN,
-                 parser=whole_number("--seed", 0)),
+                 parser=whole_number("--seed", 0, MOST_SEED)),
 ]  # fmt: skip
 Scale = Annotated[
     float,

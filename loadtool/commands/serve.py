@@ -103,7 +103,7 @@ def toxiproxy(
     ] = 8474,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", parser=options.whole_number("--seed", 0),
+        typer.Option("--seed", metavar="N", parser=options.whole_number("--seed", 0, options.MOST_SEED),
                      help="Makes toxicity and jitter repeatable."),
     ] = None,
     metrics: Annotated[bool, typer.Option("--proxy-metrics", help="Serve /metrics.")] = False,

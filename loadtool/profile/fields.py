@@ -127,8 +127,10 @@ Retriable = Annotated[
 ]
 Seed = Annotated[
     int,
-    BeforeValidator(readers.whole(0, 2**63 - 1, "a whole number of at least 0, such as 42")),
-    WithJsonSchema(texts.whole(0)),
+    BeforeValidator(
+        readers.whole(0, readers.MOST_SEED, f"a whole number from 0 to {readers.MOST_SEED}, such as 42")
+    ),
+    WithJsonSchema(texts.whole(0, readers.MOST_SEED)),
 ]
 Flag = Annotated[bool, BeforeValidator(readers.flag), WithJsonSchema(texts.flag())]
 Status = Annotated[int, BeforeValidator(readers.whole(200, 599, "a status from 200 to 599"))]

@@ -16,6 +16,7 @@ from loadtool.profile.text_patterns import NUMBER, SHARE, WHOLE
 
 NAME_PATTERN: Final = r"[A-Za-z][\w-]*"
 MOST_CONNECTIONS: Final = 1_000_000
+MOST_SEED: Final = 2**63 - 1
 MOST_RETRIES: Final = 100
 # Outcomes after which another attempt makes sense.
 RETRIABLE: Final = (

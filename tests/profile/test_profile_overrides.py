@@ -132,7 +132,7 @@ def test_options_name_their_place(shop: Path) -> None:
     with pytest.raises(ProfileError) as e:
         load(shop, SHOP, target="localhost:80", seed=-1)
     assert sorted(str(e.value).splitlines()) == [
-        "--seed: got -1, want a whole number of at least 0, such as 42",
+        "--seed: got -1, want a whole number from 0 to 9223372036854775807, such as 42",
         "--target: got localhost:80, want demo or a URL such as http://127.0.0.1:8080: "
         "the scheme is http or https",
     ]
