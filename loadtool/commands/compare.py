@@ -65,8 +65,8 @@ def compare(
         ],
     )
     gates = comparing.parse_gates(fail_if or ())
-    baseline = comparing.Baseline(tuple(map(read, before)), gates, different_profiles, force)
-    compared = baseline.against([read(path) for path in after])
+    baseline = comparing.Baseline.read(before, gates, different_profiles=different_profiles, force=force)
+    compared = baseline.against([read(path) for path in after], [file_of(path) for path in after])
     outputs.prove_writable(wanted)
     console.say(compared.terminal())
     failures: list[OutputError] = []

@@ -52,6 +52,7 @@ class Baseline:
     gates: tuple[Gate, ...]
     different_profiles: bool = False
     force: bool = False
+    files: tuple[Path, ...] = ()  # of the results
 
     @classmethod
     def of(
@@ -67,9 +68,22 @@ class Baseline:
             if gates or different_profiles:
                 raise UsageError("--fail-if and --different-profiles need a --baseline")
             return None
-        from loadtool.report.result_file import read
+        return cls.read(files, gates, different_profiles=different_profiles)
 
-        return cls(tuple(map(read, files)), gates, different_profiles)
+    @classmethod
+    def read(
+        cls,
+        files: Sequence[Path],
+        gates: tuple[Gate, ...],
+        *,
+        different_profiles: bool = False,
+        force: bool = False,
+    ) -> Baseline:
+        """Raises UsageError for a file that is no result."""
+        from loadtool.report.result_file import file_of, read
+
+        results = tuple(map(read, files))
+        return cls(results, gates, different_profiles, force, tuple(map(file_of, files)))
 
     def check(self, loaded: Loaded) -> None:
         """See that a run of this profile may be compared, and gates name what is there.
@@ -89,13 +103,21 @@ class Baseline:
                     f"--baseline is of another profile; --different-profiles compares them anyway:\n{lines}"
                 )
 
-    def against(self, candidate: Sequence[Result]) -> Compared:
-        """Compare. Raises UsageError if the profiles differ and may not, or a gate names what isn't there."""
+    def against(self, candidate: Sequence[Result], files: Sequence[Path] = ()) -> Compared:
+        """Compare. `files` are the candidate's, if it is from files.
+
+        Raises UsageError if the profiles differ and may not, a gate names what isn't there, or a histogram of
+        a result is none.
+        """
         from loadtool.judge.compare import Comparer
         from loadtool.judge.compare_gate import decide
 
         comparer = Comparer.of(
-            self.results, candidate, different_profiles=self.different_profiles, force=self.force
+            self.results,
+            candidate,
+            different_profiles=self.different_profiles,
+            force=self.force,
+            files=[str(file) for file in (*self.files, *files)],
         )
         return Compared(comparer.compare(), tuple(decide(self.gates, comparer)))
 

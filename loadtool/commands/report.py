@@ -66,7 +66,7 @@ def report(
     )  # fmt: skip
     result = read(result_json)
     reference = comparing.Baseline.of(baseline or (), different_profiles=different_profiles)
-    compared = reference.against([result]) if reference is not None else None
+    compared = reference.against([result], [file_of(result_json)]) if reference is not None else None
     outputs.prove_writable(wanted)
     written, failures = outputs.write(result, wanted)
     console.say(terminal.render(result, width=console.width(), color=console.colour(sys.stdout)))

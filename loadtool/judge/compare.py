@@ -78,8 +78,12 @@ class Comparer:
         different_profiles: bool = False,
         force: bool = False,
         seed: int = 1,
+        files: Sequence[str] = (),
     ) -> Comparer:
-        """Raises UsageError if profiles differ and may not, with what differs, or a result is unreadable."""
+        """Raises UsageError if profiles differ and may not, with what differs, or a result is unreadable.
+
+        `files`: where the results are from, as far as they are from files: the baseline's come first.
+        """
         if not baseline or not candidate:
             raise UsageError("a comparison needs at least one run on each side")
         changed = changed_keys([*baseline, *candidate])
@@ -88,7 +92,10 @@ class Comparer:
             raise UsageError(
                 f"the runs are of different profiles; --different-profiles compares them anyway:\n{lines}"
             )
-        comparer = cls([Sample.of(r) for r in baseline], [Sample.of(r) for r in candidate], seed, force)
+        results = [*baseline, *candidate]
+        names = [*files, *("" for _ in results[len(files) :])]
+        samples = [_opened(r, name) for r, name in zip(results, names, strict=True)]
+        comparer = cls(samples[: len(baseline)], samples[len(baseline) :], seed, force)
         comparer._changed = tuple(changed)
         return comparer
 
@@ -328,6 +335,14 @@ def _order_interval(metric: Metric, q: float, population: Population) -> tuple[f
     lo, hi = intervals.quantile_ranks(q, histogram.total + metric.infinite(population))
     high = histogram.value_at_rank(hi)
     return histogram.value_at_rank(lo) or 0.0, math.inf if high is None else high
+
+
+def _opened(result: Result, file: str) -> Sample:
+    """Raises UsageError if the result is unreadable, with the file's name if there is one."""
+    try:
+        return Sample.of(result)
+    except UsageError as e:
+        raise UsageError(f"{file}: {e}" if file else str(e)) from None
 
 
 def _of_spike(result: Result, spike: str, metric: SpikeMetric) -> float | None:

@@ -129,6 +129,30 @@ def test_mistakes_are_one_line(
     assert capsys.readouterr().err == f"loadtool: {said}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "broken"),
+    [
+        ("compare a.json a2.json vs b.json b2.json", "a.json a2.json b.json b2.json"),
+        ("report b.json --baseline a.json --baseline a2.json", "a2.json b.json"),
+        ("compare a.json runs", "runs/result.json"),
+    ],
+)
+def test_a_broken_result_among_several_is_named(
+    files: Path, capsys: pytest.CaptureFixture[str], words: str, broken: str
+) -> None:
+    (files / "runs").mkdir()
+    write_atomically(steady(10_000), files / "runs" / "result.json")
+    for name in broken.split():
+        before = (files / name).read_text()
+        data = json.loads(before)
+        data["series"][0]["hdr"] = "HISTFXXX"
+        (files / name).write_text(json.dumps(data))
+        assert cli.main(words.split()) == 2
+        said = rf"loadtool: {name}: result: series\[0\].hdr: not an HdrHistogram in V2 form: .*\n"
+        assert re.fullmatch(said, capsys.readouterr().err)
+        (files / name).write_text(before)
+
+
 def test_other_profiles_are_compared_only_when_told_to(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
