@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,7 +106,8 @@ def import_log(
     console.say("\n".join(_summary(it, log)))
     for file in (_MIX, _REPLAY, _ROWS):
         console.say(f"wrote {out / file}")
-    console.say(f"next: loadtool plan -p {out / _MIX}, and loadtool plan -p {out / _REPLAY}")
+    mix, replay = (shlex.quote(str(out / file)) for file in (_MIX, _REPLAY))
+    console.say(f"next: loadtool plan -p {mix}, and loadtool plan -p {replay}")
 
 
 def _target(url: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,8 @@ def init(
     except OutputError as e:
         raise UsageError(str(e)) from e
     console.say(f"wrote {file}")
-    console.note(f"next: loadtool try --profile {file}, then loadtool spike --profile {file}")
+    place = shlex.quote(str(file))
+    console.note(f"next: loadtool try --profile {place}, then loadtool spike --profile {place}")
 
 
 def _write_new(file: Path, text: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -295,6 +297,28 @@ def test_a_feeder_is_drawn_from_all_of_the_log(tmp_path: Path) -> None:
     (kind,) = imported(tmp_path, rows).kinds
     assert kind.paths == [f"/p/{4 * i}" for i in range(MOST_PATHS)]
     assert kind.feeder == "get_p"
+
+
+def test_what_is_to_be_done_next_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Into a shell, by the names that files have."""
+    monkeypatch.chdir(tmp_path)
+    Path("access.log").write_text(line(0, "GET /"))
+    assert cli.main(["import", "access.log", "-o", "my shop's"]) == 0
+    assert cli.main(["init", "new one.yaml"]) == 0
+    told = capsys.readouterr()
+    steps = [
+        shlex.split(step)
+        for text in (told.out, told.err)
+        for step in re.split(", and |, then ", text.partition("next: ")[2].partition("\n")[0])
+    ]
+    assert steps == [
+        ["loadtool", "plan", "-p", "my shop's/mix.yaml"],
+        ["loadtool", "plan", "-p", "my shop's/replay.yaml"],
+        ["loadtool", "try", "--profile", "new one.yaml"],
+        ["loadtool", "spike", "--profile", "new one.yaml"],
+    ]
 
 
 def test_strange_logs_make_profiles_that_load(tmp_path: Path) -> None:
