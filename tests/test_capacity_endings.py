@@ -37,6 +37,8 @@ FOUND = 16  # loads until the knee is confirmed, those included that ask whether
 class Service:
     """Holds up to KNEE; what comes of each load, and of its fleet, is known beforehand."""
 
+    over = False  # of a load that goes on
+
     def __init__(self) -> None:
         self.loads = 0
         self.stopped = trio.Event()
