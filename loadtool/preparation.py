@@ -34,9 +34,10 @@ from loadtool.units import SECOND, format_address, format_duration
 # Toxiproxy's client and httpx take as long to load as all of the profile's models. They are for faults,
 # probes and `wait_for`, and imported where a profile has one.
 if TYPE_CHECKING:
-    from loadtool.chaos.conductor import Conductor, FaultEvent
+    from loadtool.chaos.conductor import Conductor
     from loadtool.chaos.control import Control
     from loadtool.chaos.probe import Prober, Transport
+    from loadtool.chaos.told import FaultEvent
 
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)")
 _ASK_EVERY_S: Final = 0.25

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,8 @@ from loadtool.processes import Child
 
 Script = str | tuple[str, ...]  # for the shell, or the words of a command line
 
-UNDO_S: Final = 15.0
 _PATIENCE_S: Final = 2.0
+_MOMENT_S: Final = 2.0
 
 
 def shown(script: Script, directory: str = "") -> str:
@@ -74,16 +74,24 @@ class Command:
 
 
 async def run_to_end(
-    script: Script, directory: str, environment: Mapping[str, str] | None = None, within_s: float = UNDO_S
+    script: Script,
+    directory: str,
+    environment: Mapping[str, str] | None = None,
+    on_long: Callable[[], None] = lambda: None,
 ) -> str:
-    """Run a command and return the end of its output. Raises FaultError if it fails or takes longer."""
+    """Run a command and return the end of its output; it is ended if this is cancelled.
+
+    `on_long` is called once if it takes more than a moment. Raises FaultError if it fails.
+    """
     command = Command(script, directory, environment)
     try:
-        with trio.move_on_after(within_s):
+        with trio.move_on_after(_MOMENT_S) as moment:
             await command.wait()
-            await command.release()
-            return command.output
-        raise FaultError(f"the command {shown(script)!r} took longer than {within_s:g} s")
+        if moment.cancelled_caught:
+            on_long()
+            await command.wait()
+        await command.release()
+        return command.output
     finally:
         with trio.CancelScope(shield=True):
             await command.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,23 +15,13 @@ from loadtool.chaos.fault import PlannedFault, ProxySpec
 from loadtool.chaos.fault_state import FaultState
 from loadtool.chaos.journal import Change, Journal
 from loadtool.chaos.placement import CommandPlacement, DownPlacement, ToxicPlacement
-from loadtool.chaos.rollback import by_hand, in_order, recover, undo_surely
+from loadtool.chaos.rollback import in_order, recover, undo_surely
+from loadtool.chaos.told import GONE_BEFORE, FaultEvent, gone, listen_of_existing, remedy
 from loadtool.errors import FaultError
 from loadtool.measure.result import FaultFigure
 
 SECOND: Final = 1_000_000_000
 TEARDOWN_S: Final = 20.0
-GONE_BEFORE: Final = "was gone before its end: somebody has taken it out, or Toxiproxy was restarted"
-
-
-@dataclass(frozen=True, slots=True)
-class FaultEvent:
-    """Something has just happened to a fault, `at_s` seconds after the run's start."""
-
-    at_s: float
-    fault: str
-    what: str  # placed, removed or failed
-    text: str
 
 
 class Conductor:
@@ -110,19 +99,7 @@ class Conductor:
             if spec.existing is None:
                 listens[spec.name] = await self._make(control, spec)
                 continue
-            state = there.get(spec.existing)
-            if state is None:
-                known = ", ".join(sorted(there)) or "none"
-                raise FaultError(
-                    f"proxies.{spec.name}: Toxiproxy {control.url} has no proxy {spec.existing!r}"
-                    f" (it has: {known})"
-                )
-            if not state.enabled:
-                raise FaultError(
-                    f"proxies.{spec.name}: proxy {spec.existing} of Toxiproxy {control.url} is disabled;"
-                    f" to enable it: {by_hand(control.url, Change('down', spec.existing))}"
-                )
-            listens[spec.name] = state.listen
+            listens[spec.name] = listen_of_existing(spec.name, spec.existing, there, control.url)
         return listens
 
     def _planned_changes(self) -> list[Change]:
@@ -170,12 +147,27 @@ class Conductor:
     async def run(self, origin: float) -> None:
         """Place and remove every fault at its time; `origin` is the run's zero on trio's clock.
 
-        Returns when the last one is out. A fault that fails is recorded, and the others go on.
+        Returns when the last one is out. A fault that fails is recorded, and the others go on. To be
+        cancelled when the load ends; an undo that is going on then is waited for, but not for ever.
         """
         self._origin = origin
-        async with trio.open_nursery() as nursery:
-            for state in self._states:
-                nursery.start_soon(self._play, state)
+        async with trio.open_nursery() as watching:
+            watching.start_soon(self._see_end)
+            async with trio.open_nursery() as nursery:
+                for state in self._states:
+                    nursery.start_soon(self._play, state)
+            watching.cancel_scope.cancel()
+
+    async def _see_end(self) -> None:
+        """Tell the faults of the load's end, which an undo is shielded from."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._end_load()
+
+    def _end_load(self) -> None:
+        for state in self._states:
+            state.placement.end_load()
 
     async def _play(self, state: FaultState) -> None:
         assert self._origin is not None
@@ -274,14 +266,8 @@ class Conductor:
 
     def _stuck(self, state: FaultState) -> str:
         if state.gone:
-            return f"was {_gone(state.change)} only {state.freed}: {state.stuck}"
-        return f"could not be {_gone(state.change)}: {state.stuck}; {self._remedy(state.change)}"
-
-    def _remedy(self, change: Change) -> str:
-        if change.kind != "run" and self._is_owned:
-            return "the server belongs to this run and ends with it"
-        url = self._control.url if self._control is not None else ""
-        return f"to {'undo it' if change.kind == 'run' else 'take it out'} by hand: {by_hand(url, change)}"
+            return f"was {gone(state.change)} only {state.freed}: {state.stuck}"
+        return f"could not be {gone(state.change)}: {state.stuck}; {remedy(self._control, state.change)}"
 
     # After the run
 
@@ -290,6 +276,7 @@ class Conductor:
 
         It cannot be cancelled. What fails here is tried again, and told of, by `teardown`.
         """
+        self._end_load()
         with trio.CancelScope(shield=True), trio.move_on_after(within_s):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take_back_all, ("run",), {}, list)
@@ -304,6 +291,7 @@ class Conductor:
         It cannot be cancelled. What could not be taken back is in `problems`, and tried again if this is
         called again.
         """
+        self._end_load()
         with trio.CancelScope(shield=True):
             failed: dict[Change, str] = {}
             with trio.move_on_after(within_s):
@@ -315,7 +303,8 @@ class Conductor:
             told = {s.change for s in self._states if s.stuck}
             late = f"no end of it within {within_s:g} s"
             self._left = [
-                f"{change} was not {_gone(change)}: {failed.get(change, late)}; {self._remedy(change)}"
+                f"{change} was not {gone(change)}: {failed.get(change, late)};"
+                f" {remedy(self._control, change)}"
                 for change in in_order(self._made)
                 if change not in told
             ]
@@ -388,7 +377,3 @@ class Conductor:
             + self._problems
             + self._left
         )
-
-
-def _gone(change: Change) -> str:
-    return "undone" if change.kind == "run" else "removed"

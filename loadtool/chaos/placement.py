@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Final
@@ -15,6 +16,7 @@ from loadtool.chaos.journal import Change
 from loadtool.chaos.rollback import undo_surely
 from loadtool.errors import FaultError
 
+UNDO_S: Final = 15.0  # that an undo has at least, and beyond the load's end at most
 RAMP_STEP_S: Final = 0.1
 RAMP_STEPS: Final = 5  # at least, where a ramp is long enough
 
@@ -41,6 +43,9 @@ class Placement(ABC):
         end.
         """
         await trio.lowlevel.checkpoint()
+
+    def end_load(self) -> None:  # noqa: B027  # most have nothing to do then
+        """The load is over: from now on taking it out has an end."""
 
     @abstractmethod
     async def take_out(self) -> bool:
@@ -118,13 +123,19 @@ class DownPlacement(Placement):
 
 
 class CommandPlacement(Placement):
-    """A command. If it still runs at the fault's end it is ended; then its `undo` is run."""
+    """A command. If it still runs at the fault's end it is ended; then its `undo` is run.
+
+    That has all of the load's time, and UNDO_S from the load's end or from its own start.
+    """
 
     def __init__(self, plan: PlannedFault, change: Change, environment: Mapping[str, str] | None) -> None:
         super().__init__(plan, change)
         self._environment = environment
         self._command: Command | None = None
         self._undone = ""  # what its undo wrote
+        self._undoing = trio.CancelScope()  # around an undo
+        self._load_is_over = False
+        self._cut = ""  # how an undo was ended before its own end
 
     @property
     def output(self) -> str:
@@ -143,10 +154,23 @@ class CommandPlacement(Placement):
         await self._command.wait()
 
     async def take_out(self) -> bool:
+        if self._cut:
+            raise FaultError(self._cut)  # what was half undone could not be undone again for sure
         if self._command is not None:
             await self._command.stop()
-        if self.change.undo:
-            # Not to be cancelled: what was half undone could not be undone again for sure.
-            with trio.CancelScope(shield=True):
-                self._undone = await run_to_end(self.change.undo, self.change.directory, self._environment)
-        return True
+        undo, began = self.change.undo, trio.current_time()
+        if not undo:
+            return True
+        in_load = not self._load_is_over
+        # Not to be cancelled with the load, for the same reason.
+        with trio.CancelScope(deadline=math.inf if in_load else began + UNDO_S, shield=True) as self._undoing:
+            self._undone = await run_to_end(undo, self.change.directory, self._environment)
+            return True
+        took = f"was ended {UNDO_S:g} s after the load, {trio.current_time() - began:.0f} s after its start"
+        self._cut = f"the command {shown(undo)!r} {took if in_load else f'took longer than {UNDO_S:g} s'}"
+        raise FaultError(self._cut)
+
+    def end_load(self) -> None:
+        if not self._load_is_over:
+            self._load_is_over = True
+            self._undoing.deadline = trio.current_time() + UNDO_S

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +52,19 @@ async def is_undone(control: Control, change: Change) -> bool:
     return state.enabled if change.kind == "down" else False
 
 
-async def undo_surely(control: Control | None, change: Change) -> bool:
+async def undo_surely(
+    control: Control | None, change: Change, on_long: Callable[[str], None] = lambda _: None
+) -> bool:
     """Take one change back and see that it is gone. Raises FaultError.
 
     Returns False if it was gone before, by whomever. A server is asked more than once. A command is undone by
-    its own `undo`, once; success is its exit code 0.
+    its own `undo`, once, however long that takes; success is its exit code 0. If it takes more than a moment,
+    `on_long` is told its command line.
     """
     if change.kind == "run":
         if change.undo:
-            await run_to_end(change.undo, change.directory)
+            line = shown(change.undo, change.directory)
+            await run_to_end(change.undo, change.directory, on_long=lambda: on_long(line))
         return True
     assert control is not None
     for attempt in range(1, _TRIES + 1):
@@ -149,16 +153,20 @@ async def status(directory: Path | None = None, url: str | None = None) -> list[
 
 
 async def recover(
-    url: str | None = None, directory: Path | None = None, *, commands: bool = True
+    url: str | None = None,
+    directory: Path | None = None,
+    *,
+    commands: bool = True,
+    on_long: Callable[[str], None] = lambda _: None,
 ) -> list[Recovery]:
     """Take back exactly what dead runs have left, on the server at `url` or on all of them.
 
     Runs that are going on are left alone. Without `commands`, what was run stays as it is. A journal goes
-    once all of it is taken back.
+    once all of it is taken back. `on_long` is told of each command that takes more than a moment.
     """
     done = []
     for entry, at in await located([entry for entry in entries(directory) if not entry.alive], url):
-        recovery = await _recover(entry, commands, at)
+        recovery = await _recover(entry, commands, at, on_long)
         if recovery is not None:
             done.append(recovery)
     return done
@@ -173,7 +181,7 @@ def _server(entry: Entry, url: str) -> Control:
     return Control(url)
 
 
-async def _recover(found: Entry, commands: bool, at: str) -> Recovery | None:
+async def _recover(found: Entry, commands: bool, at: str, on_long: Callable[[str], None]) -> Recovery | None:
     undone: list[Change] = []
     gone: list[Change] = []
     problems: list[str] = []
@@ -193,7 +201,7 @@ async def _recover(found: Entry, commands: bool, at: str) -> Recovery | None:
                             control = await stack.enter_async_context(_server(entry, at))
                         there = change.kind == "run" or not await _is_seen_undone(control, change)
                         if there:
-                            await undo_surely(control, change)
+                            await undo_surely(control, change, on_long)
                         (undone if there else gone).append(change)
                     except FaultError as e:
                         problems.append(f"{change}: {e}; by hand: {by_hand(entry.url, change)}")

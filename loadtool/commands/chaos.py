@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -91,7 +92,10 @@ def recover(toxiproxy: Server = None) -> None:
 
     from loadtool.chaos import rollback
 
-    found = trio.run(rollback.recover, toxiproxy)
+    def running(command: str) -> None:
+        note(f"loadtool: still running {command} (Ctrl-C ends it)")
+
+    found = trio.run(partial(rollback.recover, toxiproxy, on_long=running))
     if not found:
         _see_that_it_answers(toxiproxy)
     say("\n".join(_recovered(recovery) for recovery in found) or "nothing is left")

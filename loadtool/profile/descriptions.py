@@ -352,7 +352,8 @@ DESCRIPTIONS: Final[dict[str, dict[str, Help]]] = {
         ),
         "undo": Help(
             "The command that takes back what `run` did, when the fault ends and whatever becomes of the "
-            "run. `loadtool chaos recover` runs it after a kill, so it may hold no secret: write $NAME, "
+            "run. It is ended 15 s after the load, or after its start if that is later. "
+            "`loadtool chaos recover` runs it after a kill, so it may hold no secret: write $NAME, "
             "which the shell looks up, not ${NAME}.",
             "docker start db",
         ),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 from chaos_servers import SERVERS, Toxiproxy, embedded_server
+from trio.testing import MockClock
 
 
 @pytest.fixture(scope="session", params=list(SERVERS))
@@ -62,3 +63,12 @@ async def upstream(nursery: trio.Nursery) -> Callable[[Handler], Any]:
         return f"127.0.0.1:{port}"
 
     return start
+
+
+@pytest.fixture
+def slow_clock() -> MockClock:
+    """A minute of real time is a second of it, and a test jumps to what it waits for.
+
+    So no fault is late where the machine is slow, and what looks at a child every now and then still does.
+    """
+    return MockClock(rate=1 / 60)

@@ -126,15 +126,6 @@ def test_a_ramp_begins_at_values_that_a_server_survives_and_ends_at_the_full_one
 # Commands
 
 
-@pytest.fixture
-def slow_clock() -> MockClock:
-    """A minute of real time is a second of it, and a test jumps to what it waits for.
-
-    So no fault is late where the machine is slow, and what looks at a child every now and then still does.
-    """
-    return MockClock(rate=1 / 60)
-
-
 def is_gone(pid: int) -> bool:
     """Whether a process is gone, or a zombie, within ten seconds."""
     for _ in range(1000):

@@ -1,0 +1,105 @@
+"""How long an `undo` may take: on a clock that jumps, with commands that are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+from chaos_world import S, a_file, files, text_of
+from test_placement import eventually, has_begun
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from loadtool.chaos.conductor import Conductor
+from loadtool.chaos.fault import PlannedFault
+from loadtool.chaos.journal import Change, Journal, entries
+from loadtool.chaos.placement import UNDO_S
+from loadtool.chaos.rollback import recover
+
+
+async def test_an_undo_has_the_loads_time_and_is_not_begun_again(
+    tmp_path: Path, slow_clock: MockClock
+) -> None:
+    undo, lasts = "echo x >> begun; sleep 600", str(tmp_path)
+    with Journal("", "r1", tmp_path / "j") as journal:
+        faults = [
+            PlannedFault("slow", "…", "", None, 0, S, run="true", undo=undo, directory=lasts),
+            PlannedFault("other", "…", "", None, 7200 * S, 9000 * S, run="true", directory=lasts),
+        ]
+        conductor = Conductor(None, {}, faults, journal, lambda event: None, "r1")
+        load = trio.CancelScope()
+
+        async def play() -> None:
+            with load:
+                await conductor.run(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(play)
+            await eventually(has_begun(conductor))
+            slow_clock.jump(1)
+            await eventually(lambda: tmp_path / "begun" in files(tmp_path))
+            slow_clock.jump(7200)
+            await eventually(lambda: conductor.figures()[1].started_s is not None)
+            assert conductor.active() == ["slow", "other"]
+            load.cancel()
+            await wait_all_tasks_blocked()
+            slow_clock.jump(UNDO_S - 5)  # five minutes of real time are left
+            await wait_all_tasks_blocked()
+            assert "slow" in conductor.active()
+            slow_clock.jump(5)
+        await conductor.end()
+        await conductor.teardown()
+    slow, other = conductor.figures()
+    assert slow.problem.startswith(
+        f"could not be undone: the command {undo!r} was ended 15 s after the load, 72"
+    )
+    assert slow.problem.endswith(f"to undo it by hand: (cd {tmp_path} && {undo})")
+    assert (slow.removed, slow.ended_s, other.removed) == (False, None, True)
+    assert conductor.problems() == [f"fault slow {slow.problem}"]
+    assert text_of(tmp_path / "begun") == "x\n"
+    (entry,) = entries(tmp_path / "j")
+    assert [change.undo for change in entry.changes] == [undo]
+
+
+async def test_an_undo_that_begins_after_the_load_has_its_own_time(
+    tmp_path: Path, slow_clock: MockClock
+) -> None:
+    undo = "echo x >> begun; sleep 600"
+    fault = PlannedFault("c", "…", "", None, 0, 9 * S, run="true", undo=undo, directory=str(tmp_path))
+    conductor = Conductor(None, {}, [fault], None, lambda event: None, "r1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        await eventually(has_begun(conductor))
+        nursery.cancel_scope.cancel()
+    slow_clock.jump(1000)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.end)
+        await eventually(lambda: tmp_path / "begun" in files(tmp_path))
+        slow_clock.jump(UNDO_S)
+    await conductor.teardown()
+    assert conductor.problems() == [
+        f"the command of fault loadtool-r1-c was not undone: the command {undo!r} took longer than 15 s;"
+        f" to undo it by hand: (cd {tmp_path} && {undo})"
+    ]
+    assert text_of(tmp_path / "begun") == "x\n"
+
+
+async def test_recovery_waits_for_an_undo_without_a_limit(tmp_path: Path, slow_clock: MockClock) -> None:
+    undo = "touch begun; while [ ! -e go ]; do sleep 0.02; done"
+    with Journal("", "r1", tmp_path / "j") as journal:
+        journal.record(Change("run", toxic="c", undo=undo, directory=str(tmp_path)))
+    told: list[str] = []
+
+    async def run_recovery() -> None:
+        await recover(None, tmp_path / "j", on_long=told.append)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_recovery)
+        await eventually(lambda: tmp_path / "begun" in files(tmp_path))
+        assert told == []
+        slow_clock.jump(3)
+        await eventually(lambda: bool(told))
+        slow_clock.jump(36000)
+        await wait_all_tasks_blocked()
+        a_file(tmp_path / "go")
+    assert told == [f"(cd {tmp_path} && {undo})"]
+    assert entries(tmp_path / "j") == []
