@@ -204,6 +204,26 @@ async def test_reset_peer_resets(echoing: Proxy, timeout: int) -> None:
         assert trio.current_time() - start >= timeout / 1000
 
 
+@pytest.mark.parametrize("direction", ["upstream", "downstream"])
+@pytest.mark.parametrize("timeout", [0, 50])
+async def test_reset_peer_resets_what_was_open_before_on_the_embedded_server_alone(
+    toxiproxy: Toxiproxy, echoing: Proxy, timeout: int, direction: str
+) -> None:
+    async with await echoing.connect() as stream:
+        assert await ask(stream, b"x") == b"x"
+        start = trio.current_time()
+        await echoing.add("reset_peer", direction, timeout=timeout)
+        assert await nothing_comes(stream)  # an idle one is left alone
+        await stream.send_all(b"x")
+        if toxiproxy.real:  # it says goodbye
+            assert await receive_all(stream) == b""
+        else:
+            with pytest.raises(trio.BrokenResourceError) as caught:
+                await stream.receive_some(1)
+            assert isinstance(caught.value.__cause__, ConnectionResetError)
+        assert trio.current_time() - start >= timeout / 1000
+
+
 async def test_slicer_slices_with_pauses(echoing: Proxy) -> None:
     await echoing.add("slicer", average_size=8, size_variation=0, delay=20_000)
     async with await echoing.connect() as stream:
