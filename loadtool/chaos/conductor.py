@@ -225,21 +225,23 @@ class Conductor:
             state.stuck = str(e)
             self._tell(state, "failed", self._stuck(state))
             return
+        state.lost = placed and not was_there
         self._out(state)
         self._settle(state.change)
         for other in self._states:
             if other.stuck and not other.gone and other.change == state.change:
                 other.freed = f"with {state.plan.name}"
                 self._gone_at_last(other)
-        if placed and not was_there:
+        if state.lost:
             self._fail(state, GONE_BEFORE)
-        if placed:
+        elif placed:
             state.remark_if_late("removed", self._now() - state.plan.end_ns / SECOND)
+        if placed:
             self._tell(state, "removed", state.plan.text)
 
     def _out(self, state: FaultState) -> None:
         state.gone = True
-        if state.started_s is not None:
+        if state.started_s is not None and not state.lost:
             state.ended_s = self._now()
 
     def _settle(self, change: Change) -> None:
@@ -347,14 +349,14 @@ class Conductor:
         """What was in place, and was to be until now, was not there any more."""
         for state in self._states:
             if state.change == change and state.started_s is not None and not (state.gone or state.stuck):
+                state.lost = True
                 self._fail(state, GONE_BEFORE)
         if change in self._opened:
             self._problems.append(f"{change} {GONE_BEFORE}")
 
     def _gone_at_last(self, state: FaultState) -> None:
-        state.gone = True
-        if state.started_s is not None and self._origin is not None:
-            state.ended_s = self._now()
+        self._out(state)
+        if state.started_s is not None:
             self._tell(state, "removed", state.plan.text)
 
     # What came of it

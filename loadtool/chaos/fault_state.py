@@ -29,6 +29,7 @@ class FaultState:
     started_s: float | None = None
     ended_s: float | None = None
     gone: bool = False  # read back
+    lost: bool = False  # it was gone before its end, and nobody knows since when
     stuck: str = ""
     freed: str = "at the end of the run"  # when it was taken out after all, if it was stuck
     problems: list[str] = field(default_factory=list)

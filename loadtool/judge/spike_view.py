@@ -146,7 +146,7 @@ def _begin(result: Result, planned_s: float, end_s: float) -> tuple[float, str]:
     for fault in result.faults:
         if fault.started_s is None or len(fault.planned_s) != 2 or fault.planned_s[0] >= planned_s:
             continue
-        ended = end_s if fault.ended_s is None else fault.ended_s
+        ended = fault.latest_end(end_s)
         if ended > begin:
             begin, why = ended, f"fault {fault.name} was active to the end"
     return begin, why

@@ -118,11 +118,22 @@ class FaultFigure:
     toxic: str
     planned_s: list[float] = field(default_factory=list)  # [start, end)
     started_s: float | None = None
-    ended_s: float | None = None
+    ended_s: float | None = None  # unknown of one that was gone before its end
     removed: bool = False  # verified by reading back
     problem: str = ""  # what went wrong, which makes the run invalid
     output: str = ""  # the end of what a command wrote
     remark: str = ""  # what is worth knowing all the same: it was late
+
+    def latest_end(self, end_s: float) -> float:
+        """By when it was out, in s; `end_s` if it never was.
+
+        One that was found gone at its planned end, or at the end of the run, may have ended earlier.
+        """
+        if self.ended_s is not None:
+            return self.ended_s
+        if not self.removed or len(self.planned_s) != 2:
+            return end_s
+        return max(self.started_s or 0.0, min(self.planned_s[1], end_s))
 
 
 @dataclass(slots=True)

@@ -150,7 +150,7 @@ def window(fault: FaultFigure, elapsed_s: float) -> tuple[float, float] | None:
     """When the fault was really in place, in s; None if it never was."""
     if fault.started_s is None:
         return None
-    return fault.started_s, fault.ended_s if fault.ended_s is not None else elapsed_s
+    return fault.started_s, fault.latest_end(elapsed_s)
 
 
 def planned(fault: FaultFigure) -> str:

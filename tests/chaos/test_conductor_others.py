@@ -37,6 +37,8 @@ async def test_a_fault_that_was_gone_before_its_end_makes_the_run_invalid(
     assert world.conductor.problems() == expected
     (figure,) = world.conductor.figures()
     assert (figure.removed, figure.problem) == (True, GONE)
+    # Since when is not known, but not after that.
+    assert (figure.started_s, figure.ended_s, figure.latest_end(9)) == (1, None, 4)
 
 
 @pytest.mark.parametrize("what", ["reset", "restart"])
@@ -51,6 +53,8 @@ async def test_one_that_lasts_to_the_end_of_the_run_is_missed_then(
     await world.conductor.end()
     await world.teardown()
     assert world.conductor.problems() == [f"fault f {GONE}"]
+    (figure,) = world.conductor.figures()
+    assert (figure.removed, figure.ended_s, figure.latest_end(5)) == (True, None, 5)
 
 
 async def test_of_several_downs_of_a_proxy_the_one_that_lasts_is_missed(

@@ -202,6 +202,13 @@ def test_a_fault_that_was_never_taken_out() -> None:
     assert f.unknown["recovery_s"] == "fault slow was active to the end"
 
 
+def test_recovery_counts_from_when_a_fault_was_found_gone() -> None:
+    made = schedule(SPIKE, faults=[("slow", 30, 51)])
+    slow = fault("slow", planned_s=[30.0, 51.0], started_s=30.0, ended_s=None, removed=True)
+    f = figures(Run(made).serve(lambda t: failed() if 30 <= t < 49 else ok()).result(faults=[slow]))
+    assert (f.watched_s, f.recovery_s) == (18.0, 0.0)
+
+
 def test_a_fault_that_comes_while_recovery_is_watched_counts_and_is_named() -> None:
     made = schedule(SPIKE, faults=[("late", 50, 53)])
     late = fault("late", planned_s=[50.0, 53.0], started_s=50.0, ended_s=53.0)
