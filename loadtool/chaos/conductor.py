@@ -12,11 +12,10 @@ import trio
 
 from loadtool.chaos.control import Control
 from loadtool.chaos.fault import PlannedFault, ProxySpec
-from loadtool.chaos.fault_state import FaultState
+from loadtool.chaos.fault_state import FaultState, state_of
 from loadtool.chaos.journal import Change, Journal
-from loadtool.chaos.placement import CommandPlacement, DownPlacement, ToxicPlacement
 from loadtool.chaos.rollback import in_order, recover, undo_surely
-from loadtool.chaos.told import GONE_BEFORE, FaultEvent, gone, listen_of_existing, remedy
+from loadtool.chaos.told import GONE_BEFORE, SEE_LOG, FaultEvent, gone, listen_of_existing, remedy
 from loadtool.errors import FaultError
 from loadtool.measure.result import FaultFigure
 
@@ -49,12 +48,12 @@ class Conductor:
         self._proxies = proxies
         self._journal = journal
         self._on_event = on_event
-        self._environment = environment
         self._names = {p.name: p.existing or f"loadtool-{run_id}-{p.name}" for p in proxies.values()}
         self._origin: float | None = None
         self._made: list[Change] = []  # what may have to be taken back, in the order in which it was begun
         self._left: list[str] = []  # what the teardown could not take back
         self._problems: list[str] = []
+        self._server_ended = ""  # how the run's own Toxiproxy did, with all that was in it
         self._opened: list[Change] = []  # the proxies that were made
         self._tried: set[Change] = set()  # what may be gone as a try to take it back was heeded
         # What acts on the same thing takes turns: a proxy that two faults put down, a command and its undo.
@@ -64,19 +63,9 @@ class Conductor:
         for plan in faults:
             times[plan.name] += 1
             again = f"-{times[plan.name]}" if times[plan.name] > 1 else ""
-            self._states.append(self._planned(plan, f"loadtool-{run_id}-{plan.name}{again}"))
-
-    def _planned(self, plan: PlannedFault, name: str) -> FaultState:
-        if plan.run:
-            change = Change("run", toxic=name, undo=plan.undo, directory=plan.directory)
-            return FaultState(plan, change, CommandPlacement(plan, change, self._environment))
-        if self._control is None:
-            raise FaultError(f"fault {plan.name}: there is no Toxiproxy to place it with")
-        if plan.down:
-            change = Change("down", self._names[plan.proxy])
-            return FaultState(plan, change, DownPlacement(plan, change, self._control))
-        change = Change("toxic", self._names[plan.proxy], name)
-        return FaultState(plan, change, ToxicPlacement(plan, change, self._control))
+            self._states.append(
+                state_of(plan, f"loadtool-{run_id}-{plan.name}{again}", self._names, control, environment)
+            )
 
     # Before the run
 
@@ -182,7 +171,8 @@ class Conductor:
                 with trio.CancelScope(shield=True):
                     await self._place(state)
             except FaultError as e:
-                self._fail(state, f"could not be placed: {e}")
+                why = "its Toxiproxy had ended" if self._lost_server() and not state.plan.run else e
+                self._fail(state, f"could not be placed: {why}")
         if state.started_s is not None:
             if problem := state.late_placement():
                 self._fail(state, problem)
@@ -208,7 +198,8 @@ class Conductor:
             with trio.move_on_at(end):
                 await state.placement.hold(start)
         except FaultError as e:
-            self._fail(state, f"did not take effect: {e}")
+            if state.plan.run or not self._lost_server():
+                self._fail(state, f"did not take effect: {e}")
         state.remark_if_late("its ramp was", state.placement.late_s)
         await trio.sleep_until(end)
 
@@ -222,6 +213,9 @@ class Conductor:
         try:
             was_there = await state.placement.take_out()
         except FaultError as e:
+            if self._lost_server() and state.change not in self._made:
+                state.gone = True
+                return
             state.stuck = str(e)
             self._tell(state, "failed", self._stuck(state))
             return
@@ -238,6 +232,25 @@ class Conductor:
             state.remark_if_late("removed", self._now() - state.plan.end_ns / SECOND)
         if placed:
             self._tell(state, "removed", state.plan.text)
+
+    def _lost_server(self) -> bool:
+        """Whether the run's own Toxiproxy has ended. Then nothing is left of what was in it."""
+        how = self._control.ended() if self._control is not None else ""
+        if not how:
+            return False
+        for state in self._states:
+            if state.plan.run or state.gone or state.started_s is None:
+                continue
+            state.lost, state.stuck = True, ""
+            state.remarks.append("gone with its Toxiproxy before its end")
+            if not self._server_ended:
+                self._tell(state, "failed", f"is gone: {how}")
+                self._server_ended = how
+            self._out(state)
+        self._server_ended = how
+        for change in [c for c in self._made if c.kind != "run"]:
+            self._settle(change)
+        return True
 
     def _out(self, state: FaultState) -> None:
         state.gone = True
@@ -279,6 +292,7 @@ class Conductor:
         It cannot be cancelled. What fails here is tried again, and told of, by `teardown`.
         """
         self._end_load()
+        self._lost_server()
         with trio.CancelScope(shield=True), trio.move_on_after(within_s):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take_back_all, ("run",), {}, list)
@@ -294,6 +308,7 @@ class Conductor:
         called again.
         """
         self._end_load()
+        self._lost_server()
         with trio.CancelScope(shield=True):
             failed: dict[Change, str] = {}
             with trio.move_on_after(within_s):
@@ -336,7 +351,8 @@ class Conductor:
             else:
                 there = await undo_surely(self._control, change)
         except FaultError as e:
-            failed[change] = str(e)
+            if change.kind == "run" or not self._lost_server():
+                failed[change] = str(e)
             return
         if first and not there:
             self._missed(change)
@@ -374,8 +390,10 @@ class Conductor:
 
     def problems(self) -> list[str]:
         """What makes the run invalid: faults that were not placed or not removed, in words."""
+        lost = [f"{self._server_ended}: {SEE_LOG}"] if self._server_ended else []
         return (
-            [f"fault {s.plan.name} {p}" for s in self._states for p in self._problems_of(s)]
+            lost
+            + [f"fault {s.plan.name} {p}" for s in self._states for p in self._problems_of(s)]
             + self._problems
             + self._left
         )

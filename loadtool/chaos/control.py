@@ -90,6 +90,8 @@ class Control:
         self.deadline_s = deadline_s
         # What the proxies of one that is owned have lacked since this was last asked, as the system calls it.
         self.lacked: Callable[[], Sequence[str]] = tuple
+        # How one that is owned has ended, in words; "" while it runs.
+        self.ended: Callable[[], str] = str
         self._given_up: set[Calls] = set()
         self._http = httpx.AsyncClient(
             base_url=self.private_url,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from loadtool.chaos.control import Control
 from loadtool.chaos.fault import PlannedFault
 from loadtool.chaos.journal import Change
-from loadtool.chaos.placement import Placement
+from loadtool.chaos.placement import CommandPlacement, DownPlacement, Placement, ToxicPlacement
+from loadtool.errors import FaultError
 from loadtool.measure.result import FaultFigure
 from loadtool.units import SECOND
 
@@ -72,3 +74,26 @@ class FaultState:
             output=self.placement.output,
             remark="; ".join(self.remarks),
         )
+
+
+def state_of(
+    plan: PlannedFault,
+    name: str,
+    proxies: Mapping[str, str],
+    control: Control | None,
+    environment: Mapping[str, str] | None,
+) -> FaultState:
+    """The state of a fault that was not placed yet, `name` on the server, whose names of proxies those are.
+
+    Raises FaultError if there is no server for it.
+    """
+    if plan.run:
+        change = Change("run", toxic=name, undo=plan.undo, directory=plan.directory)
+        return FaultState(plan, change, CommandPlacement(plan, change, environment))
+    if control is None:
+        raise FaultError(f"fault {plan.name}: there is no Toxiproxy to place it with")
+    if plan.down:
+        change = Change("down", proxies[plan.proxy])
+        return FaultState(plan, change, DownPlacement(plan, change, control))
+    change = Change("toxic", proxies[plan.proxy], name)
+    return FaultState(plan, change, ToxicPlacement(plan, change, control))

@@ -119,6 +119,7 @@ async def _embedded(
             raise SetupError(f"the embedded Toxiproxy said {line[:200]!r}, not where it listens") from None
         async with Control(url, origin="embedded", owned=True) as control:
             control.lacked = partial(_lacked_anew, child, Counter())
+            control.ended = partial(_ended, child)
             try:
                 yield control
             finally:
@@ -157,6 +158,7 @@ async def _program(
             try:
                 async with Control(f"http://127.0.0.1:{port}", owned=True) as control:
                     control.lacked = partial(_lacked_ever, child)
+                    control.ended = partial(_ended, child)
                     if await _is_ours(control, child, mark):
                         scratch.cleanup()  # it has read it, and a run that is killed would leave it behind
                         version = await control.version()
@@ -168,6 +170,14 @@ async def _program(
                 for name in _lacked_ever(child):
                     on_shortage(name)
     raise SetupError(f"{PROGRAM} found {_PORTS_TO_TRY} free ports taken one after another; try again")
+
+
+def _ended(child: Child) -> str:
+    """That ours has ended, and how; "" while it runs."""
+    if child.running:
+        return ""
+    child.take_rest_of_output()
+    return f"{child.name} ended during the run ({child.last_words()})"
 
 
 def _lacked_anew(child: Child, known: Counter[str]) -> list[str]:

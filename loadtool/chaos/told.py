@@ -12,6 +12,7 @@ from loadtool.chaos.rollback import by_hand
 from loadtool.errors import FaultError
 
 GONE_BEFORE: Final = "was gone before its end: somebody has taken it out, or Toxiproxy was restarted"
+SEE_LOG: Final = "look in the system's log for what ended it, and run again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import trio
@@ -29,6 +29,7 @@ class FakeControl:
     private_url: str = URL
     origin: str = "fake"
     owned: bool = True
+    ended: Callable[[], str] = str
     zero: float = 0.0
     _port: int = 20000
 

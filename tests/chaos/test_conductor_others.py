@@ -117,3 +117,48 @@ async def test_a_down_brings_its_proxy_up_though_one_before_it_could_not(autojum
     refused = "cannot enable postgres: refused"
     assert world.conductor.problems() == [f"fault first was removed only with second: {refused}"]
     assert world.server.state == world.before
+
+
+async def test_a_toxiproxy_of_the_run_that_ended_is_named_once(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """What was in it went with it, and what it refused was never placed."""
+    world = World(
+        latency("over", 0.5, 1), latency("in-it", 1, 4), latency("refused", 3, 5), down("cut", 4, 6)
+    )
+    await world.conductor.open_proxies()
+    server = world.server
+
+    async def die() -> None:
+        await trio.sleep(2)
+        server.ended = lambda: "toxiproxy-server ended during the run (killed by SIGKILL)"
+        server.refuse |= dict.fromkeys(("add", "remove", "enable", "disable", "delete"), 1000)
+
+    nursery.start_soon(die)
+    await world.conductor.run(trio.current_time())
+    assert world.conductor.active() == []
+    await world.teardown()
+    never = "could not be placed: its Toxiproxy had ended"
+    assert world.conductor.problems() == [
+        "toxiproxy-server ended during the run (killed by SIGKILL): look in the system's log for what ended"
+        " it, and run again",
+        f"fault refused {never}",
+        f"fault cut {never}",
+    ]
+    assert [(f.started_s, f.ended_s, f.removed, f.problem, f.remark) for f in world.conductor.figures()] == [
+        (0.5, 1, True, "", ""),
+        (1, None, True, "", "gone with its Toxiproxy before its end"),
+        (None, None, True, never, ""),
+        (None, None, True, never, ""),
+    ]
+
+
+async def test_it_is_named_where_no_fault_met_it(autojump_clock: MockClock) -> None:
+    world = World(latency("f", 1, 2))
+    await world.conductor.open_proxies()
+    await world.conductor.run(trio.current_time())
+    world.server.ended = lambda: "it ended"
+    await world.teardown()
+    assert world.conductor.problems() == [
+        "it ended: look in the system's log for what ended it, and run again"
+    ]

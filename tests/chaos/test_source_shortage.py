@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -118,3 +119,22 @@ async def test_the_embedded_one_can_be_asked_what_it_has_lacked_since(
             )  # an answer to what was asked after it had lacked something for the last time
             await trio.to_thread.run_sync(eventually, "no more", lambda: control.lacked() == [])
     assert told == ["EMFILE"]
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (None, "the embedded Toxiproxy"),
+        pytest.param(
+            REAL, "toxiproxy-server", marks=pytest.mark.skipif(REAL is None, reason="it is not on PATH")
+        ),
+    ],
+)
+async def test_one_that_is_killed_says_how_it_ended(where: str | None, name: str) -> None:
+    before = children(os.getpid())
+    async with open_toxiproxy(None, which=lambda _: where) as control:
+        assert control.ended() == ""
+        (pid,) = started_since(before)
+        os.kill(pid, signal.SIGKILL)
+        await trio.to_thread.run_sync(eventually, "it has ended", lambda: bool(control.ended()))
+        assert control.ended().startswith(f"{name} ended during the run (killed by SIGKILL")
