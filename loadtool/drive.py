@@ -230,6 +230,8 @@ class Drive:
                     ended_by_us = True
                     await fleet.stop()
             nursery.cancel_scope.cancel()
+            if self.conductor is not None:  # now, as an `undo` that goes on is waited for
+                self.view.notice("taking the faults out")
         end_ns = timeline.duration_ns
         cut_short = fleet.stop_ns is not None and not ended_by_us
         if fleet.stop_ns is not None and cut_short:
@@ -247,8 +249,6 @@ class Drive:
         The schedule is drawn for it, in a thread: signals are heeded meanwhile.
         """
         tally, end_ns = measured.tally, measured.end_ns
-        if self.conductor is not None:
-            self.view.notice("taking the faults out")
         arrivals = tally.timeline.offered_by(end_ns) if lost or not cut_short else 0.0
         if arrivals > MANY:
             if self.conductor is not None:  # else whoever began them takes them out at once

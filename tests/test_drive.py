@@ -344,6 +344,29 @@ async def test_no_fault_outlasts_its_load_for_as_long_as_a_long_schedule_is_draw
     assert measured.tally.totals.counts[OUTCOMES.index("lost")] == 20
 
 
+async def test_it_is_told_that_faults_come_out_before_an_undo_is_waited_for(
+    autojump_clock: MockClock, short: Short
+) -> None:
+    loaded, job = short
+    view = Noting()
+
+    class Undoing(Faults):
+        async def run(self, origin: float) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(9)
+                self._events.append("undone")
+
+    frames = [
+        Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], warnings=[], final=n == 2) for n in (1, 2)
+    ]
+    drive = Drive(loaded, job, 1, view, cast(Conductor, Undoing(view.notices)))
+    await drive.run(ScriptedFleet(job, reported(frames)))
+    assert view.notices == ["taking the faults out", "undone"]
+
+
 async def test_a_load_that_is_stopped_before_it_begins_does_not_begin(short: Short) -> None:
     """As the last thing that is done before: a signal may come at any time."""
     loaded, job = short
