@@ -112,16 +112,30 @@ class Exchange:
         return not self._left
 
     @property
+    def refused(self) -> bool:
+        """Whether the server of HTTP/2 has said, as it went, that it has not taken it."""
+        return self.link.stream is not None and self.link.stream.frames.refused
+
+    @property
+    def owed(self) -> bool:
+        """Whether the server of HTTP/2 has said, as it went, that it has taken it and will answer it."""
+        return self.link.stream is not None and self.link.stream.frames.owed
+
+    @property
     def taken(self) -> bool:
         """Whether the peer, which has ended the connection, has taken any of it."""
         stream = self.link.stream
-        return stream is not None and stream.unacknowledged < stream.written
+        if stream is None or stream.frames.refused:
+            return False
+        return stream.frames.complained or stream.unacknowledged < stream.written
 
     @property
     def maybe_read(self) -> bool:
         """Whether the peer has reset the connection, and may have read it before."""
         stream = self.link.stream
-        return stream is not None and stream.reset_at_once and stream.written > 0
+        if stream is None or stream.frames.refused:
+            return False
+        return stream.reset_at_once and stream.written > 0
 
     @property
     def scene(self) -> Scene:
@@ -175,6 +189,8 @@ class Exchange:
             stream.written = 0
             if not self.link.http2:
                 stream.expect()
+            else:
+                stream.frames.ask(info.get("stream_id", 0))
         if not self.arrival.resent:  # else it is counted, and so is its waiting
             cell = self.arrival.cell
             cell.touched = True

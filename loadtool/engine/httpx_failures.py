@@ -176,18 +176,9 @@ def began(error: BaseException, stream: Stream | None) -> bytes:
     return b"" if spoken else stream.began
 
 
-def gone_gracefully(error: BaseException) -> bool:
-    """Whether the server has ended an HTTP/2 connection without complaint, as some do every so often.
-
-    It would still answer what it has begun to answer; httpcore and h2 read nothing after its word for it.
-    """
-    event = _event(error)
-    return type(event).__name__ == "ConnectionTerminated" and getattr(event, "error_code", 1) == 0
-
-
 def concerns_one_stream(error: BaseException) -> bool:
     """Whether the HTTP/2 connection is as good as before."""
-    return type(_event(error)).__name__ == "StreamReset"
+    return type(_event(error)).__name__ == "StreamReset" or _of_closed_stream(error)
 
 
 def _source(error: BaseException) -> BaseException:
@@ -209,6 +200,10 @@ def _ended_by_peer(error: BaseException) -> bool:
     return type(_event(error)).__name__ in ("ConnectionTerminated", "StreamReset")
 
 
+def _of_closed_stream(error: BaseException) -> bool:
+    return type(_source(error)).__name__ in ("StreamClosedError", "NoSuchStreamError")
+
+
 def _words(error: BaseException, stream: Stream | None) -> str:
     event = _event(error)
     code = getattr(event, "error_code", None)
@@ -218,7 +213,7 @@ def _words(error: BaseException, stream: Stream | None) -> str:
             return f"the server ended the connection ({name})"
         case "StreamReset":
             return f"the server reset the stream ({name})"
-    if type(_source(error)).__name__ in ("StreamClosedError", "NoSuchStreamError"):
+    if _of_closed_stream(error):
         return "the stream was closed"  # h2 says its number
     if stream is not None and stream.broken:
         return stream.broken  # a write may have met what the read after it finds as the end of the file

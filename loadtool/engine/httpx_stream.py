@@ -20,6 +20,7 @@ from loadtool.engine.addresses import Address
 from loadtool.engine.dialler import Failure
 from loadtool.engine.failures import HANDSHAKING, LOCAL, describe, ended_by, local_name
 from loadtool.engine.http1 import MAX_HEAD
+from loadtool.engine.httpx_frames import FRAME_HEAD, Frames
 from loadtool.engine.unacknowledged import UNKNOWN, reset_at_once, unacknowledged
 from loadtool.measure.outcome import PROTOCOL, TLS
 
@@ -31,7 +32,6 @@ RECEIVE: Final = 64 * 1024
 LAST_WORDS: Final = 1 << 20  # bytes of a broken connection that are still read
 BEGAN: Final = 64  # bytes of an answer's beginning that are kept, for an example
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)  # Linux's; an error shows without it
-_FRAME_HEAD: Final = 9  # bytes: length, type, flags, stream
 _SETTINGS: Final = 4
 _HTTP1: Final = b"HTTP/1."
 GRACE_S: Final = 0.1  # for a write under way when its time is up
@@ -75,6 +75,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self._used = False
         self._head_length = 0
         self.http2 = http2  # is what is spoken over it
+        self.frames = Frames()  # of the peer, if so
         self._network = network
         self._sock = sock
         self._transport = transport
@@ -91,6 +92,16 @@ class Stream(httpcore.AsyncNetworkStream):
         self._head_length = 0
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        while (data := await self._receive(max_bytes)) and self.http2:
+            data = self.frames.pass_on(data)
+            if self.frames.refused:
+                self.broken = self.frames.words
+                raise httpcore.ReadError(self.broken)
+            if data:
+                break
+        return data
+
+    async def _receive(self, max_bytes: int) -> bytes:
         if self._early:
             data = bytes(self._early[:max_bytes])
             del self._early[:max_bytes]
@@ -188,7 +199,7 @@ class Stream(httpcore.AsyncNetworkStream):
         With HTTP/2 something may come at any time, and after a handshake TLS has something to say.
         """
         fd = self._sock.fileno()
-        if fd < 0 or self.ended or self.broken:
+        if fd < 0 or self.ended or self.broken or self.frames.leaving:
             return True
         silent = not self.http2 and (self._used or not self.tls)
         if silent and isinstance(self._transport, trio.SSLStream) and self._transport._incoming.pending:
@@ -202,7 +213,7 @@ class Stream(httpcore.AsyncNetworkStream):
         if self.http2:
             if not may_be_http2(self.began):
                 raise httpcore.RemoteProtocolError("not HTTP/2")
-            self.in_head = len(self.began) < _FRAME_HEAD
+            self.in_head = len(self.began) < FRAME_HEAD
             return
         if not _may_be_http1(self.began):
             raise httpcore.RemoteProtocolError("not HTTP/1.x")
@@ -351,7 +362,7 @@ def _may_be_http1(began: bytes) -> bool:
 
 def may_be_http2(began: bytes) -> bool:
     """Whether what begins like this may be a server of HTTP/2: with its settings (RFC 9113, 3.4)."""
-    return len(began) < _FRAME_HEAD or (began[3] == _SETTINGS and began[5:_FRAME_HEAD] == bytes(4))
+    return len(began) < FRAME_HEAD or (began[3] == _SETTINGS and began[5:FRAME_HEAD] == bytes(4))
 
 
 def _has_final_answer(data: bytes | bytearray) -> bool:

@@ -19,7 +19,7 @@ from loadtool.engine.dialler import Dialler
 from loadtool.engine.failures import LOCAL, NOT_NOW
 from loadtool.engine.feed import FAR, FILLED_AT_ONCE
 from loadtool.engine.httpx_exchange import Exchange
-from loadtool.engine.httpx_failures import REFUSED, began, blame, concerns_one_stream, gone_gracefully
+from loadtool.engine.httpx_failures import REFUSED, began, blame, concerns_one_stream
 from loadtool.engine.httpx_link import Link
 from loadtool.engine.httpx_links import Links
 from loadtool.engine.httpx_network import Network
@@ -309,11 +309,13 @@ class HttpxTransport(HttpxOpening):
         if exchange.done or (arrival.give_up <= now and not isinstance(error, Unreachable)):
             return None  # it has had its answer, or its time: that is how it ended
         # The server closed it just as we wrote: once more on a fresh one, as browsers do.
-        in_vain = link.served > 0 and not scene.started and not one_stream and not exchange.taken
-        in_vain = in_vain and (not exchange.maybe_read or self._repeatable[arrival.request])
-        if failure.outcome in _CLOSED and (in_vain or gone_gracefully(error)) and not exchange.second:
-            if scene.sent and exchange.maybe_read:
-                arrival.cell.attempts += 1  # there may be work on it: what follows is another
+        in_vain = exchange.refused or exchange.owed or (link.served > 0 and not exchange.taken)
+        in_vain = in_vain and not scene.started and not one_stream
+        perhaps = exchange.maybe_read or exchange.owed  # there may be work on it
+        in_vain = in_vain and (not perhaps or self._repeatable[arrival.request])
+        if failure.outcome in _CLOSED and in_vain and not exchange.second:
+            if scene.sent and perhaps:
+                arrival.cell.attempts += 1  # what follows is another
                 arrival.cell.touched = True
             arrival.resent = scene.sent
             self._retried += 1

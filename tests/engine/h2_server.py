@@ -16,6 +16,15 @@ from h2.errors import ErrorCodes
 MAX_STREAMS = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
 
 
+def frame(kind: int, payload: bytes, stream: int = 0, flags: int = 0) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def goodbye(last: int, code: int = 0, words: bytes = b"") -> bytes:
+    """A GOAWAY: nothing beyond this stream was taken."""
+    return frame(7, last.to_bytes(4, "big") + code.to_bytes(4, "big") + words)
+
+
 @dataclass(slots=True)
 class Asked:
     """A request, as it came."""
@@ -82,6 +91,13 @@ class Peer:
             self._state.send_data(asked.stream, b"half")
         self._flush()
 
+    def rest(self, asked: Asked) -> None:
+        """The end of that body."""
+        with self._lock:
+            self._state.send_data(asked.stream, b"done", end_stream=True)
+            del self._asked[asked.stream]
+        self._flush()
+
     def ping(self) -> None:
         with self._lock:
             self._state.ping(b"are you?")
@@ -92,6 +108,17 @@ class Peer:
             self._state.reset_stream(asked.stream, code)
             del self._asked[asked.stream]
         self._flush()
+
+    def say_goodbye(self, last: int, code: int = 0, then: Asked | None = None) -> None:
+        """Say which stream is the last, and go on; the answer to `then` leaves together with that."""
+        with self._lock:
+            data = self._state.data_to_send() + goodbye(last, code)
+            if then is not None:
+                self._state.send_headers(then.stream, [(":status", "200")])
+                self._state.send_data(then.stream, b"ok", end_stream=True)
+                del self._asked[then.stream]
+                data += self._state.data_to_send()
+            self._sock.sendall(data)
 
     def go_away(self, code: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
         """Say goodbye and close."""

@@ -27,7 +27,6 @@ from loadtool.engine.httpx_failures import (
     began,
     blame,
     concerns_one_stream,
-    gone_gracefully,
     row_of,
 )
 from loadtool.engine.httpx_stream import Stream, Unreachable
@@ -169,13 +168,15 @@ def test_blame(error: Exception, scene: Scene, outcome: int, detail: str) -> Non
 
 
 def test_who_is_told_of_it() -> None:
-    """A stream's end is its own, a connection's is not; a goodbye without complaint is nobody's fault."""
+    """A stream's end is its own, a connection's is not."""
     one = passed_on(httpx.RemoteProtocolError, reset(ErrorCodes.CANCEL))
     all_ = passed_on(httpx.RemoteProtocolError, goodbye(ErrorCodes.PROTOCOL_ERROR))
     polite = passed_on(httpx.RemoteProtocolError, goodbye(ErrorCodes.NO_ERROR))
     errors = (one, all_, polite, httpx.ReadError(""))
     assert [concerns_one_stream(e) for e in errors] == [True, False, False, False]
-    assert [gone_gracefully(e) for e in errors] == [False, False, True, False]
+    for ended in (h2.exceptions.StreamClosedError(1), h2.exceptions.NoSuchStreamError(1)):
+        assert concerns_one_stream(passed_on(httpx.LocalProtocolError, ended))
+        assert concerns_one_stream(ended)
 
 
 def test_only_what_is_no_answer_is_quoted() -> None:
