@@ -19,6 +19,7 @@ import httpx
 import trio
 from h2.errors import ErrorCodes
 
+from loadtool.engine.httpx_http2 import make_listen
 from loadtool.engine.httpx_stream import Stream
 
 FLUSH_S: Final = 1.0
@@ -35,6 +36,7 @@ class Link(httpx.AsyncBaseTransport):
         self.spent = False  # takes no more requests
         self.retired = False  # ... as its turn to be opened anew has come
         self._unheard = 0  # when the first request left that nothing has come since, if there is one
+        self._listens = False  # while it sends, if it is HTTP/2
         self._connection = connection
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -79,7 +81,12 @@ class Link(httpx.AsyncBaseTransport):
         return self._connection.is_idle() and not self._surplus()
 
     def asked(self, now: int) -> None:
-        """A request leaves."""
+        """A request leaves, over a protocol that is there since just before."""
+        if self.http2 and not self._listens:
+            self._listens = True
+            protocol = self._protocol()
+            if isinstance(protocol, httpcore.AsyncHTTP2Connection):
+                make_listen(protocol)
         if self.stream is not None and self.stream.last >= self._unheard:
             self._unheard = now
 

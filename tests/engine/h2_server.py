@@ -35,14 +35,20 @@ class Asked:
 
 
 class Peer:
-    """The server's side of one connection. `reply` is called for each whole request."""
+    """The server's side of one connection. `reply` is called for each whole request.
 
-    def __init__(self, sock: socket.socket, number: int, seen: Seen, reply: Reply) -> None:
+    With `at_once` it is called for each head, and bodies are thrown away.
+    """
+
+    def __init__(
+        self, sock: socket.socket, number: int, seen: Seen, reply: Reply, *, at_once: bool = False
+    ) -> None:
         self.number = number  # of this connection, from 1
         self.answered = 0
         self._sock = sock
         self._seen = seen
         self._reply = reply
+        self._at_once = at_once
         self._lock = threading.Lock()
         self._asked: dict[int, Asked] = {}
         self._over = False
@@ -140,6 +146,9 @@ class Peer:
                 asked = Asked(event.stream_id, dict(event.headers))  # type: ignore[arg-type]  # as utf-8
                 self._asked[event.stream_id] = asked
                 self._seen.at_once = max(self._seen.at_once, len(self._asked))
+                return self._asked[event.stream_id] if self._at_once else None
+            case h2.events.DataReceived() if self._at_once:
+                self._state.increment_flow_control_window(event.flow_controlled_length)  # the connection's
             case h2.events.DataReceived() if event.stream_id in self._asked:
                 self._asked[event.stream_id].body += event.data
                 self._state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -171,11 +180,13 @@ class Seen:
     resets: list[int] = field(default_factory=list)
 
 
-def speaking_h2(reply: Reply, seen: Seen, max_streams: int | None = 100) -> Callable[[socket.socket], None]:
+def speaking_h2(
+    reply: Reply, seen: Seen, max_streams: int | None = 100, *, at_once: bool = False
+) -> Callable[[socket.socket], None]:
     """A handler for the harness's `Server`."""
 
     def handler(sock: socket.socket) -> None:
         seen.connections += 1
-        Peer(sock, seen.connections, seen, reply).serve(max_streams)
+        Peer(sock, seen.connections, seen, reply, at_once=at_once).serve(max_streams)
 
     return handler
