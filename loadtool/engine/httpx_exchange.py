@@ -27,7 +27,7 @@ class Exchange:
 
     __slots__ = (
         "_begun", "_connected", "_dialled", "_granted", "_later", "_ledger", "_left", "_proxied",
-        "_url", "answer", "arrival", "done", "heard", "link", "over", "second", "sent",
+        "_tunnelled", "_url", "answer", "arrival", "done", "heard", "link", "over", "second", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Exchange:
         self._ledger = ledger
         self._url = url
         self._proxied = proxied
+        self._tunnelled = proxied and url.scheme == "https"  # else a proxy is asked for no consent
         self._later = later
 
     async def run(self, *, no_body: bool, keep_body: bool) -> None:
@@ -157,12 +158,14 @@ class Exchange:
         self.arrival.dialled = self.arrival.dialled or self._dialled
 
     def _reached(self, info: Mapping[str, Any]) -> None:
-        self.link.stream = info["return_value"]
-        if not self._proxied:
+        stream = self.link.stream = info["return_value"]
+        if self._tunnelled:
+            self._begun -= stream.dialled_for
+        else:
             self._stage_over(H_CONNECT)
 
     def _securing(self, info: Mapping[str, Any]) -> None:
-        if self._proxied:
+        if self._tunnelled:
             self._stage_over(H_CONNECT)  # which ends with the proxy's consent
         self._begun = clock()
 
@@ -172,7 +175,7 @@ class Exchange:
 
     def _stage_over(self, code: int) -> None:
         self._connected = clock()
-        if self.link.stream is None or not self.link.stream.spare:
+        if self.link.stream is None or not self.link.stream.spare or self._tunnelled:
             cell = self.arrival.cell
             cell.touched = True
             cell.record(code, self._connected - self._begun)
@@ -180,8 +183,6 @@ class Exchange:
     def _sending(self, info: Mapping[str, Any]) -> None:
         if info["request"].method == b"CONNECT":
             return
-        if self._proxied and self._dialled and not self._connected:
-            self._stage_over(H_CONNECT)  # plain HTTP needs no consent
         now = self.sent = clock()
         self.link.asked(now)
         stream = self.link.stream

@@ -53,7 +53,8 @@ class Network(httpcore.AsyncNetworkBackend):
         """
         began = clock()
         stream = await self._dial()
-        note(H_CONNECT, clock() - began)
+        stream.dialled_for = clock() - began
+        note(H_CONNECT, stream.dialled_for)
         if tls is not None:
             began = clock()
             stream = await stream.start_tls(tls)

@@ -45,6 +45,7 @@ class HttpxOpening(ABC):
         self._spare_tls = spare_tls
         self._patience_s = patience_ns / 1e9
         self._pending = Pending()
+        self._tunnelled = network.proxied and links.url.scheme == "https"
         self._nursery: trio.Nursery | None = None
 
     @abstractmethod
@@ -111,7 +112,7 @@ class HttpxOpening(ABC):
         self._next(now)
 
     def _stage_over(self, code: int, length: int) -> None:
-        if self._pending.size:
+        if self._pending.size and not self._tunnelled:  # else what goes over it first has to hear the proxy
             cell = self._pending.at(0).cell
             cell.touched = True
             cell.record(code, length)

@@ -69,6 +69,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self.alerted = False  # ... and that was what the peer said of TLS
         self.in_head = True  # of an answer
         self.spare = False  # was opened for whoever needs it
+        self.dialled_for = 0  # ... and took so many ns to be connected
         self.written = 0  # bytes since this was set to 0
         self.unacknowledged = UNKNOWN  # of all that was written, as the connection ended
         self.reset_at_once = False  # then: and perhaps what was written had been read

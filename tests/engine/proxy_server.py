@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,11 +25,12 @@ class Proxied:
 
 
 def proxying(
-    port: int, seen: Proxied, *, user: str | None = None, answer: bytes | None = None
+    port: int, seen: Proxied, *, user: str | None = None, answer: bytes | None = None, ponders_s: float = 0.0
 ) -> Callable[[socket.socket], None]:
     """A handler that leads everything to this port of 127.0.0.1, whatever host was named.
 
-    `user`: "name:password" that a request must have; `answer`: to every request, instead of obeying it.
+    `user`: "name:password" that a request must have; `answer`: to every request, instead of obeying it;
+    `ponders_s`: for so long over each CONNECT, in seconds.
     """
     wanted = f"Basic {base64.b64encode(user.encode()).decode()}" if user is not None else None
 
@@ -46,6 +48,7 @@ def proxying(
                 return
             behind = behind or socket.create_connection(("127.0.0.1", port))
             if head.startswith("CONNECT "):
+                time.sleep(ponders_s)
                 sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 _tunnel(sock, behind)
                 return

@@ -5,12 +5,18 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import replace
+from time import monotonic_ns as clock
+from types import SimpleNamespace
+from typing import cast
 
+import httpcore
+import httpx
 import pytest
 import trustme
 from engine_harness import (
     MS,
     OK_ANSWER,
+    SECOND,
     Done,
     Handler,
     answering,
@@ -24,7 +30,13 @@ from engine_harness import (
 from h2_server import Seen, speaking_h2
 from proxy_server import Proxied, proxying
 
+from loadtool.engine.connection import Arrival
+from loadtool.engine.httpx_exchange import Exchange
+from loadtool.engine.httpx_link import Link
+from loadtool.engine.ledger import Ledger
 from loadtool.engine.transports import ONCE
+from loadtool.measure.outcome import H_CONNECT
+from loadtool.measure.recorder import Cell
 from loadtool.plan.expect import Expectation
 from loadtool.plan.job import ExpectSpec, Job, ProxySpec
 from loadtool.plan.message import Message
@@ -87,6 +99,40 @@ async def test_https_goes_through_a_tunnel(authority: trustme.CA) -> None:
     assert names == ["shop.test"]
     assert len(done.values("connect")) == len(done.values("tls")) == 1
     assert done.tally.totals.attempts == 10  # asking the proxy is none
+
+
+async def test_connecting_ends_with_the_proxy_s_consent(authority: trustme.CA) -> None:
+    theirs, ours = contexts(authority)
+    with (
+        serving(answering(OK_ANSWER), theirs) as server,
+        serving(proxying(server.port, Proxied(), ponders_s=0.05)) as proxy,
+    ):
+        job = through(job_for(443, scheme="https", connections=1), proxy.port)
+        done = await run_job(job, tls=ours)
+    assert done.outcomes == {"ok": 10}
+    assert len(done.values("connect")) == 1
+    assert done.total("connect") >= 50_000
+
+
+async def test_what_opening_a_spare_took_is_of_the_connecting_that_the_proxy_ends() -> None:
+    """It was opened for whoever needs it first, and only that one's exchange asks the proxy."""
+    now = clock()
+    cell = Cell((0, 0, 0), True)
+    spare = SimpleNamespace(spare=True, dialled_for=1000 * SECOND)
+    attempt = Exchange(
+        Arrival(now, now + SECOND, 0, cell, b""),
+        Link(cast(httpcore.AsyncConnectionInterface, None), http2=False),
+        now,
+        ledger=cast(Ledger, None),
+        url=httpx.URL("https://shop.test"),
+        proxied=True,
+        later=lambda link: None,
+    )
+    await attempt._trace("connection.connect_tcp.started", {})
+    await attempt._trace("connection.connect_tcp.complete", {"return_value": spare})
+    assert cell.sums[H_CONNECT] == 0
+    await attempt._trace("http_proxy.start_tls.started", {})
+    assert cell.sums[H_CONNECT] >= 1000 * 1_000_000  # µs
 
 
 async def test_http2_goes_through_a_tunnel(authority: trustme.CA) -> None:
