@@ -230,6 +230,14 @@ def _probe_row(probe: str, fault: str | None, taken: Sequence[Probe]) -> ProbeRo
     return ProbeRow(probe, fault, len(taken), failed, min(ms), statistics.median(ms), max(ms))
 
 
+def _spoken(result: Result) -> str:
+    """The transport, and the protocol that the profile asks of it where it has more than one."""
+    if result.engine.transport == "http1":
+        return "http1"
+    client = result.profile.get("client") or {}
+    return f"{result.engine.transport}, {'HTTP/2' if client.get('http2') else 'HTTP/1.1'}"
+
+
 def health(result: Result) -> list[tuple[str, str]]:
     """How the load generator itself fared: label and text."""
     g, e = result.generator, result.engine
@@ -243,7 +251,7 @@ def health(result: Result) -> list[tuple[str, str]]:
     busiest = f"; busiest at {figures.share(g.cpu_share)} of a core" if g.cpu_share else ""
     rows.append(("workers", f"{workers}{lost}{busiest}"))
     build = "compiled" if e.compiled else "plain Python"
-    rows.append(("engine", f"transport {e.transport}, {build}, loadtool {result.loadtool}"))
+    rows.append(("engine", f"transport {_spoken(result)}, {build}, loadtool {result.loadtool}"))
     if e.toxiproxy:
         rows.append(("toxiproxy", e.toxiproxy))
     if g.unsent:

@@ -256,6 +256,22 @@ def test_the_generators_health_names_what_went_wrong() -> None:
 
 
 @pytest.mark.parametrize(
+    ("profile", "spoken"),
+    [
+        ({"client": {"http2": True}}, "HTTP/2"),
+        ({"client": {"http2": False}}, "HTTP/1.1"),
+        ({"client": None}, "HTTP/1.1"),
+        ({}, "HTTP/1.1"),
+    ],
+)
+def test_the_engine_names_what_httpx_speaks(profile: dict[str, object], spoken: str) -> None:
+    result = passed()
+    result.engine.transport = "httpx"
+    result.profile = profile
+    assert dict(digest.health(result))["engine"] == f"transport httpx, {spoken}, plain Python, loadtool 0.1.0"
+
+
+@pytest.mark.parametrize(
     ("client", "attempts", "told", "said"),
     [
         (None, 1000, {}, ""),
