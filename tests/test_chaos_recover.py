@@ -32,7 +32,7 @@ def test_ctrl_c_ends_a_command_and_keeps_it_in_the_journal(tmp_path: Path) -> No
             code = process.wait()
         finally:
             process.kill()
-    assert said == f"loadtool: still running (cd {tmp_path} && {change.undo}) (Ctrl-C ends it)\n"
+    assert said == f"loadtool: still running (cd {tmp_path} && {change.undo}) (Ctrl-C ends the recovery)\n"
     assert (code, rest) == (130, "loadtool: interrupted\n")
     pid = int((tmp_path / "pid").read_text())
     eventually("what it started ends", lambda: not alive(pid))

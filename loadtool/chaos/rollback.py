@@ -18,6 +18,7 @@ from loadtool.errors import FaultError
 
 KINDS = ("proxy", "toxic", "down", "run")  # in the order of taking back
 _TRIES = 3
+LONGEST_UNDO_S = 600.0  # that `recover` waits for one command: others wait their turn
 _PAUSE_S = 0.2
 
 
@@ -58,13 +59,16 @@ async def undo_surely(
     """Take one change back and see that it is gone. Raises FaultError.
 
     Returns False if it was gone before, by whomever. A server is asked more than once. A command is undone by
-    its own `undo`, once, however long that takes; success is its exit code 0. If it takes more than a moment,
-    `on_long` is told its command line.
+    its own `undo`, once, for at most LONGEST_UNDO_S; success is its exit code 0. If it takes more than a
+    moment, `on_long` is told its command line.
     """
     if change.kind == "run":
         if change.undo:
             line = shown(change.undo, change.directory)
-            await run_to_end(change.undo, change.directory, on_long=lambda: on_long(line))
+            with trio.move_on_after(LONGEST_UNDO_S) as limit:
+                await run_to_end(change.undo, change.directory, on_long=lambda: on_long(line))
+            if limit.cancelled_caught:
+                raise FaultError(f"the command {line!r} took longer than {LONGEST_UNDO_S / 60:g} min")
         return True
     assert control is not None
     for attempt in range(1, _TRIES + 1):

@@ -93,7 +93,7 @@ def recover(toxiproxy: Server = None) -> None:
     from loadtool.chaos import rollback
 
     def running(command: str) -> None:
-        note(f"loadtool: still running {command} (Ctrl-C ends it)")
+        note(f"loadtool: still running {command} (Ctrl-C ends the recovery)")
 
     found = trio.run(partial(rollback.recover, toxiproxy, on_long=running))
     if not found:

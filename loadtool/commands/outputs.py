@@ -166,4 +166,7 @@ def complain(failures: Sequence[OutputError]) -> None:
 
 def _special(path: Path) -> bool:
     """A pipe or a device such as /dev/stdout, which is written to as it is."""
-    return path.exists() and not path.is_file()
+    try:
+        return path.exists() and not path.is_file()
+    except OSError:  # too long a name, or a directory that may not be looked into: told when it is written
+        return False

@@ -234,8 +234,9 @@ def _spoken(result: Result) -> str:
     """The transport, and the protocol that the profile asks of it where it has more than one."""
     if result.engine.transport == "http1":
         return "http1"
-    client = result.profile.get("client") or {}
-    return f"{result.engine.transport}, {'HTTP/2' if client.get('http2') else 'HTTP/1.1'}"
+    client = result.profile.get("client")
+    http2 = isinstance(client, dict) and client.get("http2")
+    return f"{result.engine.transport}, {'HTTP/2' if http2 else 'HTTP/1.1'}"
 
 
 def health(result: Result) -> list[tuple[str, str]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 from chaos_world import S, a_file, files, text_of
 from test_placement import eventually, has_begun
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from loadtool.chaos import rollback
 from loadtool.chaos.conductor import Conductor
 from loadtool.chaos.fault import PlannedFault
 from loadtool.chaos.journal import Change, Journal, entries
@@ -83,7 +85,7 @@ async def test_an_undo_that_begins_after_the_load_has_its_own_time(
     assert text_of(tmp_path / "begun") == "x\n"
 
 
-async def test_recovery_waits_for_an_undo_without_a_limit(tmp_path: Path, slow_clock: MockClock) -> None:
+async def test_recovery_waits_for_an_undo_for_minutes(tmp_path: Path, slow_clock: MockClock) -> None:
     undo = "touch begun; while [ ! -e go ]; do sleep 0.02; done"
     with Journal("", "r1", tmp_path / "j") as journal:
         journal.record(Change("run", toxic="c", undo=undo, directory=str(tmp_path)))
@@ -98,8 +100,28 @@ async def test_recovery_waits_for_an_undo_without_a_limit(tmp_path: Path, slow_c
         assert told == []
         slow_clock.jump(3)
         await eventually(lambda: bool(told))
-        slow_clock.jump(36000)
+        slow_clock.jump(rollback.LONGEST_UNDO_S - 10)
         await wait_all_tasks_blocked()
         a_file(tmp_path / "go")
     assert told == [f"(cd {tmp_path} && {undo})"]
     assert entries(tmp_path / "j") == []
+
+
+async def test_a_recovery_is_not_held_up_for_ever_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes after it, in its journal and in others, is taken back; it is told of, and kept."""
+    monkeypatch.setattr(rollback, "LONGEST_UNDO_S", 0.1)
+    endless, quick = (
+        Change("run", toxic=name, undo=undo, directory=str(tmp_path))
+        for name, undo in (("a", "sleep 300"), ("b", "touch back"))
+    )
+    for name, change in (("r1", endless), ("r2", quick)):
+        with Journal("", name, tmp_path / "state") as journal:
+            journal.record(change)
+    first, second = await recover(directory=tmp_path / "state")
+    assert "took longer than" in first.problems[0]
+    assert (tmp_path / "back").exists()
+    assert second.problems == ()
+    (entry,) = entries(tmp_path / "state")
+    assert entry.changes == (endless,)

@@ -99,3 +99,12 @@ def test_a_baseline_may_be_brought_up_to_date(place: Path) -> None:
 def test_pipes_and_devices_take_every_report(place: Path) -> None:
     files: dict[str, Path | None] = {"json": Path("/dev/null"), "csv": Path("/dev/null")}
     assert len(outputs.wanted(files, inputs=[("--profile", Path("/dev/null"))])) == 2
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 300}/y.html"])
+def test_a_name_that_is_too_long_is_a_wrong_command_line(
+    place: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ("spike -p s.yaml --html", "compare b.json runs --html", "report b.json --html"):
+        assert cli.main([*words.split(), name]) == 2
+        assert capsys.readouterr().err.endswith("want a file that can be written: File name too long\n")

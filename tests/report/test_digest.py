@@ -261,6 +261,7 @@ def test_the_generators_health_names_what_went_wrong() -> None:
         ({"client": {"http2": True}}, "HTTP/2"),
         ({"client": {"http2": False}}, "HTTP/1.1"),
         ({"client": None}, "HTTP/1.1"),
+        ({"client": ["http2"]}, "HTTP/1.1"),  # of a file that somebody has edited
         ({}, "HTTP/1.1"),
     ],
 )
