@@ -60,7 +60,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A journal as it was found. `alive`: its run is still going on; `changes` are those not taken back."""
+    """A journal as it was found. `alive`: its run is still going on; `changes` are those not taken back.
+
+    `recovered_by` is the process that is taking back what its run, dead, has left; 0 if none is.
+    """
 
     path: Path
     run: str
@@ -69,6 +72,7 @@ class Entry:
     started: str
     alive: bool
     changes: tuple[Change, ...]
+    recovered_by: int = 0
 
 
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -184,7 +188,10 @@ class Journal:
 
 def _write(file: FileIO, line: Mapping[str, object]) -> None:
     data = json.dumps(line).encode() + b"\n"
+    at = file.tell()
     if file.write(data) != len(data):
+        file.truncate(at)  # else the next line would be part of this one
+        file.seek(at)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(file.fileno())
 
@@ -200,22 +207,52 @@ def entries(directory: Path | None = None) -> list[Entry]:
     return sorted(found, key=lambda e: (e.started, e.run))
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The journal of a dead run, held against everyone else."""
+
+    entry: Entry
+    _file: FileIO
+
+    def undone(self, change: Change) -> None:
+        """Note that this has been taken back, so that the next recovery leaves it alone."""
+        self._note({"undone": asdict(change)})
+
+    def forget(self) -> None:
+        """Remove the journal: all of it has been taken back. Raises FaultError."""
+        try:
+            self.entry.path.unlink(missing_ok=True)
+        except OSError as e:
+            raise FaultError(f"cannot remove the journal {self.entry.path}: {e.strerror}") from e
+
+    def _note(self, line: Mapping[str, object]) -> None:
+        # What can't be noted, on a full disk or in another user's journal, is no reason to leave it in place:
+        # the next recovery, if there is one, looks at it again.
+        if self._file.writable():
+            with suppress(OSError):
+                _write(self._file, line)
+
+
 @contextmanager
-def claimed(entry: Entry) -> Iterator[Entry | None]:
-    """The entry of a dead run, as it is now and held against everyone else; None if it is gone or taken."""
+def claimed(entry: Entry) -> Iterator[Claim | None]:
+    """Hold the journal of a dead run, as it is now; None if it is gone or taken. Raises FaultError."""
     with _opened(entry.path) as file:
         if file is None or not _lock(file):
             yield None
             return
-        yield _read(entry.path, file, alive=False)
+        claim = Claim(_read(entry.path, file, alive=False), file)
+        _end_line(file)
+        claim._note({"recovered_by": os.getpid()})
+        yield claim
 
 
-def forget(entry: Entry) -> None:
-    """Remove a claimed journal: all of it has been taken back. Raises FaultError."""
-    try:
-        entry.path.unlink(missing_ok=True)
-    except OSError as e:
-        raise FaultError(f"cannot remove the journal {entry.path}: {e.strerror}") from e
+def _end_line(file: FileIO) -> None:
+    """Cut off a line that was cut short, so that another may follow."""
+    file.seek(0)
+    whole = file.readall().rfind(b"\n") + 1
+    if file.writable() and file.seek(0, os.SEEK_END) > whole:
+        file.truncate(whole)
+        file.seek(whole)
 
 
 def _paths(directory: Path) -> list[Path]:
@@ -255,8 +292,10 @@ def _lock(file: FileIO) -> bool:
 
 
 def _read(path: Path, file: FileIO, *, alive: bool) -> Entry:
+    """`alive`: somebody holds it."""
     head: dict[str, object] = {}
     changes: list[Change] = []
+    recovered_by = 0
     for line in file.readall().splitlines(keepends=True):
         if not line.endswith(b"\n"):
             break
@@ -267,6 +306,8 @@ def _read(path: Path, file: FileIO, *, alive: bool) -> Entry:
             elif "undone" in item:
                 with suppress(ValueError):
                     changes.remove(Change.of_json(item["undone"]))
+            elif "recovered_by" in item:
+                recovered_by = int(item["recovered_by"])
             else:
                 head = item
         except (ValueError, TypeError) as e:
@@ -274,5 +315,6 @@ def _read(path: Path, file: FileIO, *, alive: bool) -> Entry:
     pid = head.get("pid")
     return Entry(
         path, str(head.get("run", path.stem)), str(head.get("url", "")), pid if isinstance(pid, int) else 0,
-        str(head.get("started", "")), alive, tuple(changes),
+        str(head.get("started", "")), alive and not recovered_by, tuple(changes),
+        recovered_by if alive else 0,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import trio
 
 from loadtool.chaos.command import run_to_end, shown
 from loadtool.chaos.control import Control, MissingError
-from loadtool.chaos.journal import Change, Entry, claimed, entries, forget
+from loadtool.chaos.journal import Change, Entry, claimed, entries
 from loadtool.chaos.whereabouts import is_masked, located
 from loadtool.errors import FaultError
 
@@ -89,9 +90,11 @@ def by_hand(url: str, change: Change) -> str:
     """The command that takes a change back by hand."""
     if change.kind == "run":
         return shown(change.undo, change.directory)
-    where = f"{url}/proxies/{quote(change.proxy, safe='')}"
+    proxy = f"{url}/proxies/{quote(change.proxy, safe='')}"
+    where = shlex.quote(proxy)
     if change.kind == "toxic":
-        return f"curl -X DELETE {where}/toxics/{quote(change.toxic, safe='')}"
+        where = shlex.quote(f"{proxy}/toxics/{quote(change.toxic, safe='')}")
+        return f"curl -X DELETE {where}"
     if change.kind == "down":
         return f"curl -X POST -d '{{\"enabled\": true}}' {where}"
     return f"curl -X DELETE {where}"
@@ -165,12 +168,18 @@ async def recover(
 ) -> list[Recovery]:
     """Take back exactly what dead runs have left, on the server at `url` or on all of them.
 
-    Runs that are going on are left alone. Without `commands`, what was run stays as it is. A journal goes
-    once all of it is taken back. `on_long` is told of each command that takes more than a moment.
+    Runs that are going on are left alone; what another process is taking back is a problem, but not without
+    `commands`, when what was run stays as it is, too. A journal goes once all of it is taken back. `on_long`
+    is told of each command that takes more than a moment.
     """
     done = []
     for entry, at in await located([entry for entry in entries(directory) if not entry.alive], url):
-        recovery = await _recover(entry, commands, at, on_long)
+        recovery: Recovery | None
+        if entry.recovered_by:
+            busy = f"process {entry.recovered_by} is taking it out: ask again once it has ended"
+            recovery = Recovery(entry, (), problems=(busy,)) if commands else None
+        else:
+            recovery = await _recover(entry, commands, at, on_long)
         if recovery is not None:
             done.append(recovery)
     return done
@@ -190,11 +199,12 @@ async def _recover(found: Entry, commands: bool, at: str, on_long: Callable[[str
     gone: list[Change] = []
     problems: list[str] = []
     try:
-        with claimed(found) as entry:
-            if entry is None:
+        with claimed(found) as claim:
+            if claim is None:
                 return None
+            entry = claim.entry
             if not entry.changes:
-                forget(entry)
+                claim.forget()
                 return None
             changes = [c for c in in_order(entry.changes) if commands or c.kind != "run"]
             async with AsyncExitStack() as stack:
@@ -207,10 +217,11 @@ async def _recover(found: Entry, commands: bool, at: str, on_long: Callable[[str
                         if there:
                             await undo_surely(control, change, on_long)
                         (undone if there else gone).append(change)
+                        claim.undone(change)
                     except FaultError as e:
                         problems.append(f"{change}: {e}; by hand: {by_hand(entry.url, change)}")
             if not problems and len(changes) == len(in_order(entry.changes)):
-                forget(entry)
+                claim.forget()
     except FaultError as e:
         problems.append(str(e))
     return Recovery(found, tuple(undone), tuple(gone), tuple(problems))

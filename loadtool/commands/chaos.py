@@ -103,7 +103,8 @@ def recover(toxiproxy: Server = None) -> None:
     for recovery in stuck:
         for problem in recovery.problems:
             note(f"loadtool: {problem}")
-        note(f"loadtool: {_dropped(recovery.entry)}")
+        if not recovery.entry.recovered_by:
+            note(f"loadtool: {_dropped(recovery.entry)}")
     raise typer.Exit(FaultError.exit_code if stuck else 0)
 
 
@@ -138,6 +139,8 @@ def _dropped(entry: Entry) -> str:
 
 def _run(entry: Entry) -> str:
     state = "going on" if entry.alive else "dead"
+    if entry.recovered_by:
+        state += f", process {entry.recovered_by} is taking out what it left"
     return f"{entry.url or 'commands'}: run {entry.run} of {entry.started} (process {entry.pid}, {state})"
 
 

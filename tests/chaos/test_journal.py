@@ -17,7 +17,7 @@ from chaos_servers import Toxiproxy, embedded_server
 
 from loadtool.chaos import rollback
 from loadtool.chaos.control import Control
-from loadtool.chaos.journal import Change, Journal, claimed, entries, forget, state_directory
+from loadtool.chaos.journal import Change, Journal, claimed, entries, state_directory
 from loadtool.errors import FaultError
 
 URL = "http://127.0.0.1:1"
@@ -109,17 +109,47 @@ def test_only_dead_runs_can_be_claimed(tmp_path: Path) -> None:
     journal = Journal(URL, "r", tmp_path)
     journal.record(TOXIC)
     (alive,) = entries(tmp_path)
-    with claimed(alive) as entry:
-        assert entry is None
+    with claimed(alive) as claim:
+        assert claim is None
     journal.close()
-    with claimed(alive) as entry:
-        assert entry is not None
-        assert entry.changes == (TOXIC,)
+    with claimed(alive) as claim:
+        assert claim is not None
+        assert claim.entry.changes == (TOXIC,)
         with claimed(alive) as second:  # by another run at the same time
             assert second is None
-        forget(entry)
-    with claimed(alive) as entry:
-        assert entry is None
+        (found,) = entries(tmp_path)
+        assert (found.alive, found.recovered_by) == (False, os.getpid())
+        claim.forget()
+    with claimed(alive) as claim:
+        assert claim is None
+
+
+def test_a_recovery_that_ends_early_has_noted_what_it_took_back(tmp_path: Path) -> None:
+    journal = Journal(URL, "r", tmp_path)
+    journal.record(PROXY)
+    journal.record(TOXIC)
+    journal.close()
+    path = tmp_path / "r.journal"
+    path.write_bytes(path.read_bytes() + b'{"do": {"kind": "tox')  # cut short in mid-write
+    (dead,) = entries(tmp_path)
+    with claimed(dead) as claim:
+        assert claim is not None
+        claim.undone(TOXIC)
+    (left,) = entries(tmp_path)
+    assert (left.alive, left.recovered_by, left.changes) == (False, 0, (PROXY,))
+
+
+def test_a_full_disk_does_not_hold_up_a_recovery(tmp_path: Path) -> None:
+    journal = Journal(URL, "r", tmp_path)
+    journal.record(PROXY)
+    journal.close()
+    (dead,) = entries(tmp_path)
+    with claimed(dead) as claim:
+        assert claim is not None
+        object.__setattr__(claim, "_file", FileIO("/dev/full", "w"))
+        claim.undone(PROXY)
+        claim.forget()
+    assert entries(tmp_path) == []
 
 
 _VICTIM = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,57 @@ async def test_a_recovery_is_not_held_up_for_ever_by_one_command(
     assert second.problems == ()
     (entry,) = entries(tmp_path / "state")
     assert entry.changes == (endless,)
+
+
+async def test_an_end_is_that_of_its_own_fault_and_not_of_the_slowest_undo(
+    tmp_path: Path, slow_clock: MockClock
+) -> None:
+    directory = str(tmp_path)
+    faults = [
+        PlannedFault("quick", "…", "", None, 0, 9 * S, run="true", undo="true", directory=directory),
+        PlannedFault("slow", "…", "", None, 0, 9 * S, run="true", undo="sleep 600", directory=directory),
+    ]
+    conductor = Conductor(None, {}, faults, None, lambda event: None, "r1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.run, trio.current_time())
+        await eventually(lambda: len(conductor.active()) == 2)
+        nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conductor.end)
+        await eventually(lambda: conductor.active() == ["slow"])
+        slow_clock.jump(UNDO_S)
+    quick, slow = conductor.figures()
+    assert quick.ended_s is not None
+    assert quick.ended_s < 9
+    assert slow.ended_s is None
+
+
+async def test_what_another_recovery_is_taking_back_is_not_told_as_gone(tmp_path: Path) -> None:
+    undo = "touch begun; while [ ! -e go ]; do sleep 0.02; done"
+    state = tmp_path / "j"
+    with Journal("", "r1", state) as journal:
+        journal.record(Change("run", toxic="c", undo=undo, directory=str(tmp_path)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recover, None, state)
+        await eventually(lambda: tmp_path / "begun" in files(tmp_path))
+        (second,) = await recover(directory=state)
+        (seen,) = await rollback.status(state)
+        assert await recover(directory=state, commands=False) == []  # as a run that begins asks
+        a_file(tmp_path / "go")
+    assert second.problems == (f"process {os.getpid()} is taking it out: ask again once it has ended",)
+    assert (seen.entry.alive, seen.entry.recovered_by) == (False, os.getpid())
+    assert await recover(directory=state) == []
+
+
+async def test_a_second_recovery_runs_no_command_that_the_first_one_has_run(tmp_path: Path) -> None:
+    """The first takes back one of two; the other's is mended, and the second takes that back alone."""
+    directory, state = str(tmp_path), tmp_path / "j"
+    with Journal("", "r1", state) as journal:
+        journal.record(Change("run", toxic="a", undo="echo x >> a", directory=directory))
+        journal.record(Change("run", toxic="b", undo="test -e mended", directory=directory))
+    (first,) = await recover(directory=state)
+    a_file(tmp_path / "mended")
+    (second,) = await recover(directory=state)
+    assert [[change.toxic for change in recovery.undone] for recovery in (first, second)] == [["a"], ["b"]]
+    assert text_of(tmp_path / "a") == "x\n"
+    assert entries(state) == []
