@@ -356,10 +356,11 @@ class Conductor:
             return
         if first and not there:
             self._missed(change)
-        self._settle(change)
-        if change.kind == "proxy":  # its toxics went with it
-            for inner in [c for c in self._made if c.proxy == change.proxy]:
-                self._settle(inner)
+        inner = [c for c in self._made if change.kind == "proxy" and c.proxy == change.proxy]
+        for done in [change, *inner]:  # a proxy's toxics go with it
+            self._settle(done)
+            for state in (s for s in self._states if s.change == done and not s.gone):
+                self._gone_at_last(state)
 
     def _missed(self, change: Change) -> None:
         """What was in place, and was to be until now, was not there any more."""
