@@ -119,3 +119,33 @@ async def test_a_client_whose_dial_has_just_succeeded_when_the_proxy_stops_is_cu
         assert proxy.connections == set()
         assert await receive_all(stream) == b""
         await ended.wait()  # the upstream's connection was closed, too
+
+
+class _FailsFirst:
+    """A listening socket, whose first new connection has failed before it is taken."""
+
+    def __init__(self, sock: Any, error: OSError) -> None:
+        self._sock = sock
+        self._errors = [error]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def accept(self) -> Any:
+        if self._errors:
+            raise self._errors.pop()
+        return self._sock.accept()
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.EHOSTUNREACH, errno.ENETDOWN])
+async def test_a_connection_that_fails_before_it_is_taken_ends_nothing(
+    upstream: Upstream, number: int
+) -> None:
+    """accept(2) of Linux tells of the new connection's errors, and wants to be asked again."""
+    lacked: list[str] = []
+    async with proxy_to(await upstream(echo), lacked) as proxy:
+        proxy._sock = _FailsFirst(proxy._sock, OSError(number, "it failed"))  # type: ignore[assignment]
+        async with await connect(proxy) as stream:
+            await stream.send_all(b"still here")
+            assert await stream.receive_some(100) == b"still here"
+    assert lacked == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -21,6 +22,13 @@ log = logging.getLogger("loadtool.toxiproxy")
 
 _ACCEPTS_A_TURN = 64
 _PAUSE_S = 0.1  # after running out of file descriptors
+# Linux passes what became of a new connection on to accept, and wants it tried again: accept(2).
+_NEW_ONE_FAILED: Final = frozenset(
+    {
+        errno.ECONNABORTED, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+        errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EPROTO, errno.ETIMEDOUT,
+    }
+)  # fmt: skip
 
 
 class Proxy:
@@ -101,9 +109,11 @@ class Proxy:
         for _ in range(_ACCEPTS_A_TURN):
             try:
                 client, _ = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except (BlockingIOError, InterruptedError):
                 return
             except OSError as e:
+                if e.errno in _NEW_ONE_FAILED:
+                    continue
                 lacking = shortage_of(e)
                 if not lacking:
                     raise
