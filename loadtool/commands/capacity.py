@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from loadtool.errors import OutputError, UsageError, got
 
 if TYPE_CHECKING:
     from loadtool.capacity import Searched
+    from loadtool.profile.load import Loaded
 
 _SEARCH, _SEEN = "How it searches", "What is shown"
 
@@ -134,9 +134,17 @@ def capacity(
     from loadtool.commands import outputs, views
     from loadtool.profile.load import load_profile
 
-    load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
     wanted = outputs.wanted({"json": json}, inputs=[("--profile", profile)])
     outputs.prove_writable(wanted)
+
+    def load(environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
+        loaded = load_profile(
+            profile, overrides=overrides or (), target=target, seed=seed,
+            environment=environment, pending=pending,
+        )  # fmt: skip
+        outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])
+        return loaded
+
     defaults = search.Options()
     chosen = search.Options(
         start=start,
@@ -150,11 +158,7 @@ def capacity(
         allow_hosts=tuple(allow_host or ()),
         out=out,
     )
-    searched = search.capacity(
-        lambda environment, *, pending=False: load(environment=environment, pending=pending),
-        chosen,
-        views.choose(plain=plain, quiet=quiet),
-    )
+    searched = search.capacity(load, chosen, views.choose(plain=plain, quiet=quiet))
     raise typer.Exit(_deliver(searched, json))
 
 

@@ -62,13 +62,17 @@ class Baseline:
         *,
         different_profiles: bool = False,
     ) -> Baseline | None:
-        """None if there are no files. Raises UsageError for one that is no result, and for wrong gates."""
+        """None without files. Raises UsageError for one that can't be compared, and for wrong gates."""
         gates = parse_gates(fail_if)
         if not files:
             if gates or different_profiles:
                 raise UsageError("--fail-if and --different-profiles need a --baseline")
             return None
-        return cls.read(files, gates, different_profiles=different_profiles)
+        from loadtool.judge.compare import samples
+
+        baseline = cls.read(files, gates, different_profiles=different_profiles)
+        samples(baseline.results, [str(file) for file in baseline.files])  # not first after the load
+        return baseline
 
     @classmethod
     def read(

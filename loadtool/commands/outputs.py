@@ -36,12 +36,17 @@ def wanted(
     chosen = [Wanted(name, path) for name, path in files.items() if path is not None]
     earlier: list[tuple[str, Path]] = []
     for want in chosen:
-        taken = [*inputs, *(() if want.format == "json" else results), *earlier]
-        for name, path in taken if not _special(want.path) else ():
-            if _is_same(want.path, path):
-                raise UsageError(f"--{want.format}: got {want.path}, want another file than {name}")
+        keep_apart([want], [*inputs, *(() if want.format == "json" else results), *earlier])
         earlier.append((f"--{want.format}", want.path))
     return chosen
+
+
+def keep_apart(files: Sequence[Wanted], inputs: Sequence[tuple[str, Path]]) -> None:
+    """See that none of them would take the place of an input. Raises UsageError."""
+    for want in files:
+        for name, path in inputs if not _special(want.path) else ():
+            if _is_same(want.path, path):
+                raise UsageError(f"--{want.format}: got {want.path}, want another file than {name}")
 
 
 def _is_same(one: Path, other: Path) -> bool:

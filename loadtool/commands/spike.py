@@ -121,6 +121,7 @@ def spike(
                 profile, overrides=overrides or (), target=target, seed=seed, scale=scale,
                 environment=environment, pending=pending,
             )  # fmt: skip
+            outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])
             if reference is not None:
                 reference.check(loaded)
             return loaded

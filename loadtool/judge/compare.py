@@ -92,10 +92,8 @@ class Comparer:
             raise UsageError(
                 f"the runs are of different profiles; --different-profiles compares them anyway:\n{lines}"
             )
-        results = [*baseline, *candidate]
-        names = [*files, *("" for _ in results[len(files) :])]
-        samples = [_opened(r, name) for r, name in zip(results, names, strict=True)]
-        comparer = cls(samples[: len(baseline)], samples[len(baseline) :], seed, force)
+        found = samples([*baseline, *candidate], files)
+        comparer = cls(found[: len(baseline)], found[len(baseline) :], seed, force)
         comparer._changed = tuple(changed)
         return comparer
 
@@ -335,6 +333,12 @@ def _order_interval(metric: Metric, q: float, population: Population) -> tuple[f
     lo, hi = intervals.quantile_ranks(q, histogram.total + metric.infinite(population))
     high = histogram.value_at_rank(hi)
     return histogram.value_at_rank(lo) or 0.0, math.inf if high is None else high
+
+
+def samples(results: Sequence[Result], files: Sequence[str]) -> list[Sample]:
+    """The runs as a comparison sees them; `files` are the first ones'. Raises UsageError for a broken one."""
+    names = [*files, *("" for _ in results[len(files) :])]
+    return [_opened(result, name) for result, name in zip(results, names, strict=True)]
 
 
 def _opened(result: Result, file: str) -> Sample:

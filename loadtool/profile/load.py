@@ -60,6 +60,22 @@ class Loaded:
         """Line of a key or item, as line_of("phases", 2, "rate"); None if it does not stand in the file."""
         return self.lines.get(path)
 
+    @property
+    def inputs(self) -> list[tuple[str, FilePath]]:
+        """The files that the profile names, each with the key that does."""
+        profile, tls = self.profile, self.profile.client.tls
+        named = [(f"data.{name}", source.file) for name, source in profile.data.items()]
+        if profile.replay is not None:
+            named.append(("replay", profile.replay.file))
+        if tls is not None:
+            files = (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key))
+            named += [(f"client.tls.{key}", file) for key, file in files if file is not None]
+        for request in profile.requests:
+            for name, part in (request.multipart or {}).items():
+                if isinstance(part, dict):
+                    named.append((f"multipart.{name} of {request.name}", part["file"]))
+        return [(key, self.directory / file) for key, file in named]
+
     def normalised(self) -> dict[str, Any]:
         """The profile as plain JSON values, defaults written out and secrets masked; loads as a profile."""
         dump = self.profile.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from pathlib import Path
 
 import pytest
+import trustme
 
 from loadtool import capacity, cli, run
 from loadtool.commands import outputs
@@ -88,6 +90,52 @@ def test_no_output_takes_the_place_of_what_is_read(
     said = f"loadtool: {option}: got {given}, want another file than {other}\n"
     assert capsys.readouterr() == ("", said)
     assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "key"),
+    [
+        ("spike -q -p p.yaml --csv", "carts.csv", "data.row"),
+        ("capacity -q -p p.yaml --json", "./ca.pem", "client.tls.ca"),
+        ("spike -q -p p.yaml --html", "photo.png", "multipart.photo of POST /"),
+        ("spike -q -p replay.yaml --junit", "access.log", "replay"),
+    ],
+)
+def test_no_output_takes_the_place_of_what_the_profile_reads(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    given: str,
+    key: str,
+) -> None:
+    monkeypatch.setattr(Preparation, "prepare", None)
+    monkeypatch.chdir(tmp_path)
+    Path("carts.csv").write_text("cart\na\n")
+    Path("photo.png").write_bytes(b"x")
+    trustme.CA().cert_pem.write_to_path("ca.pem")
+    Path("access.log").write_text('::1 - - [24/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "-"\n')
+    Path("p.yaml").write_text(
+        PROFILE.replace("get: /", 'post: "/", multipart: {photo: {file: photo.png}}').replace(
+            "target: demo", "target: https://127.0.0.1:1"
+        )
+        + "data: {row: carts.csv}\nclient: {tls: {ca: ca.pem}}\n"
+    )
+    Path("replay.yaml").write_text("target: demo\nreplay: access.log\nslos: [p50 < 1s]\n")
+    before = Path(given).read_bytes()
+    assert cli.main([*words.split(), given]) == 2
+    option = words.split()[-1]
+    said = f"loadtool: {option}: got {Path(given)}, want another file than {key} of the profile\n"
+    assert capsys.readouterr() == ("", said)
+    assert Path(given).read_bytes() == before
+
+
+def test_a_broken_baseline_is_told_before_the_load(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    baseline = json.loads(Path("b.json").read_text())
+    baseline["series"][3]["hdr"] = "HISTFAAAAA=="
+    Path("b.json").write_text(json.dumps(baseline))
+    assert cli.main(["spike", "-q", "-p", "s.yaml", "--baseline", "b.json", "--different-profiles"]) == 2
+    assert capsys.readouterr().err.startswith("loadtool: b.json: ")
 
 
 def test_a_baseline_may_be_brought_up_to_date(place: Path) -> None:
