@@ -328,9 +328,7 @@ async def abort_watch(loaded: Loaded, job: Job) -> AbortWatch | None:
         return None
     count = Schedule(job).counts_by_segment_and_request
     planned = await trio.to_thread.run_sync(count, abandon_on_cancel=True)
-    texts = loaded.normalised()["slos"]  # as the result has them, secrets masked
-    slos = [replace(slo, text=text) for slo, text in zip(loaded.slos, texts, strict=True)]
-    return AbortWatch.of(slos, Timeline.of(job), [r.name for r in job.requests], planned)
+    return AbortWatch.of(loaded.slos, Timeline.of(job), [r.name for r in job.requests], planned)
 
 
 def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:

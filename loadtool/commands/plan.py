@@ -15,6 +15,7 @@ import typer
 from loadtool.commands import console, help_pages, options
 
 if TYPE_CHECKING:
+    from loadtool.plan.job import Endpoint
     from loadtool.profile.demo import Demo
     from loadtool.profile.load import Loaded
     from loadtool.profile.model import Tls
@@ -90,6 +91,7 @@ def plan(
         host, addresses, warning = trio.run(look, endpoint.host, endpoint.port, allowed, "target")
         hosts.append(host)
         warnings += [warning] if warning else []
+        warnings += trio.run(_led_to, loaded, endpoint, allowed)
     if (proxy := job.client.proxy) is not None:
         host, addresses, warning = trio.run(_look_up, proxy.host, proxy.port, allowed, "client.proxy")
         hosts.append(f"{host} (client.proxy)")
@@ -114,13 +116,18 @@ def plan(
         proxy=mask(without_userinfo(checked.client.proxy or "")),
         toxiproxy=mask(source.text) if source is not None else None,
         faults={f.name: mask(f.text) for f in planned_faults(checked, Timeline.of(job))},
-        steady=[(mask(check.name), mask(describe_check(check))) for check in checked.steady_state],
-        probes=[(mask(gauge.name), mask(describe_gauge(gauge))) for gauge in checked.probes],
-        slos=[mask(slo.text) for slo in loaded.slos],
+        steady=[(check.name, mask(describe_check(check))) for check in checked.steady_state],
+        probes=[(gauge.name, mask(describe_gauge(gauge))) for gauge in checked.probes],
+        slos=[slo.text for slo in loaded.slos],
         setup=[mask(text) for text in _commands(checked.setup)],
         teardown=[mask(text) for text in _commands(checked.teardown)],
     )
-    overview = replace(overview, warnings=tuple(mask(text) for text in warnings))
+    paths = loaded.shown_paths()
+    overview = replace(
+        overview,
+        requests=tuple(replace(r, path=paths.get(r.name, r.path)) for r in overview.requests),
+        warnings=tuple(mask(text) for text in warnings),
+    )
     width, color = console.width(), console.colour(sys.stdout)
     console.say(plan_view.render(overview, around, width=width, color=color))
 
@@ -203,6 +210,21 @@ async def _front(loaded: Loaded, url: str, allowed: Sequence[str]) -> tuple[list
     host = front.dialled_host(loaded.profile.proxies[name].listen, url)
     _, _, warning = await _look_up(host, 1, allowed, f"proxies.{name}:")
     return [f"{host} (proxies.{name})"], [warning] if warning else []
+
+
+async def _led_to(loaded: Loaded, endpoint: Endpoint, allowed: Sequence[str]) -> list[str]:
+    """Why a run would not load what proxies lead its load to."""
+    import trio
+
+    from loadtool.chaos import front
+    from loadtool.errors import UsageError
+
+    with trio.move_on_after(_LOOK_UP_S):
+        try:
+            await front.check_leads(loaded.profile, endpoint, allowed)
+        except UsageError as e:
+            return [f"a run would stop at once: {e}"]
+    return []
 
 
 def _upstreams(loaded: Loaded) -> Iterator[str]:

@@ -10,6 +10,7 @@ from loadtool.errors import UsageError
 from loadtool.measure.outcome import ABORTED, OUTCOMES
 from loadtool.measure.population import Cells, from_result
 from loadtool.measure.result import Result
+from loadtool.profile.environment import unescape
 from loadtool.profile.slo import Slo, parse_slo
 
 _ABORTED: Final = OUTCOMES[ABORTED]
@@ -78,7 +79,7 @@ def _slos(result: Result) -> tuple[Slo, ...]:
     slos = []
     for index, (text, line) in enumerate(zip(texts, lines, strict=False)):
         try:
-            slos.append(parse_slo(text, line))
+            slos.append(parse_slo(unescape(text), line))
         except ValueError as e:
             raise UsageError(f"result: profile.slos[{index}]: {e}") from None
     return tuple(slos)

@@ -25,6 +25,8 @@ class Draft:
     pending: set[str] = field(default_factory=set)  # unset variables that `setup:` may yet set
     unsettled: set[Path] = field(default_factory=set)  # texts with variables that it may set, or set anew
     masked: dict[Path, str] = field(default_factory=dict)  # texts to show instead of the real ones
+    # Texts with variables in pieces, as they may be shown, each with whether it is a variable's value.
+    shown: dict[Path, tuple[tuple[str, bool], ...]] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     mistakes: list[Mistake] = field(default_factory=list)
     reported: set[Path] = field(default_factory=set)

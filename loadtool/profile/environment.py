@@ -83,3 +83,8 @@ def _text(piece: Piece, *, template: bool, unset: str) -> str:
 def escape(text: str) -> str:
     """The text as a profile must write it, so that nothing in it is taken for a reference."""
     return re.sub(r"\$(?=[${])", "$$", text)
+
+
+def unescape(text: str) -> str:
+    """What a text that `escape` has made stands for."""
+    return text.replace("$$", "$")

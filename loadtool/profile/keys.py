@@ -141,6 +141,10 @@ TEXTS: Final = (
     ("client", "tls", "cert"),
     ("client", "tls", "key"),
 )
+# What things are called: reports, the judge and SLOs find them by it.
+NAMES: Final = (
+    ("name",), ("requests", ANY, "name"), ("steady_state", ANY, "name"), ("probes", ANY, "name"),
+)  # fmt: skip
 BODIES: Final = tuple(("requests", ANY, body) for body in model.BODIES) + tuple(
     ("requests", ANY, body, REST) for body in model.BODIES
 )
@@ -157,6 +161,14 @@ PAGES: Final = (("steady_state", ANY, "get"), ("probes", ANY, "get"))
 URLS: Final = (("target",), ("toxiproxy",), ("client", "proxy"), *PAGES)
 UPLOADS: Final = tuple(("requests", ANY, "multipart", ANY, key) for key in ("file", "type", "filename"))
 TEMPLATES: Final = (*PATHS, *QUERIES, *HEADERS, *BODIES)
+# Text of the user's own that nothing reads back from a result: any secret in it may be masked. A value with
+# a grammar, such as a rate, would be none any more, and a name would be another one.
+FREE: Final = (
+    *(pattern for pattern in TEXTS if pattern not in NAMES),
+    *TEMPLATES, *REPLAY_BODIES, *COMMANDS, *URLS,
+    ("wait_for", "get"), ("steady_state", ANY, "tcp"), ("proxies", ANY, "upstream"),
+    ("data", ANY), ("data", ANY, "file"), ("replay",), ("allow_hosts", ANY),
+)  # fmt: skip
 
 
 def fits(path: Path, pattern: tuple[str, ...]) -> bool:

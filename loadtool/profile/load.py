@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import Any, Final
 
 from loadtool.errors import Mistake, ProfileError, got
 from loadtool.profile import environment as env
+from loadtool.profile import keys
 from loadtool.profile.certificates import Certificates
 from loadtool.profile.draft import Draft, get, put, texts
 from loadtool.profile.feeder import Rows
 from loadtool.profile.files import NotText, read_text
-from loadtool.profile.keys import show_path
 from loadtool.profile.model import Profile
 from loadtool.profile.moment import Moment, parse_moment
 from loadtool.profile.overrides import apply_overrides
@@ -22,14 +22,12 @@ from loadtool.profile.recording import Recording
 from loadtool.profile.references import Checker, Found
 from loadtool.profile.scaling import scale_load
 from loadtool.profile.secrets import Secrets
-from loadtool.profile.slo import Slo, parse_slo
+from loadtool.profile.slo import Slo
 from loadtool.profile.substitute import STAND_INS, keep_sources, stand_in, substitute
 from loadtool.profile.validate import Pieces, validate
 from loadtool.profile.yaml_tree import Path, read_tree
 
 MOST_BYTES: Final = 4_000_000
-# Names by which parts of a profile refer to each other: masking them would cut the reference.
-_IDENTIFIERS: Final = frozenset({"name", "at", "until", "proxy", "toxic", "role", "stream"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,14 @@ class Loaded:
         """Line of a key or item, as line_of("phases", 2, "rate"); None if it does not stand in the file."""
         return self.lines.get(path)
 
+    def shown_paths(self) -> dict[str, str]:
+        """The path of each request by the request's name, secrets masked."""
+        paths = {}
+        for i, request in enumerate(self.profile.requests):
+            path = self.masked.get(("requests", i, request.method.lower()), request.path)
+            paths[request.name] = self.secrets.mask(path)
+        return paths
+
     @property
     def inputs(self) -> list[tuple[str, FilePath]]:
         """The files that the profile names, each with the key that does."""
@@ -84,16 +90,9 @@ class Loaded:
                 if isinstance(get(dump, place), str):
                     put(dump, place, text)
         for path, text in texts(dump):
-            put(dump, path, env.escape(self._masked(path, text)))
+            free = keys.fits_any(path, keys.FREE)
+            put(dump, path, env.escape(self.secrets.mask(text) if free else text))
         return dump
-
-    def _masked(self, path: Path, text: str) -> str:
-        if path[0] == "slos":
-            slo = parse_slo(text)
-            request = slo.request and self.secrets.mask(slo.request)
-            return text if request == slo.request else str(replace(slo, request=request))
-        refers = path[0] in ("phases", "faults") and path[2] in _IDENTIFIERS
-        return text if refers else self.secrets.mask(text)
 
 
 def load_profile(
@@ -156,7 +155,7 @@ def _read(path: FilePath, name: str) -> Draft:
         raise ProfileError([Mistake(name, line, "", str(e))]) from None
     tree = read_tree(text)
     if tree.flaws:
-        raise ProfileError([Mistake(name, f.line, show_path(f.path), f.message) for f in tree.flaws])
+        raise ProfileError([Mistake(name, f.line, keys.show_path(f.path), f.message) for f in tree.flaws])
     if not isinstance(tree.data, dict):
         message = got(tree.data, "keys such as target, requests and phases")
         raise ProfileError([Mistake(name, 1, "", message)])
@@ -186,5 +185,5 @@ def _undecided(draft: Draft) -> list[Mistake]:
         names = {piece.name for piece in pieces if piece.origin is env.Origin.UNSET}
         for name in sorted(names):
             message = f"{name} is not set before `setup` has run; give it a default, as ${{{name}:-…}}"
-            mistakes.append(Mistake(draft.file, draft.lines.get(path), show_path(path), message))
+            mistakes.append(Mistake(draft.file, draft.lines.get(path), keys.show_path(path), message))
     return mistakes

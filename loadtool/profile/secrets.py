@@ -24,6 +24,9 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"((?:Bearer|Basic|Token|Digest|ApiKey|Negotiate)\s+)(.+)", re.IGNORECASE | re.DOTALL)
+_URL_SAFE = str.maketrans("+/", "-_")
+# What a text keeps where it becomes a path and query: plan/template.py.
+URI_SAFE: Final = "/?:@!$&'()*+,;=-._~%[]"
 _USERINFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)@")
 
 
@@ -71,18 +74,32 @@ def userinfo_secrets(userinfo: str) -> tuple[str, ...]:
 
 
 def _forms(value: str) -> Iterable[str]:
-    """The value as it may turn up: as it is, percent-encoded, in JSON, in markup, in base64."""
+    """The value as it may turn up: as it is, percent-encoded, in JSON, in markup, in base64, as bytes."""
     yield value
     yield value.strip()
-    for encoded in (quote(value, safe=""), quote(value), quote_plus(value)):
+    for encoded in (quote(value, safe=""), quote(value), quote(value, safe=URI_SAFE), quote_plus(value)):
         yield encoded
         yield re.sub(r"%[0-9A-F]{2}", lambda m: m[0].lower(), encoded)
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield html.escape(value)
+    yield value.encode().decode("latin-1")  # as a head of HTTP is shown
     if len(value) >= 6:
-        yield base64.b64encode(value.encode()).decode()
-        yield base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")
+        for encoded in (base64.b64encode(value.encode()).decode(), *_within_base64(value.encode())):
+            yield encoded
+            yield encoded.translate(_URL_SAFE).rstrip("=")
+
+
+def _within_base64(value: bytes) -> Iterable[str]:
+    """What stands for these bytes wherever they begin in longer ones, such as in `user:password`.
+
+    Base64 has four characters for three bytes; those that also hang on a neighbour are left out.
+    """
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + value).decode()
+        first = (0, 2, 3)[before]
+        last = (before + len(value)) * 4 // 3
+        yield encoded[first:last]
 
 
 def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from loadtool.profile.model import (
     Replay,
     Request,
 )
-from loadtool.profile.overrides import item_name
+from loadtool.profile.naming import give_names
 from loadtool.profile.yaml_tree import Path
 
 M = TypeVar("M", bound=Model)
@@ -67,18 +67,7 @@ def validate(draft: Draft, stem: str) -> Pieces:
     for path, item in list(_modelled(data)):
         _drop_unknown(draft, path, item)
         _drop_blank(draft, path, item)
-    data.setdefault("name", stem)
-    for i, request in enumerate(_items(data, "requests")):
-        if isinstance(request, dict) and "name" not in request:
-            masked = {m: draft.masked.get(("requests", i, m), v) for m, v in request.items()}
-            request["name"] = item_name(masked) or f"request {i}"  # without a method it is a mistake anyway
-    for i, check in enumerate(_items(data, "steady_state")):
-        if isinstance(check, dict) and "name" not in check:
-            asked = draft.masked.get(("steady_state", i, "get"), check.get("get") or check.get("tcp"))
-            check["name"] = asked if isinstance(asked, str) else f"check {i}"
-    for i, gauge in enumerate(_items(data, "probes")):
-        if isinstance(gauge, dict) and "name" not in gauge:
-            gauge["name"] = gauge["value"] if isinstance(gauge.get("value"), str) else f"probe {i}"
+    give_names(draft, data, stem)
     rules.check(draft, data)
     pieces = Pieces()
     found: dict[str, Any] = {

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Final
 
 from loadtool.measure.result import FaultFigure, Figures, Probe, Result
+from loadtool.profile.environment import unescape
 from loadtool.report import figures, gauges, slos
 
 SYMBOLS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!", "interrupted": "■"}
@@ -21,11 +22,11 @@ DISTRUSTED: Final = ("invalid", "interrupted")  # verdicts under which a passed 
 
 
 def name(result: Result) -> str:
-    return str(result.profile.get("name", "run"))
+    return unescape(str(result.profile.get("name", "run")))
 
 
 def target(result: Result) -> str:
-    return str(result.profile.get("target", ""))
+    return unescape(str(result.profile.get("target", "")))
 
 
 def headline(result: Result) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtool.measure.result import Probe, Result
+from loadtool.profile.environment import unescape
 from loadtool.report import figures
 
 
@@ -39,7 +40,7 @@ def value(number: float | None) -> str:
 
 def names(result: Result) -> list[str]:
     """Names of the gauges, in the profile's order."""
-    return [str(gauge["name"]) for gauge in result.profile.get("probes") or []]
+    return [unescape(str(gauge["name"])) for gauge in result.profile.get("probes") or []]
 
 
 def series(result: Result, name: str) -> list[Probe]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loadtool.measure.result import Result
+from loadtool.profile.environment import unescape
 from loadtool.report import figures
 
 
@@ -21,7 +22,7 @@ class SteadyRow:
 def rows(result: Result) -> list[SteadyRow]:
     """The checks of `steady_state:`, in the profile's order; before the run all of them held."""
     checks = result.profile.get("steady_state") or []
-    return [_row(result, str(check["name"])) for check in checks]
+    return [_row(result, unescape(str(check["name"]))) for check in checks]
 
 
 def _row(result: Result, name: str) -> SteadyRow:

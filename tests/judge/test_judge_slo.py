@@ -320,3 +320,12 @@ def test_lines_may_be_missing() -> None:
     result = result_of(Part(ok=[1000]), slos=["max < 1s", "mean < 1s"])
     result.slo_lines = [3]
     assert [s.line for s in judge_slos(result)] == [3, None]
+
+
+def test_a_result_has_its_objectives_as_a_profile_would_write_them() -> None:
+    """There `$$` is a dollar, lest `${x}` be taken for a variable."""
+    result = result_of(Part(ok=[1000], request="GET /${x}"), slos=['max < 1s for "GET /$${x}"'])
+    (figure,) = judge_slos(result)
+    assert (figure.request, figure.text, figure.status) == (
+        "GET /${x}", 'max < 1s for "GET /${x}"', "pass"
+    )  # fmt: skip

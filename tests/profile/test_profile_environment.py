@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtool.profile.environment import Origin, Piece, escape, join, split
+from loadtool.profile.environment import Origin, Piece, escape, join, split, unescape
 
 ENVIRONMENT = {"A": "1", "EMPTY": "", "LONG": "a b"}
 
@@ -63,3 +63,4 @@ def test_a_variable_in_a_template_is_data(value: str) -> None:
 @given(st.text(alphabet="${}AB:-", max_size=12))
 def test_escaped_text_means_itself(text: str) -> None:
     assert join(split(escape(text), {}), template=False) == text
+    assert unescape(escape(text)) == text

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtool.plan import template
 from loadtool.profile.secrets import (
+    URI_SAFE,
     Secrets,
     environment_secrets,
     header_secrets,
@@ -39,6 +41,26 @@ def test_base64_and_lower_case_escapes() -> None:
     secrets = Secrets.of(["tok/en+1"])
     assert secrets.mask("tok%2fen%2b1") == "***"
     assert secrets.mask(base64.b64encode(b"tok/en+1").decode()) == "***"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:", "x" * 30])
+@pytest.mark.parametrize("after", ["", "!", "~~", "???"])
+def test_a_part_of_what_is_in_base64_is_masked(before: str, after: str) -> None:
+    """As `Basic {{ base64('user:${PW}') }}` sends it, with the neighbours' bits left."""
+    secret = "hunter2 is >>> it?"
+    mask = Secrets.of([secret]).mask
+    whole = f"{before}{secret}{after}".encode()
+    for encoded in (base64.b64encode(whole).decode(), base64.urlsafe_b64encode(whole).decode()):
+        masked = mask(encoded)
+        assert masked.count("***") == 1
+        assert len(masked) - 3 <= (len(before) + len(after) + 2) * 4 / 3 + 6
+
+
+def test_what_a_path_keeps_and_what_a_head_makes_of_utf8() -> None:
+    secret = 'pw"1+one^x|%y'
+    assert Secrets.of([secret]).mask(f"/500?a={quote(secret, safe=template._URI)}&b") == "/500?a=***&b"
+    assert URI_SAFE == template._URI
+    assert Secrets.of(["Schlüssel"]).mask("Schlüssel".encode().decode("latin-1")) == "***"
 
 
 def test_short_secrets_are_not_sought() -> None:
