@@ -158,6 +158,7 @@ class Preparation:
 
         profile, endpoint = prepared.loaded.profile, prepared.job.endpoint
         control: Control | None = None
+        await front.check_leads(profile, endpoint, self._allowed(profile))
         if profile.proxies:
             url = self._toxiproxy or profile.toxiproxy
             shortage = partial(_shortage, describe_source(url).name)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from loadtool.chaos.control import normal_url
 from loadtool.engine.addresses import Address, resolve
-from loadtool.errors import ProfileError, got
+from loadtool.engine.hosts import check_host
+from loadtool.errors import ProfileError, SetupError, got
 from loadtool.plan.endpoint import PORTS
 from loadtool.plan.job import Endpoint
 from loadtool.plan.places import mistake
@@ -19,6 +22,7 @@ from loadtool.profile.load import Loaded
 from loadtool.profile.model import Profile
 
 EVERYWHERE: Final = "0.0.0.0:0"  # all addresses of a machine, the IPv6 ones too; any free port
+_WORDS: Final = (TARGET, DEMO_STORE)
 _WILDCARDS: Final = ("", "0.0.0.0", "::")
 
 
@@ -80,6 +84,30 @@ def dialled_host(listen: str | None, url: str) -> str:
 def behind(endpoint: Endpoint, listen: str, url: str) -> Endpoint:
     """The endpoint reached through a proxy of the Toxiproxy at `url`; Host and SNI stay the target's."""
     return replace(endpoint, host=dialled_host(listen, url), port=int(listen.rpartition(":")[2]))
+
+
+async def check_leads(profile: Profile, endpoint: Endpoint, allowed: Sequence[str]) -> None:
+    """See that the load is not led to a public host that nobody named, by a proxy on which the target is.
+
+    Raises UsageError. A name that does not resolve here, such as one of a container network, is left to the
+    Toxiproxy that knows it.
+    """
+    at = [(endpoint.host, endpoint.port)]
+    rest = {n: p for n, p in profile.proxies.items() if p.listen and p.upstream not in (None, *_WORDS)}
+    while at:
+        place = at.pop()
+        for name in [name for name, proxy in rest.items() if _listens(str(proxy.listen), *place)]:
+            host, port = split_host_port(str(rest.pop(name).upstream))
+            at.append((host, port))  # where another proxy may listen
+            with suppress(SetupError):
+                await check_host(host, port, allowed, what=f"proxies.{name}.upstream:")
+
+
+def _listens(listen: str, host: str, port: int) -> bool:
+    """Whether who dials this host and port may well reach what listens there."""
+    own, own_port = split_host_port(listen)
+    same = own in _WILDCARDS or own.lower() == host.lower() or (_is_loopback(own) and _is_loopback(host))
+    return same and own_port == port
 
 
 def _is_here(address: Address) -> bool:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from loadtool.chaos import front
-from loadtool.errors import ProfileError
+from loadtool.errors import ProfileError, UsageError
 from loadtool.plan.endpoint import endpoint_of
 from loadtool.profile.load import Loaded, load_profile
 
@@ -121,3 +121,37 @@ def test_all_addresses_are_dialled_where_toxiproxy_is(listen: str, url: str, hos
     moved = front.behind(endpoint, listen, url)
     assert (moved.host, moved.port) == (host, port)
     assert (moved.authority, moved.server_name) == (endpoint.authority, endpoint.server_name)
+
+
+LED = "{0}: {{upstream: '8.8.8.8:80', listen: '{1}:8080'}}"
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "localhost", "0.0.0.0", "127.0.0.9"])
+async def test_no_proxy_leads_the_load_to_a_public_host_unasked(tmp_path: Path, listen: str) -> None:
+    profile = loaded(tmp_path, LED.format("p", listen)).profile
+    endpoint = endpoint_of("http://127.0.0.1:8080")
+    said = r"^proxies\.p\.upstream: 8\.8\.8\.8 is the public address 8\.8\.8\.8: name it in allow_hosts"
+    with pytest.raises(UsageError, match=said):
+        await front.check_leads(profile, endpoint, [])
+    await front.check_leads(profile, endpoint, ["8.8.8.8"])
+
+
+async def test_a_proxy_before_a_proxy_leads_there_too(tmp_path: Path) -> None:
+    chain = "a: {upstream: 'localhost:9000', listen: '127.0.0.1:8080'}, " + LED.format("b", "0.0.0.0")
+    chain = chain.replace("0.0.0.0:8080", "0.0.0.0:9000")
+    with pytest.raises(UsageError, match=r"^proxies\.b\.upstream"):
+        await front.check_leads(loaded(tmp_path, chain).profile, endpoint_of("http://127.0.0.1:8080"), [])
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        LED.format("p", "127.0.0.1").replace("8080", "8081"),  # the service's own traffic
+        LED.format("p", "10.0.0.1"),
+        "p: {upstream: '8.8.8.8:80'}",
+        "p: {upstream: 'api.of-a-container.invalid:80', listen: '127.0.0.1:8080'}",
+        "p: {existing: p}, q: {upstream: target}",
+    ],
+)
+async def test_where_other_proxies_lead_is_nobodys_business(tmp_path: Path, proxies: str) -> None:
+    await front.check_leads(loaded(tmp_path, proxies).profile, endpoint_of("http://127.0.0.1:8080"), [])
