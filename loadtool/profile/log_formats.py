@@ -89,7 +89,10 @@ def time_of(value: Any) -> int:
     unit = SECOND
     while value * unit >= 10**20:  # the year 5138 in seconds; whatever is larger is in a smaller unit
         unit //= 1000
-    return _within(value * unit if isinstance(value, int) else round(value * (unit // 1000)) * 1000, value)
+    if isinstance(value, int):
+        return _within(value * unit, value)
+    micros = value * (unit // 1000) if unit > 1 else value / 1000  # a float of today knows no nanoseconds
+    return _within(round(micros) * 1000, value)
 
 
 def _within(ns: int, value: Any) -> int:
