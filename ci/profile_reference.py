@@ -76,7 +76,8 @@ and the columns of CSV or JSONL rows (`data: {row: carts.csv}` makes `row.cart`)
 quotes. In a JSON body a lone expression keeps its type: `"{{ randint(1, 5) }}"` is a number.
 
 **Override** any value for one run with `--set phases.spike.rate=800/s`, `--set requests.browse.weight=3` or
-`--set slos[0]="p95 < 1s"`; list items go by name or by number. `--scale 2` doubles every rate.
+`--set slos[0]="p95 < 1s"`; list items go by name or by number. `--set client.deadline=null` takes a
+key away: null is as if it were not there, in a profile too. `--scale 2` doubles every rate.
 
 More about [SLOs](slos.md), [arrivals and replays](arrivals.md), [faults](faults.md), [clients that try
 again](clients.md) and [transports](transports.md).

@@ -81,7 +81,7 @@ class Checker:
             except ValueError as e:
                 self._report(path, f"{replay.file}: {e}")
                 return
-            if "phases" not in self._draft.data:
+            if self._draft.data.get("phases") is None:
                 whole = Phase.model_validate({"name": "replay", "for": length})
                 self._draft.data["phases"] = [whole.model_dump(mode="json", by_alias=True, exclude_none=True)]
                 self._pieces.phases[0] = whole

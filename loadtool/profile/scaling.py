@@ -25,7 +25,10 @@ def scale_load(draft: Draft, factor: float) -> None:
     if isinstance(replay, str):
         replay = draft.data["replay"] = {"file": replay}
     if isinstance(replay, dict) and not draft.waits(("replay", "scale")):
-        replay["scale"] = _scaled_factor(replay.get("scale", 1), factor)
+        scale = replay.get("scale")
+        if scale is None and draft.sources.get(("replay", "scale")) != "":  # else empty, which is a mistake
+            scale = 1
+        replay["scale"] = _scaled_factor(scale, factor)
 
 
 def _scaled_rate(value: Any, factor: float) -> Any:

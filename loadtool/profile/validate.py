@@ -150,13 +150,15 @@ def _drop_unknown(draft: Draft, path: Path, item: dict[str, Any]) -> None:
 
 
 def _drop_blank(draft: Draft, path: Path, item: dict[str, Any]) -> None:
-    """A key with nothing after its colon: an empty section is no section, an empty value is a mistake."""
+    """A key whose value is null is as if it were not there; nothing after the colon is a mistake as well,
+    but of a section. `json: null` has a message of its own.
+    """
     for key in [key for key, value in item.items() if value is None]:
         at = (*path, key)
         if draft.sources.get(at) == "" and key not in keys.SECTIONS:
             example = keys.example_at(at)
             draft.report(at, got(None, f"a value such as {example}, or no {key}"))
-        if draft.sources.get(at) == "" or key in keys.SECTIONS:
+        if draft.sources.get(at) == "" or key != "json":
             del item[key]
 
 

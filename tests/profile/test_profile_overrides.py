@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from profile_samples import load, mistakes
+from profile_samples import SMALL, load, mistakes
 
 from loadtool.errors import ProfileError
 from loadtool.profile.draft import get
@@ -80,6 +80,16 @@ def test_the_last_one_wins_and_options_come_after(shop: Path) -> None:
     assert loaded.profile.seed == 7
     assert loaded.profile.target == "http://127.0.0.1:2"
     assert load(shop, SHOP, overrides=["seed=5", "seed=6"]).profile.seed == 6
+
+
+def test_null_takes_a_key_away(shop: Path) -> None:
+    plain = load(shop, SMALL).profile
+    text = SMALL.replace("get: /", "get: /\n    post: ~") + "seed: null\nclient: {deadline: ~, timeout: 2s}\n"
+    assert load(shop, text, overrides=["client.timeout=null"]).profile == plain
+    assert mistakes(shop, SMALL, overrides=["requests=[{get: ~}]"]) == [
+        "--set requests: requests[0]: missing: one of get, head, post, put, patch, delete, options with "
+        "a path, such as get: /"
+    ]
 
 
 def test_what_was_set_has_no_line(shop: Path) -> None:

@@ -40,7 +40,9 @@ def test_a_line_stays_where_it_is(tmp_path: Path) -> None:
     assert scaled(tmp_path / "p.yaml", SMALL, 2).line_of("phases", 1, "rate") == 6
 
 
-@pytest.mark.parametrize("replay", ["access.log", "{file: access.log, scale: 1.5}"])
+@pytest.mark.parametrize(
+    "replay", ["access.log", "{file: access.log, scale: 1.5}", "{file: access.log, scale: ~}"]
+)
 def test_a_replay_sends_so_many_more(tmp_path: Path, replay: str) -> None:
     (tmp_path / "access.log").write_text(LOG)
     text = f"target: http://127.0.0.1:1\nreplay: {replay}\n"

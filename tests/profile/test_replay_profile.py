@@ -38,6 +38,11 @@ def test_without_phases_all_of_it_is_one_baseline(tmp_path: Path, log: Path) -> 
     assert load(tmp_path / "again", dumped).profile == loaded.profile
 
 
+def test_phases_of_null_are_none(tmp_path: Path, log: Path) -> None:
+    text = HEAD + "replay: access.log\n"
+    assert load(tmp_path, text + "phases: ~\n").profile == load(tmp_path, text).profile
+
+
 def test_phases_name_parts_of_it(tmp_path: Path, log: Path) -> None:
     phases = "phases: [{name: before, for: 1s}, {name: spike, for: 3s}]\n"
     slos = "slos: ['goodput retention > 50%', 'p95 < 1s during before for \"GET /a/{id}\"']\n"
