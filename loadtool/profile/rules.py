@@ -177,6 +177,7 @@ def _fault(draft: Draft, path: Path, item: Mapping[str, Any]) -> None:
     if (
         given[0] == "toxic"
         and "ramp" in item
+        and isinstance(item["toxic"], str)
         and item["toxic"] in toxics.TOXICS.keys() - toxics.RAMPED.keys()
     ):
         draft.report((*path, "ramp"), f"{item['toxic']} has nothing to ramp; {', '.join(toxics.RAMPED)} have")
