@@ -135,6 +135,9 @@ def plan(
 def _pending(loaded: Loaded) -> Iterator[str]:
     for name in sorted(loaded.pending):
         yield f"{name} is not set: the setup commands have to print it, and what depends on it is unchecked"
+    for fault in loaded.profile.faults:
+        if fault.name in loaded.untimed:
+            yield f"{fault.name} is not shown: when it is depends on what the setup commands print"
 
 
 def _unusable_sources(loaded: Loaded, addresses: Sequence[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any, Final
@@ -33,7 +33,7 @@ from loadtool.profile.slo import good_within
 
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
-    from loadtool.profile.model import Arrivals, Phase, Profile, Request
+    from loadtool.profile.model import Arrivals, Fault, Phase, Profile, Request
 
 __all__ = ["axis_of", "build_job", "check_feeders", "endpoint_of"]
 
@@ -67,7 +67,7 @@ class _Builder:
             seed=profile.seed,
             arrivals=profile.arrivals.process,
             phases=tuple(self._phases(replay)),
-            faults=_faults(profile),
+            faults=_faults(profile, self._loaded.timed_faults()),
             requests=tuple(self._requests(endpoint)),
             rows=tuple(
                 (name, RowsSpec(source.order, *self._loaded.rows[name]))
@@ -200,14 +200,14 @@ def axis_of(profile: Profile) -> Axis:
     """The phases and planned faults of a profile that replays nothing."""
     spans = spans_of([_phase(p, p.rate or 0.0, p.arrivals or profile.arrivals) for p in profile.phases])
     pieces = tuple(piece for span in spans for piece in span.pieces)
-    return Axis(spans, _faults(profile), spans[-1].end_ns, pieces)
+    return Axis(spans, _faults(profile, profile.faults), spans[-1].end_ns, pieces)
 
 
-def _faults(profile: Profile) -> tuple[FaultWindow, ...]:
+def _faults(profile: Profile, faults: Iterable[Fault]) -> tuple[FaultWindow, ...]:
     end = run_length(profile.phases)
     return tuple(
         FaultWindow(fault.name, start, min(stop, end), fault.ramp or 0)
-        for fault in profile.faults
+        for fault in faults
         for start, stop in windows(fault, profile.phases)
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from loadtool.plan.endpoint import proxy_of
 from loadtool.plan.job import BudgetSpec, ClientSpec, RetrySpec, ThrottleSpec, TlsSpec
-from loadtool.profile.moment import parse_moment, run_length
+from loadtool.profile.moment import run_length
 from loadtool.units import MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LONGEST_WINDOW: Final = 2 * MINUTE
 def client_of(loaded: Loaded) -> ClientSpec:
     """The client that a checked profile describes."""
     profile, client, files = loaded.profile, loaded.profile.client, loaded.certificates
-    moments = {parse_moment(text).since_start(profile.phases) for text in client.reconnect}
+    moments = {moment.since_start(profile.phases) for moment in loaded.reconnects}
     return ClientSpec(
         timeout_ns=client.timeout,
         deadline_ns=client.deadline,

@@ -10,7 +10,6 @@ from loadtool.plan.expect import CODINGS
 from loadtool.plan.job import Job, RequestSpec
 from loadtool.plan.places import Place
 from loadtool.plan.retries import longest_ns, most_attempts
-from loadtool.profile.moment import parse_moment
 from loadtool.units import format_duration, format_rate
 
 if TYPE_CHECKING:
@@ -104,9 +103,8 @@ def _reconnects(job: Job, loaded: Loaded) -> Iterator[tuple[Place, str]]:
         yield place, "without keepalive each request has a connection of its own, so none is left to reopen"
     elif 0 in client.reconnect_ns:
         phases = loaded.profile.phases
-        texts = loaded.profile.client.reconnect
-        text = next(text for text in texts if parse_moment(text).since_start(phases) == 0)
-        yield place, f"{text}: no connection is open when the run begins; want a later moment"
+        moment = next(moment for moment in loaded.reconnects if moment.since_start(phases) == 0)
+        yield place, f"{moment}: no connection is open when the run begins; want a later moment"
 
 
 def _source(loaded: Loaded) -> Iterator[tuple[Place, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from types import MappingProxyType
@@ -13,10 +13,11 @@ from loadtool.profile import environment as env
 from loadtool.profile import keys
 from loadtool.profile.certificates import Certificates
 from loadtool.profile.draft import Draft, get, put, texts
+from loadtool.profile.fault_times import TIMES
 from loadtool.profile.feeder import Rows
 from loadtool.profile.files import NotText, read_text
-from loadtool.profile.model import Profile
-from loadtool.profile.moment import Moment, parse_moment
+from loadtool.profile.model import Fault, Profile
+from loadtool.profile.moment import Moment, named_moments, parse_moment
 from loadtool.profile.overrides import apply_overrides
 from loadtool.profile.recording import Recording
 from loadtool.profile.references import Checker, Found
@@ -37,7 +38,8 @@ class Loaded:
     `lines`: by path, as ("phases", 2, "rate"); what the command line has set has none. `moments`: when each
     fault begins, by its name. `rows`: every feeder's rows. `pending`: variables that were not set and may
     yet be by `setup:`; the values that contain them are stand-ins. `unsettled`: the places of these, and of
-    values with variables that `setup:` may set anew.
+    values with variables that `setup:` may set anew. `untimed`: the faults, by name, that wait for it to say
+    when they are; `reconnects`: the moments of `client.reconnect` that do not.
     """
 
     profile: Profile
@@ -50,6 +52,8 @@ class Loaded:
     secrets: Secrets
     pending: frozenset[str] = frozenset()
     unsettled: frozenset[Path] = frozenset()
+    untimed: frozenset[str] = frozenset()
+    reconnects: tuple[Moment, ...] = ()
     masked: Mapping[Path, str] = field(default_factory=dict)  # texts to show instead of those with secrets
     certificates: Certificates = field(default_factory=Certificates)  # of `client.tls`
     recording: Recording | None = None  # of `replay`
@@ -65,6 +69,10 @@ class Loaded:
             path = self.masked.get(("requests", i, request.method.lower()), request.path)
             paths[request.name] = self.secrets.mask(path)
         return paths
+
+    def timed_faults(self) -> list[Fault]:
+        """The faults of which it is known when they are."""
+        return [fault for fault in self.profile.faults if fault.name not in self.untimed]
 
     @property
     def inputs(self) -> list[tuple[str, FilePath]]:
@@ -125,8 +133,10 @@ def load_profile(
     pieces, found = _settle(draft, FilePath(file))
     draft.fail_if_mistaken()
     if pieces.whole is None:
-        raise ProfileError(list(_undecided(draft)))
+        raise ProfileError(_undecided(draft))
     profile = pieces.whole
+    if profile.replay is not None and found.recording is None:
+        raise ProfileError(_undecided(draft, ("replay",)))
     if not profile.phases:
         profile = profile.model_copy(update={"phases": (pieces.phases[0],)})
     return Loaded(
@@ -139,6 +149,8 @@ def load_profile(
         rows=MappingProxyType(found.rows),
         secrets=Secrets.of(draft.secrets),
         pending=frozenset(draft.pending),
+        untimed=frozenset(_untimed(draft, profile, pieces)),
+        reconnects=tuple(_reconnects(draft, profile)),
         unsettled=frozenset(draft.unsettled),
         masked=MappingProxyType(draft.masked),
         certificates=found.certificates,
@@ -170,7 +182,7 @@ def _settle(draft: Draft, file: FilePath) -> tuple[Pieces, Found]:
         pieces = validate(draft, file.stem)
         unsuited = [p for p in choices if any(r[: len(p)] == p for r in draft.reported - reported)]
         unsuited = [p for p in unsuited if choices[p] + 1 < len(STAND_INS)]
-        if pieces.whole is not None or not unsuited:
+        if not unsuited:
             return pieces, Checker(draft, pieces, file.parent).check()
         for path in unsuited:
             choices[path] += 1
@@ -178,10 +190,32 @@ def _settle(draft: Draft, file: FilePath) -> tuple[Pieces, Found]:
         draft.mistakes, draft.reported = list(before), set(reported)
 
 
-def _undecided(draft: Draft) -> list[Mistake]:
-    """For a profile that cannot even be read before `setup:` has run."""
+def _untimed(draft: Draft, profile: Profile, pieces: Pieces) -> Iterator[str]:
+    """The faults whose time waits for a variable, or for the name of a phase that does."""
+    waiting = {path[1] for path in draft.unset if path[0] == "faults" and set(path[2:3]) & set(TIMES)}
+    for i, fault in pieces.faults.items():
+        if i in waiting or not all(_is_known(moment, profile) for moment in named_moments(fault)):
+            yield fault.name
+
+
+def _reconnects(draft: Draft, profile: Profile) -> Iterator[Moment]:
+    for i, text in enumerate(profile.client.reconnect):
+        moment = parse_moment(text)
+        if not draft.waits(("client", "reconnect", i)) and _is_known(moment, profile):
+            yield moment
+
+
+def _is_known(moment: Moment, profile: Profile) -> bool:
+    """Whether its phase is there: a phase's name may wait too."""
+    return moment.phase in (None, *(phase.name for phase in profile.phases))
+
+
+def _undecided(draft: Draft, within: Path = ()) -> list[Mistake]:
+    """For a profile that cannot even be read before `setup:` has run, since something within here waits."""
     mistakes = []
     for path, pieces in draft.unset.items():
+        if path[: len(within)] != within:
+            continue
         names = {piece.name for piece in pieces if piece.origin is env.Origin.UNSET}
         for name in sorted(names):
             message = f"{name} is not set before `setup` has run; give it a default, as ${{{name}:-…}}"

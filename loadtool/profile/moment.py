@@ -103,6 +103,12 @@ def run_length(phases: Sequence[Phase]) -> int:
     return sum(phase.for_ for phase in phases)
 
 
+def named_moments(fault: Fault) -> list[Moment]:
+    """When a fault begins, each time that its `at` says, and its `until`."""
+    until = [] if fault.until is None else [parse_until(fault.until)]
+    return [*map(parse_moment, fault.at), *until]
+
+
 def fault_end(fault: Fault, phases: Sequence[Phase]) -> int:
     """Up to when a fault may last, in ns from the run's start: `until`, else the run's end.
 

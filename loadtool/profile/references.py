@@ -112,7 +112,11 @@ class Checker:
         """Whether every item of these sections has a name, so that another name is known to be wrong."""
         if sections == ("requests",) and self._found.recording is not None:
             return True
-        return all(len(self._named(section)) == len(self._section(section)) for section in sections)
+        return all(
+            len(named := self._named(section)) == len(self._section(section))
+            and not any(self._draft.waits(path) for path, _ in named)
+            for section in sections
+        )
 
     def _names(self) -> None:
         requests = () if self._found.recording is not None else (("requests", ()),)
@@ -192,7 +196,8 @@ class Checker:
             starts = [self._start(at, moment, path) for at, moment in self._moments((*path, "at"))]
             until = self._until((*path, "until"), item.get("until"))
             fault = self._pieces.faults.get(path[1]) if isinstance(path[1], int) else None
-            if path in self._draft.reported or any((*path, key) in self._draft.reported for key in TIMES):
+            reported = {place[:3] for place in self._draft.reported}  # a moment of a list has its index too
+            if path in reported or any((*path, key) in reported for key in TIMES):
                 continue
             if fault is not None and until and None not in starts and self._phases():
                 for key, message in timing_flaws(fault, self._phases()):
@@ -307,7 +312,8 @@ class Checker:
                     self._report(path, flaw)
             for flaw in window_flaws(slo, self._lengths()):
                 self._report(path, flaw)
-            if not self._draft.waits(path):
+            known = slo.during in (None, *stretches) and slo.request in (None, *requests)
+            if known and not self._draft.waits(path):
                 self._found.slos.append(slo)
 
     def _lengths(self) -> dict[str, int]:
