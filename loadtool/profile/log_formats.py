@@ -49,6 +49,7 @@ _ESCAPE: Final = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _URI: Final = "/?:@!$&'()*+,;=-._~%[]"
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9/?&=._~%+:,-]*")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HALF: Final = r"holds half of a surrogate pair, such as \ud800, which can't be sent"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _END: Final = 2**63 - SECOND  # recordings keep times in 64 bits, and spread those of whole seconds
 
@@ -234,8 +235,13 @@ def _entry(number: int, row: Mapping[str, Any], fields: Mapping[str, str]) -> En
             return number, ns, line.encode(), code
         if not isinstance(path, str) or not path:
             raise ValueError(f"has no {fields.get('path', 'path')}")
-        key = (str(value("method") or "GET").upper(), path, _headers(value("headers")), _body(value("body")))
-        return number, ns, key, code
+        body = _body(value("body"))
+        for text in (path, body or ""):
+            text.encode()  # here, so that what can't be sent is this line's flaw
+        method = str(value("method") or "GET").upper()
+        return number, ns, (method, path, _headers(value("headers")), body), code
+    except UnicodeEncodeError:
+        return number, BROKEN, _HALF, 0
     except ValueError as e:
         return number, BROKEN, str(e), 0
 
@@ -280,7 +286,7 @@ def recorded(key: Key) -> Recorded | str:
         raw = target.encode("latin-1", "replace")
     else:
         method, target, headers, body = key
-        raw = target.encode("utf-8", "replace")
+        raw = target.encode()
     if method not in METHODS:
         return f"{shown(method)} is not sent" if method.isascii() and method.isalpha() else "no HTTP request"
     if not target.startswith("/"):
@@ -290,6 +296,6 @@ def recorded(key: Key) -> Recorded | str:
             return "the path can't be sent"
         if parts.scheme not in ("http", "https"):
             return "the path can't be sent"
-        raw = ((parts.path or "/") + (f"?{parts.query}" if parts.query else "")).encode("utf-8", "replace")
+        raw = ((parts.path or "/") + (f"?{parts.query}" if parts.query else "")).encode()
     path = raw.decode() if _PLAIN.fullmatch(raw) else quote(raw.partition(b"#")[0], safe=_URI)
     return Recorded(method, path, headers, body)

@@ -18,6 +18,7 @@ from loadtool.profile.replay_file import broken_text, read_recording
 from loadtool.profile.request_names import LONGEST, request_name
 
 S = 1_000_000_000
+HALF = r"holds half of a surrogate pair, such as \ud800, which can't be sent"
 NOON = 1_795_262_400 * S  # 2026-11-21T12:00:00Z
 
 
@@ -157,6 +158,11 @@ def test_a_stray_quote_in_csv_loses_no_row_in_silence(
         ('{"time": 1, "path": "/", "headers": {"a b": "c"}}', "the header a b can't be sent"),
         ('{"time": 1, "path": "/", "headers": {"a": "b\\r\\nc"}}', "the header a can't be sent"),
         ('{"time": 1, "path": "/", "headers": 5}', "headers are no JSON object"),
+        (r'{"time": 1, "path": "/", "method": "POST", "body": "\ud800"}', HALF),
+        (r'{"time": 1, "path": "/", "method": "POST", "body": {"a": ["\udc00"]}}', HALF),
+        (r'{"time": 1, "path": "/p/\ud8005"}', HALF),
+        (r'{"time": 1, "request": "GET /\ud800 HTTP/1.1"}', HALF),
+        (r'{"time": 1, "path": "/", "headers": {"a": "\ud800"}}', HALF),
     ],
 )
 def test_broken_json_lines(tmp_path: Path, row: str, flaw: str) -> None:
