@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
+from math import ceil
 from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from loadtool.plan.job import (
 )
 from loadtool.plan.ordinals import check_feeders
 from loadtool.plan.places import Place, mistake
-from loadtool.plan.replay import mean_rates, pack
+from loadtool.plan.replay import copies_in_all, mean_rates, pack
 from loadtool.profile.moment import run_length, windows
 from loadtool.profile.slo import good_within
 
@@ -106,7 +107,11 @@ class _Builder:
         recording, replay = self._loaded.recording, self._profile.replay
         if recording is None or replay is None:
             return None
-        return pack(recording, replay.speed, replay.scale, self._profile.seed, end_ns, slice_width(end_ns))
+        spec = pack(recording, replay.speed, replay.scale, self._profile.seed, end_ns, slice_width(end_ns))
+        if copies_in_all(spec) == 0 and not self._loaded.pending:  # the phases may yet be longer
+            want = f"at least {ceil(10_000 / spec.size) / 10_000:g}: of {spec.size:,} recorded, none is sent"
+            self._note(("replay", "scale"), got(f"{replay.scale:g}", want))
+        return spec
 
     def _phases(self, replay: ReplaySpec | None) -> Iterator[PhaseSpec]:
         """Those of a replay have the mean rate of what is sent in them."""

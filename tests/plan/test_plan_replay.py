@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadtool.errors import ProfileError
 from loadtool.plan import replay as replays
 from loadtool.plan.build import build_job, endpoint_of
 from loadtool.plan.job import Job
@@ -72,6 +73,33 @@ def generated(tmp_path: Path, lines: int = 3000) -> list[tuple[int, str]]:
         rows.append((us, f"/p/{i}?q={draw.randint(1, 50)}"))
     log_of(tmp_path / "a.jsonl", rows)
     return rows
+
+
+@pytest.mark.parametrize(
+    ("lines", "scale", "phases", "said"),
+    [
+        (100, 0.005, "", "got 0.005, want at least 0.01: of 100 recorded, none is sent"),
+        (3, 0.25, "", "got 0.25, want at least 0.3334: of 3 recorded, none is sent"),
+        (
+            100,
+            0.25,
+            "phases: [{name: a, for: 3s}]\n",
+            "got 0.25, want at least 0.3334: of 3 recorded, none is",
+        ),
+        (100, 0.01, "", ""),
+        (3, 0.3334, "", ""),
+    ],
+)
+def test_a_replay_without_arrivals_is_refused(
+    tmp_path: Path, lines: int, scale: float, phases: str, said: str
+) -> None:
+    log_of(tmp_path / "a.jsonl", [(i * 1_000_000, "/") for i in range(lines)])
+    replay = f"{{file: a.jsonl, format: json, scale: {scale}}}"
+    if said:
+        with pytest.raises(ProfileError, match=rf"p\.yaml:3: replay\.scale: {said}"):
+            load(tmp_path, replay, phases)
+    else:
+        assert len(sent(load(tmp_path, replay, phases)[0])) == 1
 
 
 def test_gaps_and_counts_come_back_exactly(tmp_path: Path) -> None:
