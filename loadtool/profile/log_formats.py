@@ -36,7 +36,8 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "body": ("body", "request_body"),
 }
 BODILESS: Final = frozenset(("GET", "HEAD", "DELETE", "OPTIONS"))
-METHODS: Final = BODILESS | {"POST", "PUT", "PATCH"}
+BODIED: Final = ("POST", "PUT", "PATCH")
+METHODS: Final = BODILESS.union(BODIED)
 
 _MONTHS: Final = {
     name: number

@@ -79,6 +79,7 @@ class Recording:
     left_out: tuple[LeftOut, ...]
     errors: tuple[tuple[int, int], ...]  # recorded statuses from 400 on, each with its count
     whole_seconds: bool  # the log knows no more
+    unmatched: tuple[tuple[str, str], ...] = ()  # bodies that are given for none of it: the name, and a hint
 
     def __len__(self) -> int:
         return len(self.times)

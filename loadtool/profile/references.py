@@ -81,6 +81,9 @@ class Checker:
             except ValueError as e:
                 self._report(path, f"{replay.file}: {e}")
                 return
+            for name, hint in recording.unmatched:
+                message = f"{replay.file} has no POST, PUT or PATCH of this name{hint}"
+                self._report(("replay", "bodies", name), message)
             if self._draft.data.get("phases") is None:
                 whole = Phase.model_validate({"name": "replay", "for": length})
                 self._draft.data["phases"] = [whole.model_dump(mode="json", by_alias=True, exclude_none=True)]

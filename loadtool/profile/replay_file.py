@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from loadtool.errors import shown
-from loadtool.profile.log_formats import BODILESS, BROKEN, FORMATS, SECOND, Key, recorded
+from loadtool.profile.log_formats import BODIED, BODILESS, BROKEN, FORMATS, SECOND, Key, recorded
+from loadtool.profile.readers import did_you_mean
 from loadtool.profile.recording import LeftOut, Named, Recording, Texts, text_of
 from loadtool.profile.request_names import OTHER, request_name
 from loadtool.units import LONGEST, MILLISECOND, format_duration, format_share
@@ -76,6 +77,7 @@ class _Reading:
         self.lines = self.broken = 0
         self.first_broken = (0, "")
         self._bodies = bodies
+        self._bodied: set[str] = set()  # names of requests that a body may be given for
         self._kinds = array("I")
         self._texts = Texts()
         self._known: dict[Key, int] = {}  # kind, or ~index into the reasons for leaving it out
@@ -109,9 +111,12 @@ class _Reading:
     def _kind(self, key: Key) -> int:
         it = recorded(key)
         name = "" if isinstance(it, str) else request_name(it.method, it.target)
-        if not isinstance(it, str) and it.body is None and it.method not in BODILESS:
-            body = self._bodies.get(name, self._bodies.get(it.method))
-            it = it._replace(body=body) if body is not None else f"{it.method} has no recorded body"
+        if not isinstance(it, str) and it.method not in BODILESS:
+            if name in self._bodies or len(self._bodied) < _MOST_COUNTED:
+                self._bodied.add(name)
+            if it.body is None:
+                body = self._bodies.get(name, self._bodies.get(it.method))
+                it = it._replace(body=body) if body is not None else f"{it.method} has no recorded body"
         if isinstance(it, str):
             if it not in self._reasons:
                 self._reasons[it] = [0, 0]
@@ -133,6 +138,11 @@ class _Reading:
     def left_out(self) -> tuple[LeftOut, ...]:
         found = [LeftOut(reason, count, line) for reason, (count, line) in self._reasons.items() if count]
         return tuple(sorted(found, key=lambda out: -out.lines))
+
+    def _unmatched(self) -> tuple[tuple[str, str], ...]:
+        """Names of bodies that are neither a method's nor a request's, each with a hint at what was meant."""
+        known = (*BODIED, *sorted(self._bodied))
+        return tuple((name, did_you_mean(name, known)) for name in self._bodies if name not in known)
 
     def recording(self, file: str) -> Recording:
         """All of it, in order of time."""
@@ -162,6 +172,7 @@ class _Reading:
             left_out=self.left_out(),
             errors=tuple(sorted(self._errors.items())),
             whole_seconds=whole_seconds,
+            unmatched=self._unmatched(),
         )
 
     def _named(self, kinds: array[int]) -> tuple[tuple[Named, ...], array[int]]:

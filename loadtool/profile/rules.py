@@ -38,6 +38,10 @@ def check(draft: Draft, data: Mapping[str, Any]) -> None:
     for key in UNREPLAYED if "replay" in data else ():
         if key in data:
             draft.report((key,), "a replay has its own; leave this out")
+    replay = data.get("replay")
+    if isinstance(replay, dict) and replay.get("fields") and replay.get("format", "combined") == "combined":
+        message = "belongs to format: json and format: csv; lines of combined name nothing"
+        draft.report(("replay", "fields"), message)
     if "demo" in data and data.get("target") != DEMO and not draft.waits_within(("target",)):
         draft.report(("demo",), "the switches of the embedded service need target: demo; leave this out")
     wait_for = data.get("wait_for")

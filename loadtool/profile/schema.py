@@ -243,6 +243,12 @@ _SHAPES: Final[Mapping[type[model.Model], Callable[[Schema], Schema]]] = {
     model.Request: _request,
     model.Proxy: lambda schema: {**schema, **_one_of("upstream", "existing")},
     model.Fault: _fault,
+    # Lines of the format `combined`, which is the default, name nothing.
+    model.Replay: lambda schema: {
+        **schema,
+        "if": {"required": ["fields"], "properties": {"fields": {"minProperties": 1}}},
+        "then": {"required": ["format"], "properties": {"format": {"not": {"const": "combined"}}}},
+    },
     model.Check: lambda schema: {**schema, **_one_of("get", "tcp")},
     model.Budget: lambda schema: {
         **schema,

@@ -23,6 +23,7 @@ KEYWORDS = {
     "required",
     "items",
     "minItems",
+    "minProperties",
     "anyOf",
     "oneOf",
     "allOf",
@@ -116,6 +117,9 @@ _CHECKS: dict[str, Any] = {
     "minimum": _numbers,
     "maximum": _numbers,
     "exclusiveMinimum": _numbers,
+    "minProperties": lambda s, v, p: (
+        [f"{p}: too few"] if isinstance(v, dict) and len(v) < s["minProperties"] else []
+    ),
     "minItems": lambda s, v, p: [f"{p}: too few"] if isinstance(v, list) and len(v) < s["minItems"] else [],
     "anyOf": lambda s, v, p: [] if _fitting(s["anyOf"], v) else [f"{p}: {v!r} fits nothing"],
     "oneOf": lambda s, v, p: [] if _fitting(s["oneOf"], v) == 1 else [f"{p}: {v!r} does not fit exactly one"],

@@ -93,6 +93,29 @@ def test_phases_name_parts_of_it(tmp_path: Path, log: Path) -> None:
             ["3: slos: no request is named GET /a/{i}, did you mean GET /a/{id}?"],
         ),
         (
+            HEAD
+            + 'replay: {file: access.log, bodies: {POTS: a, POST: b, "POST /c": d, "POST /b": e, GET: f}}\n',
+            [
+                "2: replay.bodies.POTS: access.log has no POST, PUT or PATCH of this name, did you mean "
+                "POST?",
+                "2: replay.bodies.POST /c: access.log has no POST, PUT or PATCH of this name, did you mean "
+                "POST /b?",
+                "2: replay.bodies.GET: access.log has no POST, PUT or PATCH of this name",
+            ],
+        ),
+        (
+            HEAD + "replay: {file: access.log, format: combined, fields: {time: t}}\n",
+            [
+                "2: replay.fields: belongs to format: json and format: csv; lines of combined name nothing"
+            ],
+        ),
+        (
+            HEAD + "replay: {file: access.log, fields: {time: t}}\n",
+            [
+                "2: replay.fields: belongs to format: json and format: csv; lines of combined name nothing"
+            ],
+        ),
+        (
             HEAD + "replay: {file: access.log, format: json}\n",
             [
                 "2: replay.file: access.log: got 4 broken lines of 4 (100%), want at most 1% in the format "
@@ -144,6 +167,9 @@ def test_an_empty_replay_is_as_if_it_were_not_there(tmp_path: Path, text: str) -
         ("replay: access.log\nrequests: [{get: /}]\n", False),
         ("replay: {file: access.log, speed: 0}\n", False),
         ("replay: {file: access.log, fields: {when: t}}\n", False),
+        ("replay: {file: access.log, fields: {time: t}}\n", False),
+        ("replay: {file: access.log, fields: {}}\n", True),
+        ("replay: {file: access.log, format: combined, fields: {time: t}}\n", False),
         ("requests: [{get: /}]\nphases: [{name: a, for: 5s}]\n", False),
         ("requests: [{get: /}]\n", False),
         ("replay: null\n", False),
