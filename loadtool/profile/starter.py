@@ -10,6 +10,9 @@ from typing import Final
 from loadtool.errors import UsageError
 from loadtool.profile import addresses, environment
 
+_FAULTS: Final = re.compile(r"^proxies:\n.*?(?=\n\n)", re.MULTILINE | re.DOTALL)
+_FRONT: Final = re.compile(r"front: \{upstream: target\}.*")
+_STORE: Final = "front: {upstream: 127.0.0.1:5432}   # a dependency: Toxiproxy can't stand before a socket"
 _LINE: Final = re.compile(r"^target: demo +#.*$", re.MULTILINE)
 
 
@@ -25,5 +28,8 @@ def starter(target: str | None = None) -> str:
         addresses.target(target)
     except ValueError as e:
         raise UsageError(f"--target: {e}") from None
+    if target.startswith(addresses.UNIX):
+        text = _FAULTS.sub(lambda block: _FRONT.sub(_STORE, block[0]).replace("\n", "\n# "), text, count=1)
+        text = text.replace("\nproxies:", "\n# proxies:")
     quoted = json.dumps(environment.escape(target), ensure_ascii=False)
     return _LINE.sub(lambda _: f"target: {quoted}", text, count=1)

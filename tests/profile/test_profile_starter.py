@@ -23,6 +23,20 @@ def test_the_starter_loads(tmp_path: Path, target: str | None) -> None:
     assert loaded.slos
 
 
+def test_without_tcp_the_faults_are_comments(tmp_path: Path) -> None:
+    text = starter("unix:/tmp/s")
+    loaded = load(tmp_path, text)
+    assert (loaded.profile.target, loaded.profile.faults, loaded.profile.proxies) == ("unix:/tmp/s", (), {})
+    assert len(text.splitlines()) == len(starter().splitlines())
+    lines = ("# proxies", "#   front", "# faults", "#   - {name: slow")
+    text = "\n".join(
+        line.removeprefix("# ") if line.startswith(lines) else line for line in text.splitlines()
+    )
+    profile = load(tmp_path, text).profile
+    assert profile.proxies["front"].upstream == "127.0.0.1:5432"
+    assert [fault.name for fault in profile.faults] == ["slow-network"]
+
+
 def test_the_starter_refuses_a_target_that_no_profile_may_have() -> None:
     with pytest.raises(UsageError, match=r"^--target: got localhost:80, want demo or a URL"):
         starter("localhost:80")
