@@ -19,6 +19,7 @@ from loadtool.errors import FaultError
 UNDO_S: Final = 15.0  # that an undo has at least, and beyond the load's end at most
 RAMP_STEP_S: Final = 0.1
 RAMP_STEPS: Final = 5  # at least, where a ramp is long enough
+CHUNK_BYTES: Final = 32 * 1024  # that Toxiproxy reads at a time
 
 
 class Placement(ABC):
@@ -97,15 +98,27 @@ class ToxicPlacement(Placement):
     def _step_s(self) -> float:
         """How long a step of the ramp lasts.
 
-        At each one Toxiproxy lets go of what a latency holds back just then: no step shorter than the latency
-        would ever show it in full. So they are few where it is long.
+        At each one Toxiproxy lets go of what it holds back just then, or begins its wait anew: no step
+        shorter than that would ever show it in full. So they are few where the wait is long.
         """
-        attributes = self.plan.attributes
-        held_s = (attributes.get("latency", 0) + attributes.get("jitter", 0)) / 1000
+        held_s = _held_s(self.plan.toxic, self.plan.attributes)
         return max(RAMP_STEP_S, min(10 * held_s, self.plan.ramp_ns / 1e9 / RAMP_STEPS))
 
     async def take_out(self) -> bool:
         return await undo_surely(self._control, self.change)
+
+
+def _held_s(toxic: str | None, attributes: Mapping[str, int]) -> float:
+    """For how long a toxic holds back a chunk, or an end, once its attributes are the full ones."""
+    if toxic == "latency":
+        return (attributes["latency"] + attributes.get("jitter", 0)) / 1000
+    if toxic == "bandwidth":
+        return CHUNK_BYTES / (attributes["rate"] * 1000)
+    if toxic == "slow_close":
+        return attributes["delay"] / 1000
+    if toxic == "slicer":
+        return CHUNK_BYTES / attributes["average_size"] * attributes.get("delay", 0) / 1e6
+    return 0.0
 
 
 class DownPlacement(Placement):

@@ -44,12 +44,13 @@ async def test_a_ramp_moves_attributes_in_place_and_no_connection_drops(autojump
 
 
 async def test_a_ramp_that_is_longer_than_its_fault_ends_with_it(autojump_clock: MockClock) -> None:
-    world = World(ramped("bandwidth", {"rate": 1000}, 100, end=1.25))
+    world = World(ramped("bandwidth", {"rate": 4000}, 100, end=1.25))
     await world.run()
     name = f"{STORE} loadtool-r1-r"
-    assert world.server.calls[:4] == [
+    assert world.server.calls[:5] == [
         (1.0, f"add {name} bandwidth {{'rate': 1}} downstream 1"),
-        (1.2, f"update {name} {{'rate': 2}}"),
+        (1.1, f"update {name} {{'rate': 4}}"),
+        (1.2, f"update {name} {{'rate': 8}}"),
         (1.25, f"remove {name}"),
         (1.25, f"disable {STORE}"),
     ]
@@ -63,6 +64,12 @@ async def test_a_ramp_that_is_longer_than_its_fault_ends_with_it(autojump_clock:
         ("latency", {"latency": 300}, 0.8, [0.16, 0.32, 0.48, 0.64, 0.8]),  # as long as five allow
         ("latency", {"latency": 5000}, 0.25, [0.1, 0.2, 0.25]),
         ("bandwidth", {"rate": 1000}, 0.3, [0.1, 0.2, 0.3]),
+        ("bandwidth", {"rate": 100}, 6.0, [1.2, 2.4, 3.6, 4.8, 6.0]),  # 328 ms for what it reads at a time
+        ("bandwidth", {"rate": 2048}, 0.8, [0.16, 0.32, 0.48, 0.64, 0.8]),
+        ("slow_close", {"delay": 500}, 6.0, [1.2, 2.4, 3.6, 4.8, 6.0]),
+        ("slow_close", {"delay": 50}, 3.0, [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]),
+        ("slicer", {"average_size": 1000, "delay": 10_000}, 6.0, [1.2, 2.4, 3.6, 4.8, 6.0]),
+        ("slicer", {"average_size": 32_768, "delay": 50_000}, 3.0, [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]),
     ],
 )
 async def test_steps_are_few_where_much_is_held_back(

@@ -195,6 +195,62 @@ def test_bandwidth_0_holds_everything_until_it_is_changed_or_removed() -> None:
     assert [d for _, d in bench.rest()] == [b"a" * 10]
 
 
+def test_a_changed_bandwidth_keeps_what_was_waited_for() -> None:
+    bench = Bench("bandwidth", rate=10)
+    bench.put(b"x" * 1000)
+    bench.until(0.05)
+    bench.change(rate=20)  # 500 bytes are left to wait for, at 20 a ms
+    assert bench.rest() == [(0.075, b"x" * 1000)]
+
+
+def test_a_bandwidth_that_changes_all_the_time_lets_through_what_its_rates_allow() -> None:
+    bench = Bench("bandwidth", rate=1)
+    bench.put(b"x" * 100_000)
+    for step in range(1, 101):  # a ramp to 100 KB/s in steps much shorter than a piece
+        bench.until(step * 0.01)
+        bench.change(rate=step)
+    bench.until(1.0)
+    passed = sum(len(d) for _, d in bench.out if isinstance(d, bytes))
+    allowed = 10 + sum(step * 10 for step in range(1, 100))
+    assert allowed - 100 * 100 <= passed <= allowed  # but for the last piece
+
+
+def test_a_bandwidth_that_falls_lets_through_what_was_waited_for_and_no_more() -> None:
+    bench = Bench("bandwidth", rate=10)
+    bench.put(b"x" * 1000)
+    bench.until(0.05)
+    bench.change(rate=1)  # pieces of 100 bytes now: 5 of them have been waited for
+    assert [(t, len(d)) for t, d in bench.out if isinstance(d, bytes)] == [(0.05, 100)] * 5
+    assert [t for t, _ in bench.rest()[5:]] == pytest.approx([0.15, 0.25, 0.35, 0.45, 0.55])
+
+
+def test_a_changed_bandwidth_does_not_count_time_without_room() -> None:
+    bench = Bench("bandwidth", rate=1)
+    room, bench.queue = bench.queue, Queue(0, 0)
+    bench.put(b"x" * 300)
+    bench.until(12)
+    bench.change(rate=2)
+    bench.queue = room
+    bench.run()
+    assert bench.out == []  # 100 of a piece of 200 have been waited for
+    assert bench.rest() == [(12.05, b"x" * 200), (12.1, b"x" * 100)]
+
+
+def test_a_bandwidth_that_has_let_a_connection_go_begins_anew() -> None:
+    bench = Bench("bandwidth", rate=10)
+    bench.put(b"x" * 1000)
+    bench.until(0.05)
+    toxic, attributes = bench.toxic, bench.setting.attributes
+    bench.setting.toxicity = 0
+    bench.change()
+    assert [len(d) for _, d in bench.out if isinstance(d, bytes)] == [1000]
+    bench.setting.toxicity = 1
+    bench.change()
+    assert (toxic, attributes) == (bench.toxic, {"rate": 10})
+    bench.put(b"y" * 1000)
+    assert bench.rest()[1:] == [(0.15, b"y" * 1000)]
+
+
 def test_slow_close_delays_the_end_only() -> None:
     bench = Bench("slow_close", delay=500)
     bench.put(b"a", End.HALF)

@@ -125,6 +125,9 @@ class Bandwidth(Toxic):
     def __init__(self, setting: Setting, random: Random, now: float) -> None:
         super().__init__(setting, random, now)
         self.due: float | None = None  # of the head's next piece
+        self.since = now  # when the wait for it began,
+        self.rate = 0  # at this rate,
+        self.paid = 0.0  # after so many bytes of it had been waited for at other rates
         self.noticed: float | None = None  # when it was found to be due; what it waits from here on is lost
         self.late = 0.0  # from due to noticed, of the last piece; the next one may leave that earlier
 
@@ -143,7 +146,8 @@ class Bandwidth(Toxic):
                     return NEVER
                 size = min(len(head.data), rate * self.PIECE_MS)
                 if self.due is None:
-                    self.due = now - self.late + size / rate * MILLISECOND
+                    self.since, self.rate = now - self.late, rate
+                    self.due = self.since + max(0, size - self.paid) / rate * MILLISECOND
                 if self.due > now:
                     return self.due
                 if self.noticed is None:
@@ -152,6 +156,7 @@ class Bandwidth(Toxic):
                     return NEVER
                 out.push(self.inbox.take(size))
                 self.late = self.noticed - self.due
+                self.paid = max(0, self.paid - size)
                 self.due = self.noticed = None
             elif out.full:
                 return NEVER
@@ -160,6 +165,12 @@ class Bandwidth(Toxic):
         return NEVER
 
     def changed(self, now: float) -> None:
+        # What has been waited for stays so: else a ramp, which changes the rate often, lets little through.
+        if self.due is not None:
+            until = now if self.noticed is None else self.noticed
+            self.paid += (until - self.since) / MILLISECOND * self.rate
+        if not self.hits:
+            self.paid = 0.0  # it all passes
         self.due = self.noticed = None
         self.late = 0.0
 
