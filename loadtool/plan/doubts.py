@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from loadtool.plan.client_doubts import client_doubts
+from loadtool.plan.fault_doubts import fault_doubts
 from loadtool.plan.job import Job
 from loadtool.plan.peak import peak_rate
 from loadtool.plan.places import Place, mistake
@@ -15,7 +16,7 @@ from loadtool.plan.retries import connections_needed
 from loadtool.plan.spikes import Spike, Watch, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
 from loadtool.plan.windows import planned_slices, wanted_slices
-from loadtool.units import MILLISECOND, SECOND, format_duration, format_share
+from loadtool.units import SECOND, format_duration, format_share
 
 if TYPE_CHECKING:
     from loadtool.profile.load import Loaded
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 SAMPLES_BEYOND: Final = 10
 # A recovery watched for fewer windows than this can't tell a slow drain from no recovery.
 WINDOWS: Final = 3
-# A call to Toxiproxy takes a few milliseconds, and tens of them on a busy machine.
-LEAST_FAULT_NS: Final = 100 * MILLISECOND
 
 Doubt = tuple[Place, str]
 Cells = Mapping[tuple[int, int], int]  # arrivals by stretch and request
@@ -104,52 +103,8 @@ def _covered(plan: _Plan, slo: Slo) -> int:
     return total
 
 
-def _toxicity(plan: _Plan) -> Iterator[Doubt]:
-    profile = plan.loaded.profile
-    for i, fault in enumerate(profile.faults):
-        if fault.proxy is None or fault.toxicity >= 1:
-            continue
-        share = format_share(fault.toxicity)
-        if profile.proxies[fault.proxy].upstream != "target":
-            remedy = "how many requests that is depends on how the service reuses its connections"
-        elif profile.client.keepalive:
-            remedy = "client: {keepalive: false} rolls it for each request"
-        else:
-            continue
-        message = f"{share} is rolled once per connection, not per request, so {share} of connections are hit"
-        yield ("faults", i, "toxicity"), f"{message}; {remedy}"
-
-
-def _ramps(plan: _Plan) -> Iterator[Doubt]:
-    for i, fault in enumerate(plan.loaded.profile.faults):
-        if fault.ramp is not None and fault.toxicity < 1:
-            message = (
-                "a ramp updates the toxic again and again, and each time a Toxiproxy that is not the "
-                f"embedded one rolls anew which {format_share(fault.toxicity)} of the connections are hit"
-            )
-            yield ("faults", i, "ramp"), f"{message}; leave out the ramp or the toxicity"
-
-
-def _short_faults(plan: _Plan) -> Iterator[Doubt]:
-    shortest: dict[str, int] = {}
-    for window in plan.job.faults:
-        length = window.end_ns - window.start_ns
-        shortest[window.name] = min(length, shortest.get(window.name, length))
-    for i, fault in enumerate(plan.loaded.profile.faults):
-        length = shortest.get(fault.name, LEAST_FAULT_NS)
-        if length < LEAST_FAULT_NS:
-            message = (
-                f"lasts {format_duration(length)}, hardly longer than it takes to put it in: it may come too "
-                f"late, and the run be invalid; want {format_duration(LEAST_FAULT_NS)} or more"
-            )
-            yield ("faults", i), f"{fault.name} {message}"
-
-
-def _commands(plan: _Plan) -> Iterator[Doubt]:
-    for i, fault in enumerate(plan.loaded.profile.faults):
-        if fault.run is not None and fault.undo is None:
-            message = "has no `undo`: when the fault ends the command is ended if it still runs, and no more"
-            yield ("faults", i), f"{message}; add one unless that takes back all that it does"
+def _faults(plan: _Plan) -> Iterator[Doubt]:
+    yield from fault_doubts(plan.job, plan.loaded)
 
 
 def _spikes(plan: _Plan) -> Iterator[Doubt]:
@@ -239,10 +194,7 @@ DOUBTS: Final = (
     _replay,
     _undecidable_slos,
     _windows,
-    _toxicity,
-    _ramps,
-    _short_faults,
-    _commands,
+    _faults,
     _spikes,
     _connections,
     _client,
