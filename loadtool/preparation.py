@@ -172,7 +172,8 @@ class Preparation:
         if demo is not None:
             places[DEMO_STORE] = demo.store
         directory = str(prepared.loaded.directory.absolute())
-        faults = planned_faults(profile, Timeline.of(prepared.job), directory)
+        timeline = Timeline.of(prepared.job)
+        faults = planned_faults(profile, timeline, directory)
         journal = stack.enter_context(Journal(_foreign(control), secrets.token_hex(4)))
 
         def heard(event: FaultEvent) -> None:
@@ -184,7 +185,16 @@ class Preparation:
         name = "run" if control is not None and control.owned else None
         listen = await front.listen_of(prepared.loaded, control.url) if control is not None else None
         specs = proxy_specs(profile, places, listen)
-        conductor = Conductor(control, specs, faults, journal, heard, name, environment=self._environment)
+        conductor = Conductor(
+            control,
+            specs,
+            faults,
+            journal,
+            heard,
+            name,
+            environment=self._environment,
+            load_s=timeline.duration_ns / SECOND,
+        )
         stack.push_async_callback(self._close, conductor, prepared.mask)
         prepared.conductor = conductor
         listens = await conductor.open_proxies()

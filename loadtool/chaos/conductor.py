@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ class Conductor:
     `control` may be None if there are no proxies, only commands. `journal` gets what is done to a server
     that is not the run's own (`Control.owned`), and commands that have an `undo`. `on_event` is told of each
     change. `run_id`, the journal's by default, makes names unique on the server. Commands run in
-    `environment`, by default this process's.
+    `environment`, by default this process's. The last arrival is planned `load_s` after the run's start.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Conductor:
         run_id: str | None = None,
         *,
         environment: Mapping[str, str] | None = None,
+        load_s: float = math.inf,
     ) -> None:
         run_id = run_id or (journal.run if journal is not None else secrets.token_hex(4))
         self._control = control
@@ -50,6 +52,7 @@ class Conductor:
         self._on_event = on_event
         self._names = {p.name: p.existing or f"loadtool-{run_id}-{p.name}" for p in proxies.values()}
         self._origin: float | None = None
+        self._load_end_s = load_s  # since the run's start; not what a slow answer takes beyond the plan
         self._made: list[Change] = []  # what may have to be taken back, in the order in which it was begun
         self._left: list[str] = []  # what the teardown could not take back
         self._problems: list[str] = []
@@ -155,6 +158,8 @@ class Conductor:
             self._end_load()
 
     def _end_load(self) -> None:
+        if self._origin is not None:
+            self._load_end_s = min(self._load_end_s, self._now())
         for state in self._states:
             state.placement.end_load()
 
@@ -217,7 +222,7 @@ class Conductor:
                 state.gone = True
                 return
             state.stuck = str(e)
-            self._tell(state, "failed", self._stuck(state))
+            self._tell(state, "failed", state.why_stuck(self._control))
             return
         state.lost = placed and not was_there
         self._out(state)
@@ -278,11 +283,6 @@ class Conductor:
 
     def _tell(self, state: FaultState, what: str, text: str) -> None:
         self._on_event(FaultEvent(self._now(), state.plan.name, what, text))
-
-    def _stuck(self, state: FaultState) -> str:
-        if state.gone:
-            return f"was {gone(state.change)} only {state.freed}: {state.stuck}"
-        return f"could not be {gone(state.change)}: {state.stuck}; {remedy(self._control, state.change)}"
 
     # After the run
 
@@ -374,6 +374,8 @@ class Conductor:
     def _gone_at_last(self, state: FaultState) -> None:
         self._out(state)
         if state.started_s is not None:
+            if problem := state.late_removal(self._load_end_s):
+                self._fail(state, problem)
             self._tell(state, "removed", state.plan.text)
 
     # What came of it
@@ -384,17 +386,14 @@ class Conductor:
 
     def figures(self) -> list[FaultFigure]:
         """What became of each fault, in the order of the plan; times in s since the run's start."""
-        return [state.figure(self._problems_of(state)) for state in self._states]
-
-    def _problems_of(self, state: FaultState) -> list[str]:
-        return [*state.problems, self._stuck(state)] if state.stuck else state.problems
+        return [state.figure(self._control) for state in self._states]
 
     def problems(self) -> list[str]:
         """What makes the run invalid: faults that were not placed or not removed, in words."""
         lost = [f"{self._server_ended}: {SEE_LOG}"] if self._server_ended else []
         return (
             lost
-            + [f"fault {s.plan.name} {p}" for s in self._states for p in self._problems_of(s)]
+            + [f"fault {s.plan.name} {p}" for s in self._states for p in s.all_problems(self._control)]
             + self._problems
             + self._left
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,12 +10,14 @@ from loadtool.chaos.control import Control
 from loadtool.chaos.fault import PlannedFault
 from loadtool.chaos.journal import Change
 from loadtool.chaos.placement import CommandPlacement, DownPlacement, Placement, ToxicPlacement
+from loadtool.chaos.told import gone, remedy
 from loadtool.errors import FaultError
 from loadtool.measure.result import FaultFigure
 from loadtool.units import SECOND
 
 _LEAST_IN_PLACE: Final = 0.5  # the share of its planned time in which it has to be there
 _LATE_S: Final = 0.1  # a fault that is placed or removed this much after its time says so
+_LONG_S: Final = 1.0  # in for this much of the load after its time, it makes the run invalid
 
 
 @dataclass(slots=True)
@@ -54,12 +56,36 @@ class FaultState:
         self.remark_if_late("placed", late)
         return ""
 
+    def late_removal(self, load_end_s: float) -> str:
+        """What is wrong with one that went after the load: it was to be out long before. Else a remark.
+
+        What it did after the load's end, `load_end_s` since the run's start, harmed nothing.
+        """
+        end = self.plan.end_ns / SECOND
+        beyond_s = load_end_s - end
+        if self.stuck or self.ended_s is None or beyond_s <= _LATE_S:
+            return ""
+        if beyond_s > _LONG_S:
+            out = f"was {gone(self.change)} only {self.freed}"
+            return f"{out}: it was to be out {beyond_s:.1f} s before the load's end"
+        self.remark_if_late("removed", self.ended_s - end)
+        return ""
+
+    def why_stuck(self, control: Control | None) -> str:
+        """What its planned end could not do; `control` is its server, if it has one."""
+        if self.gone:
+            return f"was {gone(self.change)} only {self.freed}: {self.stuck}"
+        return f"could not be {gone(self.change)}: {self.stuck}; {remedy(control, self.change)}"
+
+    def all_problems(self, control: Control | None) -> list[str]:
+        return [*self.problems, self.why_stuck(control)] if self.stuck else self.problems
+
     def holds_down(self, change: Change) -> bool:
         """Whether it is in place, is this same `down` of a proxy and will bring it up again."""
         in_place = self.started_s is not None and not self.gone and not self.stuck
         return in_place and self.change.kind == "down" and self.change == change
 
-    def figure(self, problems: Sequence[str]) -> FaultFigure:
+    def figure(self, control: Control | None) -> FaultFigure:
         """As it stands in the result, with all of its problems."""
         return FaultFigure(
             name=self.plan.name,
@@ -70,7 +96,7 @@ class FaultState:
             started_s=self.started_s,
             ended_s=self.ended_s,
             removed=self.gone,
-            problem="; ".join(problems),
+            problem="; ".join(self.all_problems(control)),
             output=self.placement.output,
             remark="; ".join(self.remarks),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import cast
 
@@ -43,7 +44,13 @@ def down(name: str, start: float, end: float, proxy: str = "store") -> PlannedFa
 class World:
     """A conductor with its server; `events` is what it told."""
 
-    def __init__(self, *faults: PlannedFault, existing: bool = False, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        *faults: PlannedFault,
+        existing: bool = False,
+        journal: Journal | None = None,
+        load_s: float = math.inf,
+    ) -> None:
         self.server = FakeControl(owned=journal is None)
         self.journal = journal
         spec = (
@@ -57,7 +64,7 @@ class World:
         self.before = dict(self.server.state)
         self.events: list[tuple[float, str, str]] = []
         self.conductor = Conductor(
-            cast(Control, self.server), {"store": spec}, faults, journal, self.heard, "r1"
+            cast(Control, self.server), {"store": spec}, faults, journal, self.heard, "r1", load_s=load_s
         )  # fmt: skip
 
     def heard(self, event: FaultEvent) -> None:
