@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import resource
 import select
 import signal
@@ -32,6 +33,7 @@ import trio
 from loadtool.errors import SetupError
 
 _TAIL_BYTES = 16 * 1024
+_PANIC = re.compile(rb"^(?:panic|fatal error): .+$", re.MULTILINE)
 _LINE_LIMIT = 1024 * 1024
 _LAST_RESORT_LIMIT = 10_240  # of open files, where the hard limit itself is refused (macOS)
 _ENDING_S = 10.0  # from the end of a child's output to its own; on a busy machine it takes a while
@@ -174,7 +176,7 @@ class Child:
         return self._tail.written[text.encode()]
 
     def last_words(self) -> str:
-        """How it ended and the last line that it wrote, for a message."""
+        """How it ended and the last line that it wrote, for a message; of a Go program's panic the first."""
         code = self.returncode
         if code is None:
             state = "still running"
@@ -183,7 +185,8 @@ class Child:
         else:
             state = f"exit code {code}"
         lines = self.stderr_tail().strip().splitlines()
-        return f"{state}: {lines[-1].strip()}" if lines else state
+        said = (self._tail.panic() if code is not None else "") or (lines[-1].strip() if lines else "")
+        return f"{state}: {said}" if said else state
 
     async def read_line(self, deadline_s: float = 10.0) -> str:
         """The next line of stdout, without its end.
@@ -295,6 +298,7 @@ class _Tail:
         self._fd = fd
         self._open = True
         self._data = bytearray()
+        self._panic = b""
         self._taking = threading.Lock()
         os.set_blocking(fd, False)
         threading.Thread(target=self._drain, daemon=True, name="child's stderr").start()
@@ -331,10 +335,20 @@ class _Tail:
             self.written[text] += (bytes(self._data[-len(text) + 1 :]) + data).count(text)
         self._data += data
         if len(self._data) > 2 * _TAIL_BYTES:
+            self._panic = self._panic or _panic_in(self._data)
             del self._data[:-_TAIL_BYTES]
 
     def text(self) -> str:
         return bytes(self._data[-_TAIL_BYTES:]).decode("utf-8", "replace")
+
+    def panic(self) -> str:
+        """Why a Go program says that it ends, which it says before its stacks; "" if it does not."""
+        return (self._panic or _panic_in(bytes(self._data))).decode("utf-8", "replace").strip()
+
+
+def _panic_in(data: bytes | bytearray) -> bytes:
+    found = _PANIC.search(data)
+    return found[0] if found is not None else b""
 
 
 def _read_now(fd: int) -> bytes:

@@ -268,6 +268,26 @@ async def test_what_it_left_in_its_pipes_is_taken_however_late(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'panic: no index'; echo; echo 'goroutine 1 [running]:'", "panic: no index"),
+        ("echo up; echo 'fatal error: map writes'; seq 20000", "fatal error: map writes"),
+        ("echo 'panic: a'; echo 'panic: b'; seq 20000; echo 'panic: c'", "panic: a"),
+        ("echo 'no panic: here'; echo 'fatal errors: none'; echo gone", "gone"),
+        ("true", ""),
+    ],
+)
+async def test_a_panic_is_told_by_its_reason_not_by_the_end_of_a_stack(script: str, words: str) -> None:
+    child = Child("it", ["/bin/sh", "-c", f"{script}; exit 2"], foreign=True)
+    try:
+        await child.wait()
+        child.take_rest_of_output()
+        assert child.last_words() == ": ".join(["exit code 2", words][: 1 + bool(words)])
+    finally:
+        await child.stop()
+
+
+@pytest.mark.parametrize(
     ("late_s", "state"),
     [
         (5, "exit code 3"),

@@ -16,7 +16,7 @@ from loadtool.chaos.fault import PlannedFault, ProxySpec
 from loadtool.chaos.fault_state import FaultState, state_of
 from loadtool.chaos.journal import Change, Journal
 from loadtool.chaos.rollback import in_order, recover, undo_surely
-from loadtool.chaos.told import GONE_BEFORE, SEE_LOG, FaultEvent, gone, listen_of_existing, remedy
+from loadtool.chaos.told import GONE_BEFORE, FaultEvent, gone, listen_of_existing, remedy, server_ended
 from loadtool.errors import FaultError
 from loadtool.measure.result import FaultFigure
 
@@ -390,7 +390,7 @@ class Conductor:
 
     def problems(self) -> list[str]:
         """What makes the run invalid: faults that were not placed or not removed, in words."""
-        lost = [f"{self._server_ended}: {SEE_LOG}"] if self._server_ended else []
+        lost = [server_ended(self._server_ended)] if self._server_ended else []
         return (
             lost
             + [f"fault {s.plan.name} {p}" for s in self._states for p in s.all_problems(self._control)]

@@ -12,7 +12,13 @@ from loadtool.chaos.rollback import by_hand
 from loadtool.errors import FaultError
 
 GONE_BEFORE: Final = "was gone before its end: somebody has taken it out, or Toxiproxy was restarted"
-SEE_LOG: Final = "look in the system's log for what ended it, and run again"
+_SEE_LOG: Final = "look in the system's log for what ended it, and run again"
+# A real Toxiproxy's, such as where connections come and go while two toxics are taken in and out of a proxy.
+_PANICS: Final = (": panic: ", ": fatal error: ")
+_AVOID: Final = (
+    "it has crashed: have fewer faults at a time on one proxy, or start the embedded one with"
+    " `loadtool toxiproxy` and give its URL with --toxiproxy"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,11 @@ class FaultEvent:
 def gone(change: Change) -> str:
     """What a change is once it is taken back."""
     return "undone" if change.kind == "run" else "removed"
+
+
+def server_ended(how: str) -> str:
+    """How the run's own Toxiproxy ended, and what to do."""
+    return f"{how}: {_AVOID if any(panic in how for panic in _PANICS) else _SEE_LOG}"
 
 
 def remedy(control: Control | None, change: Change) -> str:

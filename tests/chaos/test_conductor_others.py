@@ -153,12 +153,19 @@ async def test_a_toxiproxy_of_the_run_that_ended_is_named_once(
     ]
 
 
-async def test_it_is_named_where_no_fault_met_it(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("how", "remedy"),
+    [
+        ("it ended", "look in the system's log for what ended it, and run again"),
+        ("it ended (exit code 2: panic: runtime error: index out of range [1])",
+         "it has crashed: have fewer faults at a time on one proxy, or start the embedded one with "
+         "`loadtool toxiproxy` and give its URL with --toxiproxy"),
+    ],
+)  # fmt: skip
+async def test_it_is_named_where_no_fault_met_it(autojump_clock: MockClock, how: str, remedy: str) -> None:
     world = World(latency("f", 1, 2))
     await world.conductor.open_proxies()
     await world.conductor.run(trio.current_time())
-    world.server.ended = lambda: "it ended"
+    world.server.ended = lambda: how
     await world.teardown()
-    assert world.conductor.problems() == [
-        "it ended: look in the system's log for what ended it, and run again"
-    ]
+    assert world.conductor.problems() == [f"{how}: {remedy}"]
