@@ -10,7 +10,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import trio
@@ -30,6 +30,7 @@ from loadtool.engine.failures import (
 from loadtool.engine.http1 import Answer, ProtocolError
 from loadtool.engine.ledger import problem_of
 from loadtool.engine.sources import NO_WAY, Sources
+from loadtool.engine.tls_hearing import hear_on
 from loadtool.errors import SetupError
 from loadtool.measure.outcome import DNS, OK, OUTCOMES, PROTOCOL, RESET, SHED, STATUS, TIMEOUT
 from loadtool.plan.expect import Expectation
@@ -178,8 +179,10 @@ async def _converse(done: Exchange, answer: Answer, stream: trio.abc.Stream) -> 
         async def send() -> None:
             # A target may answer, and close, before it has read everything: what it says counts, so a
             # failure to send shows when reading ends without an answer.
-            with suppress(trio.BrokenResourceError):
+            try:
                 await stream.send_all(done.sent)
+            except trio.BrokenResourceError:
+                hear_on(stream)
 
         nursery.start_soon(send)
         failed: _Failed | None = None

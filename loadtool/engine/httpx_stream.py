@@ -21,6 +21,7 @@ from loadtool.engine.dialler import Failure
 from loadtool.engine.failures import HANDSHAKING, LOCAL, describe, ended_by, local_name
 from loadtool.engine.http1 import MAX_HEAD
 from loadtool.engine.httpx_frames import FRAME_HEAD, Frames
+from loadtool.engine.tls_hearing import hear_on
 from loadtool.engine.unacknowledged import UNKNOWN, reset_at_once, unacknowledged
 from loadtool.measure.outcome import PROTOCOL, TLS
 
@@ -339,6 +340,7 @@ class Stream(httpcore.AsyncNetworkStream):
             del failed[1:]
             raise failed.pop()
         if not done:
+            hear_on(self._transport)  # the rest of the answer; the connection is dropped after it
             raise httpcore.WriteError("the answer came before the whole request had left")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+import trio
 from engine_harness import OK_ANSWER, SECOND, Done, Handler, job_for, run_job, serving
 from hostile_servers import reset
 from test_connections import on_every_transport
@@ -19,8 +20,10 @@ from loadtool.engine.http1_transport import Http1Transport
 from loadtool.engine.httpx_stream import Stream
 from loadtool.engine.httpx_transport import HttpxTransport
 from loadtool.engine.tls import client_context
-from loadtool.engine.transports import Maker
-from loadtool.plan.job import RequestSpec, TlsSpec
+from loadtool.engine.transports import ONCE, Maker
+from loadtool.plan.expect import Expectation
+from loadtool.plan.job import ClientSpec, Endpoint, ExpectSpec, RequestSpec, TlsSpec
+from loadtool.plan.message import Message
 
 GET = RequestSpec("get", 1.0, "GET", "/")
 UPLOAD = RequestSpec("post", 1.0, "POST", "/", body_kind="raw", body="x" * 100_000)
@@ -158,3 +161,49 @@ async def test_an_answer_is_heard(
     if outcome == "reset":
         words = "in the middle of the answer" if answer else "before an answer came"
         assert done.examples["reset"].detail.endswith(words)
+
+
+@pytest.fixture
+def late_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `try` sends after a handshake leaves once the peer has reset the connection."""
+    send_all, flights = trio.SocketStream.send_all, 0
+
+    async def late_send_all(stream: trio.SocketStream, data: bytes | bytearray | memoryview) -> None:
+        nonlocal flights
+        flights += 1
+        if flights > 2:
+            await_reset(stream.socket.fileno())
+        await send_all(stream, data)
+
+    monkeypatch.setattr(trio.SocketStream, "send_all", late_send_all)
+
+
+@pytest.mark.usefixtures("late_try")
+@pytest.mark.parametrize("transport", list(ONCE))
+@pytest.mark.parametrize("body", [b"", b"x" * 100_000], ids=["get", "upload"])
+@pytest.mark.parametrize(
+    ("answer", "goodbye", "outcome"),
+    [
+        (None, False, "tls"),
+        (FULL.replace(b": 0", b": 20000") + bytes(20_000), False, "shed"),
+        (ENDLESS, True, "shed"),
+        (ENDLESS, False, "reset"),
+        (HALF, False, "reset"),
+    ],
+)
+async def test_one_exchange_says_what_a_run_would_count(
+    authority: Authority, answer: bytes | None, goodbye: bool, outcome: str, body: bytes, transport: str
+) -> None:
+    """`answer` None: an alert."""
+    handler = demanding(authority) if answer is None else turning_away(authority, answer, goodbye=goodbye)
+    with serving(handler) as server:
+        done = await ONCE[transport]()(
+            Message("POST" if body else "GET", "/", (), body),
+            Endpoint("https", "127.0.0.1", server.port, "127.0.0.1", "127.0.0.1"),
+            ClientSpec(TIMEOUT, None, 10, True, (503,)),
+            Expectation.of(ExpectSpec()),
+            tls=authority.client(),
+        )
+    assert done.outcome == outcome
+    if answer is None:
+        assert "CERTIFICATE_REQUIRED" in done.detail
