@@ -176,9 +176,12 @@ def began(error: BaseException, stream: Stream | None) -> bytes:
     return b"" if spoken else stream.began
 
 
-def concerns_one_stream(error: BaseException) -> bool:
-    """Whether the HTTP/2 connection is as good as before."""
-    return type(_event(error)).__name__ == "StreamReset" or _of_closed_stream(error)
+def concerns_one_stream(error: BaseException, *, broken_off: bool) -> bool:
+    """Whether the HTTP/2 connection is as good as before. `broken_off`: h2 itself has ended it.
+
+    h2 says "stream closed" of a frame that comes for a stream long over, too, and that ends the connection.
+    """
+    return type(_event(error)).__name__ == "StreamReset" or (_of_closed_stream(error) and not broken_off)
 
 
 def _source(error: BaseException) -> BaseException:

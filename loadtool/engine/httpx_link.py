@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import h2.connection
 import h2.events
 import h2.exceptions
 import httpcore
@@ -78,7 +79,7 @@ class Link(httpx.AsyncBaseTransport):
         """Whether the next request may be sent over it: the server may have closed it, or said too much."""
         if self.spent or self.stream is None or self.stream.stale():
             return False
-        return self._connection.is_idle() and not self._surplus()
+        return self._connection.is_idle() and self._connection.is_available() and not self._surplus()
 
     def asked(self, now: int) -> None:
         """A request leaves, over a protocol that is there since just before."""
@@ -113,6 +114,15 @@ class Link(httpx.AsyncBaseTransport):
         return (
             isinstance(protocol, httpcore.AsyncHTTP11Connection)
             and protocol._h11_state.trailing_data[0] != b""
+        )
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether h2 has ended the connection, as something came that breaks the rules of HTTP/2."""
+        protocol = self._protocol()
+        return (
+            isinstance(protocol, httpcore.AsyncHTTP2Connection)
+            and protocol._h2_state.state_machine.state == h2.connection.ConnectionState.CLOSED
         )
 
     def reset(self, stream_id: int) -> bool:

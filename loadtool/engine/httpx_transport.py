@@ -303,7 +303,7 @@ class HttpxTransport(HttpxOpening):
         failure = blame(error, scene)
         if isinstance(error, MemoryError):
             self._dialler.ran_out(error)
-        one_stream = concerns_one_stream(error)
+        one_stream = concerns_one_stream(error, broken_off=link.broken_off)
         link.spent = link.spent or not one_stream
         now = clock()
         if exchange.done or (arrival.give_up <= now and not isinstance(error, Unreachable)):
@@ -311,7 +311,7 @@ class HttpxTransport(HttpxOpening):
         # The server closed it just as we wrote: once more on a fresh one, as browsers do.
         in_vain = exchange.refused or exchange.owed or (link.served > 0 and not exchange.taken)
         in_vain = in_vain and not scene.started and not one_stream
-        perhaps = exchange.maybe_read or exchange.owed  # there may be work on it
+        perhaps = exchange.maybe_read or exchange.owed or link.broken_off  # there may be work on it
         in_vain = in_vain and (not perhaps or self._repeatable[arrival.request])
         if failure.outcome in _CLOSED and in_vain and not exchange.second:
             if scene.sent and perhaps:

@@ -173,10 +173,11 @@ def test_who_is_told_of_it() -> None:
     all_ = passed_on(httpx.RemoteProtocolError, goodbye(ErrorCodes.PROTOCOL_ERROR))
     polite = passed_on(httpx.RemoteProtocolError, goodbye(ErrorCodes.NO_ERROR))
     errors = (one, all_, polite, httpx.ReadError(""))
-    assert [concerns_one_stream(e) for e in errors] == [True, False, False, False]
+    assert [concerns_one_stream(e, broken_off=False) for e in errors] == [True, False, False, False]
     for ended in (h2.exceptions.StreamClosedError(1), h2.exceptions.NoSuchStreamError(1)):
-        assert concerns_one_stream(passed_on(httpx.LocalProtocolError, ended))
-        assert concerns_one_stream(ended)
+        for error in (passed_on(httpx.LocalProtocolError, ended), ended):
+            assert concerns_one_stream(error, broken_off=False)
+            assert not concerns_one_stream(error, broken_off=True)  # it was on another, and that is a breach
 
 
 def test_only_what_is_no_answer_is_quoted() -> None:

@@ -21,7 +21,7 @@ from engine_harness import (
     with_time_enough,
 )
 from h2.errors import ErrorCodes
-from h2_server import Asked, Peer, Reply, Seen, speaking_h2
+from h2_server import Asked, Peer, Reply, Seen, frame, speaking_h2
 
 from loadtool.plan.job import ExpectSpec, Job, RequestSpec
 
@@ -200,6 +200,31 @@ async def test_a_stream_that_is_reset_does_not_concern_the_others() -> None:
     done, seen = await run_against(reply, count=20, connections=1)
     assert done.outcomes == {"ok": 10, "reset": 10}
     assert seen.connections == 1
+
+
+@pytest.mark.parametrize(
+    "late", [frame(1, b"\x88", 1, 5), frame(0, b"x", 15)], ids=["of a stream long over", "of one that is not"]
+)
+@pytest.mark.parametrize(
+    ("method", "outcomes", "sent"), [("GET", {"ok": 10}, 14), ("POST", {"ok": 7, "reset": 3}, 10)]
+)
+async def test_a_frame_that_ends_the_connection_costs_no_other_request(
+    late: bytes, method: str, outcomes: dict[str, int], sent: int
+) -> None:
+    """h2 takes no more over it. The request under way may have been worked on."""
+
+    def third(peer: Peer, asked: Asked) -> None:
+        if asked.stream == 5:
+            peer.say(late)
+        else:
+            peer.answer(asked)
+
+    requests = (RequestSpec("it", 1.0, method, "/"),)
+    done, seen = await run_against(third, requests=requests, connections=1, timeout_ns=20 * SECOND)
+    assert done.outcomes == outcomes
+    assert (len(seen.requests), done.tally.totals.attempts) == (sent, sent)
+    if "reset" in outcomes:
+        assert "the stream was closed before an answer came" in done.examples["reset"].detail
 
 
 async def test_a_server_that_says_goodbye_every_so_often_costs_no_arrival() -> None:
