@@ -20,7 +20,7 @@ from loadtool.measure.books import Books
 from loadtool.measure.frame import Frame
 from loadtool.measure.result import Result
 from loadtool.measure.spike import CutLoadSteps, Step
-from loadtool.measure.tally import Tally
+from loadtool.measure.tally import Tally, Worker
 from loadtool.plan.axis import Axis
 from loadtool.plan.build import axis_of
 from loadtool.plan.doubts import unwatched
@@ -156,7 +156,7 @@ class CutLoads:
             left = [worker for worker in planned.by_worker.values() if not worker.lost]
             done = all(owed == ended for worker in left for owed, ended in worker.owed.values())
             return done and all(
-                worker.reported_ns > end_ns for worker in self.tally.by_worker.values() if not worker.lost
+                self._told_ns(worker) > end_ns for worker in self.tally.by_worker.values() if not worker.lost
             )
         if not self._complete:
             if planned.totals.finished < self._count:
@@ -170,6 +170,8 @@ class CutLoads:
                 )
         if self._ratio is None:
             return True
+        if not any(worker.running for worker in self.tally.by_worker.values()):
+            return False  # it has ended by itself: a stop now would look as if some of it were missing
         return any(
             cut_load_of(stretch, self._ratio).recovered
             for stretch in self.measured(self.duration_ns)
@@ -220,7 +222,13 @@ class CutLoads:
 
     def _reported_ns(self) -> int:
         """Up to when every worker has reported; what the others did without a lost one is no such load."""
-        return min((w.reported_ns for w in self.tally.by_worker.values()), default=0)
+        return min(map(self._told_ns, self.tally.by_worker.values()), default=0)
+
+    def _told_ns(self, worker: Worker) -> int:
+        """Up to when all is known of a worker. One ends with its own last arrival, before the load does, and
+        has nothing more to tell: what the others send later counts all the same."""
+        ended = worker.last is not None and worker.last.final
+        return self.duration_ns if ended else worker.reported_ns
 
     def _stayed_down(self, planned: Tally) -> float | None:
         """The baseline's ratio if the service did not recover from the last spike, else None."""
