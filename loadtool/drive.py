@@ -175,6 +175,7 @@ class Measured:
     problems: list[str] = field(default_factory=list)
     aborted: Aborted | None = None  # by an SLO that could no longer be met
     began: datetime | None = None  # the load's zero on the wall's clock
+    stopped_ns: int | None = None  # when it was told to end, which may be long after `end_ns`
 
 
 @dataclass(slots=True)
@@ -233,13 +234,15 @@ class Drive:
             if self.conductor is not None:  # now, as an `undo` that goes on is waited for
                 self.view.notice("taking the faults out")
         end_ns = timeline.duration_ns
-        cut_short = fleet.stop_ns is not None and not ended_by_us
-        if fleet.stop_ns is not None and cut_short:
+        stopped_ns = max(fleet.stop_ns - start_ns, 0) if fleet.stop_ns is not None else None
+        cut_short = stopped_ns is not None and not ended_by_us
+        if stopped_ns is not None and cut_short:
             reached = [w.last.elapsed_ns for w in tally.by_worker.values() if w.last is not None]
-            end_ns = min(end_ns, max([fleet.stop_ns - start_ns, *reached]))
+            end_ns = min(end_ns, max([stopped_ns, *reached]))
         measured = Measured(
-            self.job, self.workers, tally, origin, max(end_ns, 0), aborted=self._aborted, began=began
-        )
+            self.job, self.workers, tally, origin, end_ns,
+            aborted=self._aborted, began=began, stopped_ns=stopped_ns,
+        )  # fmt: skip
         await self._add_up(measured, lost, cut_short=cut_short)
         return measured
 
@@ -347,6 +350,7 @@ def result_of(loaded: Loaded, measured: Measured, started: str) -> Result:
             cores=usable_cores(),
         ),
         elapsed_s=measured.end_ns / 1e9,
+        ended_s=measured.stopped_ns / 1e9 if measured.stopped_ns is not None else None,
         good_within_ms=job.good_within_ns / 1e6,
         aborted=measured.aborted,
         load_started=measured.began.isoformat(timespec="milliseconds") if measured.began is not None else "",

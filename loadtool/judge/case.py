@@ -42,7 +42,7 @@ class Case:
     @property
     def late_s(self) -> float:
         """Up to when (s) what was due can't have been good any more when the run ended."""
-        return self.result.elapsed_s - self.result.good_within_ms / 1000
+        return self.result.end_s - self.result.good_within_ms / 1000
 
     def hopeful(self) -> Counter[str]:
         """Arrivals, by phase, that the end has aborted and that could still have been good.

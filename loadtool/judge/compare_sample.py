@@ -140,7 +140,7 @@ def _doubt(result: Result) -> str:
     if result.verdict == "invalid":
         return f"it is invalid: {result.reasons[0]}" if result.reasons else "it is invalid"
     if result.interrupted or result.verdict == "interrupted":
-        when = "after its load" if result.interrupted_after_load else f"after {result.elapsed_s:.1f} s"
+        when = "after its load" if result.interrupted_after_load else f"after {result.end_s:.1f} s"
         return f"it was interrupted {when}"
     if result.aborted is not None:
         return f"it was ended early, at {result.aborted.at_s:.1f} s"

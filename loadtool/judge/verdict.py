@@ -44,7 +44,7 @@ def _interrupted(case: Case) -> Verdict | None:
     signal = case.result.interrupted
     if signal is None:
         return None
-    when = "after the load" if case.result.interrupted_after_load else f"after {case.result.elapsed_s:.1f} s"
+    when = "after the load" if case.result.interrupted_after_load else f"after {case.result.end_s:.1f} s"
     reason = f"interrupted by {signal} {when}"
     return Verdict("interrupted", (reason, *invalidities(case)), SIGNALS.get(signal, SIGNALS["SIGINT"]))
 

@@ -249,4 +249,12 @@ class Result:
     cut_load: list[CutLoadSteps] = field(default_factory=list)  # what came after the profile's end
     slowest: list[SlowArrival] = field(default_factory=list)  # the slowest first, if `client.trace` is on
     load_started: str = ""  # ISO 8601, UTC: the zero of all times here; `started` is before the preparation
+    # When the load was told to end: after `elapsed_s`, if all had been sent and answers were awaited.
+    # None: it ended by itself, or an older version wrote the file.
+    ended_s: float | None = None
     format: int = FORMAT
+
+    @property
+    def end_s(self) -> float:
+        """When the load ended (s), as far as is known; its rates are over `elapsed_s`."""
+        return self.elapsed_s if self.ended_s is None else self.ended_s

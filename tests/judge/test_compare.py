@@ -150,6 +150,8 @@ def test_runs_that_prove_nothing_are_told_and_not_judged_unless_forced() -> None
         "baseline: it is invalid: the generator was late",
         "candidate: it was interrupted after 12.0 s",
     )
+    after.ended_s = 13.0
+    assert Comparer.of([before], [after]).compare().notes[1] == "candidate: it was interrupted after 13.0 s"
     after.interrupted_after_load = True
     notes = Comparer.of([before], [after]).compare().notes
     assert notes[1] == "candidate: it was interrupted after its load"

@@ -10,6 +10,7 @@ from loadtool.errors import UsageError
 from loadtool.judge.slo import METRICS
 from loadtool.measure.outcome import ABORTED
 from loadtool.measure.result import Result, SloFigure
+from loadtool.measure.result_json import dump, load
 from loadtool.profile.slo import METRICS as GRAMMAR
 
 
@@ -197,6 +198,29 @@ def test_what_was_under_way_for_longer_than_good_within_was_no_goodput_but_may_h
     in_windows = ["goodput >= 480/s in any 1s during spike", "rate >= 480/s in any 1s during spike"]
     figures = judge_slos(run.result(slos=[*slos, *in_windows], until_s=28))
     assert [figure.status for figure in figures] == ["fail", "inconclusive"] * 2
+
+
+@pytest.mark.parametrize(
+    ("ended_s", "status"),
+    [
+        (None, "inconclusive"),  # a file of an older version: as if it had been when the load was to end
+        (5.4, "inconclusive"),
+        (5.6, "fail"),
+        (60.0, "fail"),
+    ],
+)
+@pytest.mark.parametrize("slo", ["goodput >= 450/s during spike", "goodput >= 450/s in any 1s during spike"])
+def test_what_was_under_way_had_its_time_if_the_end_came_long_after_the_load(
+    slo: str, ended_s: float | None, status: str
+) -> None:
+    """The load ends after 5 s; what is good comes within half a second."""
+    run = Run(schedule([("baseline", 50.0, 2.0), ("spike", 500.0, 3.0)]))
+    result = run.serve(lambda t: failed(ABORTED) if t >= 4 else ok()).result(slos=[slo])
+    result.interrupted, result.ended_s = "SIGINT", ended_s
+    (figure,) = judge_slos(result)
+    assert figure.status == status
+    again = load(dump(result))
+    assert judge_slos(again) == [figure]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,12 @@ def interrupted(result: Result, signal: str = "SIGINT") -> Result:
     return result
 
 
+def later(result: Result, ended_s: float) -> Result:
+    """All of its load had been sent, and the last answers were awaited."""
+    result.ended_s = ended_s
+    return result
+
+
 def spoiled(result: Result) -> Result:
     result.problems = ["the proxy store went away"]
     return result
@@ -53,6 +59,7 @@ def spoiled(result: Result) -> Result:
         (interrupted(sound(MET), "SIGHUP"), "interrupted", 129, ["interrupted by SIGHUP after 20.0 s"]),
         (interrupted(spoiled(sound())), "interrupted", 130, [
             "interrupted by SIGINT after 20.0 s", "the proxy store went away"]),
+        (later(interrupted(sound(MET)), 25.26), "interrupted", 130, ["interrupted by SIGINT after 25.3 s"]),
         (interrupted(sound(), "SIGNEW"), "interrupted", 130, ["interrupted by SIGNEW after 20.0 s"]),
     ],
 )  # fmt: skip
