@@ -325,6 +325,14 @@ async def run_command(
     return found
 
 
+def check_existing(loaded: Loaded, toxiproxy: str | None) -> None:
+    """Raises ProfileError if proxies are to be there, and neither the profile nor `toxiproxy` says where."""
+    names = [name for name, proxy in loaded.profile.proxies.items() if proxy.existing is not None]
+    if names and not (toxiproxy or loaded.profile.toxiproxy):
+        needs = "needs a Toxiproxy that runs already: `toxiproxy: URL` or `--toxiproxy URL`"
+        raise ProfileError([mistake(loaded, ("proxies", name, "existing"), needs) for name in names])
+
+
 def check_sources(loaded: Loaded, addresses: Sequence[str]) -> None:
     """Raises ProfileError if the load can't leave from `client.source` for these addresses of the target."""
     sources = loaded.profile.client.source

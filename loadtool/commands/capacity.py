@@ -132,6 +132,7 @@ def capacity(
     """
     from loadtool import capacity as search
     from loadtool.commands import outputs, views
+    from loadtool.preparation import check_existing
     from loadtool.profile.load import load_profile
 
     wanted = outputs.wanted({"json": json}, inputs=[("--profile", profile)])
@@ -142,6 +143,7 @@ def capacity(
             profile, overrides=overrides or (), target=target, seed=seed,
             environment=environment, pending=pending,
         )  # fmt: skip
+        check_existing(loaded, toxiproxy)
         outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])
         return loaded
 

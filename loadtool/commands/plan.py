@@ -63,6 +63,7 @@ def plan(
     from loadtool.plan.build import build_job, endpoint_of
     from loadtool.plan.overview import Overview
     from loadtool.plan.timeline import Timeline
+    from loadtool.preparation import check_existing
     from loadtool.profile.addresses import without_userinfo
     from loadtool.profile.load import load_profile
     from loadtool.report import plan_view
@@ -76,6 +77,7 @@ def plan(
         environment=os.environ,
         pending=True,
     )
+    check_existing(loaded, toxiproxy)
     checked = loaded.profile
     demo = checked.target == "demo"
     # The demo's port is free until the run; nothing in the plan depends on it.

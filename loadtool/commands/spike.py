@@ -97,6 +97,7 @@ def spike(
         with loading():
             from loadtool import run
             from loadtool.commands import outputs, views
+            from loadtool.preparation import check_existing
             from loadtool.profile.load import load_profile
             from loadtool.report.result_file import RESULT_NAME, file_of
 
@@ -121,6 +122,7 @@ def spike(
                 profile, overrides=overrides or (), target=target, seed=seed, scale=scale,
                 environment=environment, pending=pending,
             )  # fmt: skip
+            check_existing(loaded, toxiproxy)
             outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])
             if reference is not None:
                 reference.check(loaded)
