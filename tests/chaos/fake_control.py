@@ -17,7 +17,7 @@ URL = "http://127.0.0.1:8474"
 class FakeControl:
     """`calls` are (seconds, what) of all calls that change something; `refuse` and `delay_s` are by call.
 
-    A refused call fails before it does anything; one in `refuse_after` after it has done it.
+    A refused call fails before it does anything; one in `refuse_after` after that, or if it was done.
     """
 
     state: dict[str, ProxyState] = field(default_factory=dict)
@@ -96,6 +96,7 @@ class FakeControl:
         await self._call(f"remove {proxy} {name}")
         state = self._get(proxy)
         if state.toxic(name) is None:
+            self._maybe_refuse(self.refuse_after, "remove")
             raise MissingError(f"no toxic {name}")
         self.state[proxy] = replace(state, toxics=tuple(t for t in state.toxics if t.name != name))
         self._maybe_refuse(self.refuse_after, "remove")

@@ -68,3 +68,32 @@ async def test_one_that_waits_for_the_turn_of_another_is_late_too(autojump_clock
     assert world.conductor.problems() == [f"fault b {ONLY} 3.0 s before the load's end"]
     assert [f.ended_s for f in world.conductor.figures()] == [3, 17]
     assert world.server.state == world.before
+
+
+async def test_what_is_gone_though_no_answer_says_so_is_not_for_anybodys_hand(
+    autojump_clock: MockClock,
+) -> None:
+    """As where a server does at once what it is asked, and answers when nobody waits any more."""
+    world = World(latency("slow", 3, 6), existing=True)
+    world.server.refuse_after["remove"] = 1000
+    await world.run()
+    (figure,) = world.conductor.figures()
+    assert (figure.removed, figure.problem, figure.remark) == (True, "", "removed 0.6 s late")
+    assert world.conductor.problems() == []
+
+
+async def test_a_look_that_nobody_answers_ends_in_time_to_say_why(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(latency("slow", 3, 6), existing=True)
+    world.server.refuse["remove"] = 1000
+
+    async def say_nothing(name: str) -> None:
+        await trio.sleep(1000)
+
+    monkeypatch.setattr(world.server, "get_proxy", say_nothing)
+    await world.run()
+    (figure,) = world.conductor.figures()
+    refused = "could not be removed: cannot remove postgres loadtool-r1-slow: refused; "
+    assert figure.problem.startswith(refused)
+    assert trio.current_time() < 20
