@@ -108,8 +108,6 @@ class _Run:
         loaded = self._checked(os.environ, pending=True)
         workers = workers_for(loaded, self._options.workers)
         directory = run_directory(self._options.out, started, loaded.profile.name)
-        if (directory.path / RESULT_NAME).exists():
-            self._view.notice(f"{directory.path / RESULT_NAME} is of an earlier run; this one replaces it")
         measured: Measured | None = None
         try:
             async with AsyncExitStack() as stack:
@@ -123,6 +121,9 @@ class _Run:
                     self._heed.fleet = fleet
                 if self._heed.fleet is None or self._heed.signal is not None:
                     raise Interrupted(self._heed.signal or signal.SIGINT)
+                if (directory.path / RESULT_NAME).exists():
+                    earlier = directory.path / RESULT_NAME
+                    self._view.notice(f"{earlier} is of an earlier run; this one replaces it")
                 drive = Drive(
                     prepared.loaded,
                     prepared.job,

@@ -17,7 +17,7 @@ from loadtool import drive as drive_module
 from loadtool import run as run_module
 from loadtool.drive import Silent
 from loadtool.engine.fleet import Fleet
-from loadtool.errors import Interrupted
+from loadtool.errors import Interrupted, SetupError
 from loadtool.judge.verdict import Verdict, judge
 from loadtool.measure.result import Result
 from loadtool.plan.job import Job
@@ -163,6 +163,12 @@ def test_a_result_that_is_replaced_is_told_of(tmp_path: Path) -> None:
         said.clear()
         spike(load, RunOptions(workers=1, out=tmp_path / "out"), Noting())
         assert [text for text in said if "earlier run" in text] == told
+    # Not by a run that ends before its load.
+    said.clear()
+    (tmp_path / "p.yaml").write_text(f"{SHORT}setup: [exit 1]\n")
+    with pytest.raises(SetupError):
+        spike(load, RunOptions(workers=1, out=tmp_path / "out"), Noting())
+    assert said == ["setup: exit 1"]
 
 
 def test_a_signal_after_the_load_cuts_nothing_short(tmp_path: Path) -> None:
