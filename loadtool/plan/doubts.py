@@ -16,6 +16,7 @@ from loadtool.plan.retries import connections_needed
 from loadtool.plan.spikes import Spike, Watch, spikes_of, watch_of
 from loadtool.plan.timeline import Timeline
 from loadtool.plan.windows import planned_slices, wanted_slices
+from loadtool.profile.slo import METRICS
 from loadtool.units import SECOND, format_duration, format_share
 
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def _undecidable_slos(plan: _Plan) -> Iterator[Doubt]:
                 f"want more than {1 / slo.threshold:,.0f} arrivals, or a laxer threshold"
             )
             yield ("slos", i), message
+
+
+def _unreachable_slos(plan: _Plan) -> Iterator[Doubt]:
+    for i, slo in enumerate(plan.loaded.slos):
+        if never := slo.out_of_reach:
+            message = f"no run can pass it: {METRICS[slo.metric].prefix} is never {never}"
+            yield ("slos", i), f"{slo.text}: {message}; want {slo.op}= {never.rpartition(' ')[2]}"
 
 
 def _windows(plan: _Plan) -> Iterator[Doubt]:
@@ -193,6 +201,7 @@ def _replay(plan: _Plan) -> Iterator[Doubt]:
 DOUBTS: Final = (
     _replay,
     _undecidable_slos,
+    _unreachable_slos,
     _windows,
     _faults,
     _spikes,

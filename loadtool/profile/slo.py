@@ -107,6 +107,14 @@ class Slo:
         """Whether a value, in the threshold's unit, is what the objective wants."""
         return bool(_MEETS[self.op](value, self.threshold))
 
+    @property
+    def out_of_reach(self) -> str:
+        """What its figure never is, if no run can pass it, as "below 0%"; else nothing."""
+        bound = _VALUES[self.kind][1](self.threshold)
+        if self.op == "<" and self.threshold <= 0 and self.metric != "hysteresis":  # that may be negative
+            return f"below {bound}"
+        return f"above {bound}" if self.op == ">" and self.kind == "share" and self.threshold >= 1 else ""
+
     def __str__(self) -> str:
         """The plainest text that parses to the same objective."""
         row = METRICS[self.metric]

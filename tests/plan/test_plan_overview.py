@@ -151,6 +151,16 @@ ROLL = (
             "than 10,000 "
             "arrivals, or a laxer threshold",
         ]),
+        # Objectives that no run can pass.
+        (CALM + "slos: [error rate < 0%, goodput retention > 100%, goodput < 0/s, latency growth < 0x]\n", [
+            "12: slos[0]: error rate < 0%: no run can pass it: error rate is never below 0%; want <= 0%",
+            "12: slos[1]: goodput retention > 100%: no run can pass it: goodput retention is never above "
+            "100%; want >= 100%",
+            "12: slos[2]: goodput < 0/s: no run can pass it: goodput is never below 0/s; want <= 0/s",
+            "12: slos[3]: latency growth < 0x: no run can pass it: latency growth is never below 0x; "
+            "want <= 0x",
+        ]),
+        (CALM + "slos: [hysteresis < 0%, error rate >= 0%, error rate < 100%, end retention >= 100%]\n", []),
         (phases(BASELINE, "name: pause, rate: 0, for: 5s") + "slos: [p50 < 1s during pause, p50 < 1s]\n", [
             "11: slos[0]: p50 < 1s during pause: covers no arrivals, so nothing decides it; raise the "
             "rate there",
