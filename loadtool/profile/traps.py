@@ -28,6 +28,7 @@ _TRAPS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (rf"{_START}[|>][^\s+\-0-9]|^[|>][0-9]{{2}}", "| and > begin a YAML block"),
         (r"^[\[{].*[\]}]\s*[^\s,\]}]", "[ ] is a YAML list and { } a YAML mapping"),
         (r"^\"\"(?!\s*\"\"\s*:)\s*[^\s,\]}]", "text follows the closing quote"),
+        (r"[^\s:,{}\[\]-]\t+[^\s#:,{}\[\]]", "a tab ends the text"),
     )
 )
 _COLON = re.compile(r"^[^\[{].*:\s")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.scanner import Scanner
 
 MAX_VALUES: Final = 100_000  # after aliases are expanded: a few kilobytes of nested aliases can mean billions
 MAX_DEPTH: Final = 50
@@ -45,6 +46,23 @@ class _Composer(Composer):
         return node
 
 
+class _Scanner(Scanner):
+    """Takes a tab between values for a blank, as YAML 1.2 does; ruamel does so within [ ] and { } alone."""
+
+    def scan_to_next_token(self) -> Any:
+        reader = self.reader
+        super().scan_to_next_token()
+        while reader.peek() == "\t" and self._is_behind_a_value():
+            while reader.peek() in " \t":
+                reader.forward()
+            super().scan_to_next_token()
+
+    def _is_behind_a_value(self) -> bool:
+        """Whether something else than indentation stands before this place, on its line."""
+        at = self.reader.pointer
+        return bool(self.reader.buffer[at - self.reader.column : at].strip(" \t-?"))
+
+
 class Nodes:
     """The nodes of a text; `root` is None if there are none.
 
@@ -54,6 +72,7 @@ class Nodes:
     def __init__(self, text: str) -> None:
         yaml = YAML(typ="safe", pure=True)
         yaml.Composer = _Composer
+        yaml.Scanner = _Scanner
         self.root: Node | None = yaml.compose(text)
         self._text = text
         self._tags: dict[int, str] = yaml.composer.tags

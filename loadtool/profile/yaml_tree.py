@@ -294,7 +294,7 @@ _ADVICE: Final[tuple[tuple[str, str, bool], ...]] = (
         "this line does not fit the indentation around it",
         False,
     ),
-    (r"could not find expected ':'", "want a key, a colon and a space", False),
+    (r"could not find expected ':'", "want a key, a colon and a space", True),
 )
 
 

@@ -74,6 +74,10 @@ def test_what_is_no_trap(line: str) -> None:
     ("text", "line", "message"),
     [
         ("a:\n\tb: 1", 2, "a tab cannot indent YAML: use spaces"),
+        ("-\ta: 1", 1, "a tab cannot indent YAML: use spaces"),
+        ("a: x\ty", 1, f"{HINT}a tab ends the text"),
+        ("a: 1\nname:x\nb: 2", 2, "want a key, a colon and a space"),
+        ("a:\n  - b: 1\n    rate:5/s\n    c: 2", 3, "want a key, a colon and a space"),
         ("a: 1\n---\nb: 2", 2, "a second document begins here: a profile is one"),
         ("a: 1\nb: 'it\nc: 2", 2, "a quote is not closed"),
         ("a: 1\nb: {c: 1\n", 2, "a { is not closed, or a comma is missing"),
@@ -207,6 +211,23 @@ def test_tags_are_honoured(source: str, value: object) -> None:
     tree = read_tree(f"a: {source}\n")
     assert (tree.flaws, tree.data) == ([], {"a": value})
     assert type(tree.data["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a:\tdemo\nb: x\n", {"a": "demo", "b": "x"}),
+        ("a: 1\t# c\nb: 2\n", {"a": 1, "b": 2}),
+        ('a: b\t\nc:\t\n  d: \t"x"\t# y\n', {"a": "b", "c": {"d": "x"}}),
+        ("a\t: [1,\t2]\t\n", {"a": [1, 2]}),
+        ("a:\n  - b:\t1\n    c: 2\n", {"a": [{"b": 1, "c": 2}]}),
+        ("a: &x\t1\nb: *x\t\n", {"a": 1, "b": 1}),
+        ('a: "x\ty"\n', {"a": "x\ty"}),
+    ],
+)
+def test_a_tab_between_values_is_a_blank(text: str, data: object) -> None:
+    tree = read_tree(text)
+    assert (tree.flaws, tree.data) == ([], data)
 
 
 @pytest.mark.parametrize(
