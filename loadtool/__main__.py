@@ -29,8 +29,9 @@ def main() -> int:
             return 130
         return 130
     finally:
-        # What is left is the interpreter's own end, which has nothing more to say about Ctrl-C.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # What is left is the interpreter's own end: all is said, and the exit code stands.
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

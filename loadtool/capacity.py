@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,7 @@ from loadtool.profile.slo import Slo
 from loadtool.report import capacity_notices, figures
 from loadtool.report.result_file import write_text_atomically
 from loadtool.run import RunDirectory, run_directory, workers_for
+from loadtool.signals import Aftermath
 from loadtool.units import SECOND
 
 HIGHEST: Final = 100_000.0  # arrivals/s, unless --max says otherwise
@@ -57,6 +58,7 @@ class Options:
     toxiproxy: str | None = None
     allow_hosts: tuple[str, ...] = ()
     out: Path | None = None  # directory of capacity.json; default: a new one below RESULTS
+    aftermath: Aftermath | None = field(default=None, compare=False)  # what a signal does after the search
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class _Search:
         self._options = options
         self._view = view
         self._preparation = Preparation(self._stripped, options.toxiproxy, options.allow_hosts, view.notice)
-        self._heed = Heed(view.notice, self._preparation.hurry)
+        self._heed = Heed(view.notice, self._preparation.hurry, options.aftermath)
         self._steps: list[Step] = []
         self._tried: list[Tried] = []
         self._found: Found | None = None  # where the search came to its end; the curve beyond may lack

@@ -31,6 +31,7 @@ from loadtool.commands import (
 from loadtool.commands.console import note, prepare_streams, say
 from loadtool.commands.loading import loading
 from loadtool.errors import LoadtoolError, SetupError, UsageError
+from loadtool.signals import Ended
 
 INTERRUPTED = 130
 BUG = 3
@@ -135,7 +136,7 @@ def _told(error: BaseException) -> int:
         note(f"loadtool: {line}")
     if any(isinstance(e, KeyboardInterrupt) for e in leaves):
         note("loadtool: interrupted")
-        return INTERRUPTED
+        return next((e.exit_code for e in leaves if isinstance(e, Ended)), INTERRUPTED)
     return max((e.exit_code for e in known), default=BUG)
 
 

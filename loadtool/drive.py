@@ -31,6 +31,7 @@ from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import Loaded
 from loadtool.report.stage import Bar, Stage
+from loadtool.signals import Aftermath, endings
 
 if TYPE_CHECKING:  # what a run without faults and probes does not load
     from loadtool.chaos.conductor import Conductor
@@ -79,27 +80,30 @@ class Silent:
         pass
 
 
-def endings() -> list[signal.Signals]:
-    """Signals that end a run; a closed terminal does not where it was told not to (nohup)."""
-    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
-    return [signal.SIGINT, signal.SIGTERM, *hangup]
-
-
 class Heed:
     """What a signal does: end what is prepared (`idle`), or the load early, or the wait for its end."""
 
-    def __init__(self, notice: Callable[[str], None], hurry: Callable[[], None]) -> None:
-        """`hurry`: called at the second signal, load or not; a second SIGHUP counts for nothing."""
+    def __init__(
+        self, notice: Callable[[str], None], hurry: Callable[[], None], aftermath: Aftermath | None = None
+    ) -> None:
+        """`hurry`: called at the second signal, load or not; a second SIGHUP counts for nothing.
+
+        `aftermath`: of what is heeded here, and holds back what comes after it.
+        """
         self.signal: signal.Signals | None = None  # the first one
         self.after_load = False  # it came when the load was over
         self.fleet: Fleet | None = None  # the load that goes on
         self.idle = trio.CancelScope()
         self._notice = notice
         self._hurry = hurry
+        self._aftermath = aftermath
 
     async def during(self, work: Callable[[], Awaitable[T]], *beside: Callable[[], Awaitable[None]]) -> T:
         """Do this to its end while signals are heeded; what goes on `beside` it is cancelled then."""
-        with trio.open_signal_receiver(*endings()) as signals:
+        heeded = endings()
+        if self._aftermath is not None:
+            self._aftermath.hold()
+        with trio.open_signal_receiver(*heeded) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.heed, signals)
                 for other in beside:
@@ -113,6 +117,8 @@ class Heed:
         async for number in signals:
             first = self.signal is None
             self.signal = self.signal or signal.Signals(number)
+            if self._aftermath is not None:
+                self._aftermath.first = self.signal
             if self.fleet is None:
                 self.idle.cancel()
                 if not first and number != signal.SIGHUP:

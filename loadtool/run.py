@@ -44,6 +44,7 @@ from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
 from loadtool.report.result_file import RESULT_NAME, new_run_directory, prove_room, write_atomically
 from loadtool.report.stage import Stage
+from loadtool.signals import Aftermath
 
 if TYPE_CHECKING:  # what most runs do not load
     from loadtool.report.exporter import Exporter
@@ -63,6 +64,7 @@ class RunOptions:
     cut_load: bool = False  # go on with less load if the service does not come back
     cut_load_for_s: float | None = None  # at each rate; default: as long as recovery needs to be told
     standby: Standby | None = field(default=None, compare=False)  # workers that have been started already
+    aftermath: Aftermath | None = field(default=None, compare=False)  # what a signal does after the run
     exporter: Exporter | None = None  # what answers Prometheus while the run lasts; closed by its end
 
 
@@ -97,7 +99,7 @@ class _Run:
         self._options = options
         self._view = view
         self._preparation = Preparation(self._checked, options.toxiproxy, options.allow_hosts, view.notice)
-        self._heed = Heed(view.notice, self._preparation.hurry)
+        self._heed = Heed(view.notice, self._preparation.hurry, options.aftermath)
 
     async def go(self) -> Finished:
         exporter = self._options.exporter

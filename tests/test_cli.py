@@ -22,6 +22,7 @@ from loadtool.errors import (
     SetupError,
     UsageError,
 )
+from loadtool.signals import Ended
 
 COMMANDS = (
     ["spike"], ["capacity"], ["plan"], ["try"], ["report"], ["init"], ["schema"], ["import"], ["target"],
@@ -194,6 +195,7 @@ MISTAKES = ProfileError([Mistake("p.yaml", 9, "b", "second"), Mistake("p.yaml", 
         (Interrupted(signal.SIGINT), 130, "loadtool: interrupted before the load began; nothing was sent\n"),
         (Interrupted(signal.SIGTERM), 143, "loadtool: interrupted before the load began; nothing was sent\n"),
         (KeyboardInterrupt(), 130, "loadtool: interrupted\n"),
+        (Ended(signal.SIGTERM), 143, "loadtool: interrupted\n"),
         (BaseExceptionGroup("", [UsageError("one"), UsageError("one")]), 2, "loadtool: one\n"),
         (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, "loadtool: interrupted\n"),
         (RuntimeError("can't start new thread"), 3, f"loadtool: {cli.NO_THREAD}\n"),
@@ -244,10 +246,12 @@ def test_ctrl_c_while_modules_load_is_said(
     def interrupted() -> int:
         raise KeyboardInterrupt
 
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(cli, "main", interrupted)
     try:
         assert __main__.main() == 130
+        assert {signal.getsignal(number) for number in handlers} == {signal.SIG_IGN}
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     assert capsys.readouterr() == ("", "loadtool: interrupted\n")

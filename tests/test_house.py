@@ -18,7 +18,7 @@ PACKAGE = ROOT / "loadtool"
 # An import points only to a room further up this list, or to its own. `commands` is cli.py's back room.
 ROOMS = (
     "errors", "units", "profile", "plan", "measure", "processes", "engine", "chaos", "judge", "report",
-    "target", "preparation", "drive", "cut_load", "run", "capacity", "commands", "cli",
+    "target", "preparation", "signals", "drive", "cut_load", "run", "capacity", "commands", "cli",
 )  # fmt: skip
 RANK = {room: rank for rank, room in enumerate(ROOMS)}
 PURE = ("plan", "judge", "measure")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ import typer
 
 from loadtool.commands import console, help_pages, options
 from loadtool.errors import OutputError, UsageError, got
+from loadtool.signals import Aftermath
 
 if TYPE_CHECKING:
     from loadtool.capacity import Searched
@@ -160,8 +163,17 @@ def capacity(
         allow_hosts=tuple(allow_host or ()),
         out=out,
     )
-    searched = search.capacity(load, chosen, views.choose(plain=plain, quiet=quiet))
-    raise typer.Exit(_deliver(searched, json))
+    with Aftermath() as aftermath:
+        chosen = replace(chosen, aftermath=aftermath)
+        searched = search.capacity(load, chosen, views.choose(plain=plain, quiet=quiet))
+        code = outputs.after(aftermath, partial(_deliver, searched, json), partial(_say_where, searched))
+    raise typer.Exit(code)
+
+
+def _say_where(searched: Searched) -> None:
+    """Say where it is, for a search whose report was not made to its end."""
+    for path in searched.files:
+        console.note(f"what was found is in {path}")
 
 
 def _deliver(searched: Searched, json: Path | None) -> int:

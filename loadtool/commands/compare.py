@@ -9,6 +9,7 @@ import typer
 
 from loadtool.commands import comparing, console, help_pages, options
 from loadtool.errors import OutputError, UsageError, got
+from loadtool.signals import ending_by_exception
 
 BETWEEN = "vs"
 
@@ -73,7 +74,8 @@ def compare(
     for want in wanted:
         try:
             text = FORMATS[want.format](compared.comparison, compared.gates)
-            write_text_atomically(text, want.path)
+            with ending_by_exception():
+                write_text_atomically(text, want.path)
             console.say(f"wrote {want.path}")
         except OutputError as e:
             failures.append(e)

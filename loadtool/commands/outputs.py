@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from loadtool.commands.console import note, say
 from loadtool.errors import OutputError, UsageError
 from loadtool.measure.result import Result
+from loadtool.signals import Aftermath
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,19 @@ def deliver(lines: Sequence[str], failures: Sequence[OutputError], exit_code: in
         failures.append(e)
     complain(failures)
     return exit_code or (OutputError.exit_code if failures else 0)
+
+
+def after(aftermath: Aftermath, tell: Callable[[], int], say_where: Callable[[], None]) -> int:
+    """Tell what came of a load, to the end unless a signal ends it; the exit code.
+
+    `say_where` says then where what was not told can be found. Raises Ended.
+    """
+    try:
+        aftermath.let_go()
+        return aftermath.exit_code(tell())
+    except KeyboardInterrupt:
+        say_where()
+        raise
 
 
 def complain(failures: Sequence[OutputError]) -> None:

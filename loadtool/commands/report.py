@@ -10,6 +10,7 @@ import typer
 
 from loadtool.commands import comparing, console, help_pages, options
 from loadtool.errors import OutputError
+from loadtool.signals import ending_by_exception
 
 
 def mount(app: typer.Typer) -> None:
@@ -68,7 +69,8 @@ def report(
     reference = comparing.Baseline.of(baseline or (), different_profiles=different_profiles)
     compared = reference.against([result], [file_of(result_json)]) if reference is not None else None
     outputs.prove_writable(wanted)
-    written, failures = outputs.write(result, wanted)
+    with ending_by_exception():
+        written, failures = outputs.write(result, wanted)
     console.say(terminal.render(result, width=console.width(), color=console.colour(sys.stdout)))
     if compared is not None:
         console.say("\n" + compared.terminal())

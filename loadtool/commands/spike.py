@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ import typer
 from loadtool.commands import comparing, console, help_pages, options
 from loadtool.commands.loading import loading
 from loadtool.errors import LoadtoolError, OutputError
+from loadtool.signals import Aftermath
 
 if TYPE_CHECKING:
     from loadtool.commands.outputs import Wanted
@@ -92,62 +94,77 @@ def spike(
     """
     with loading():
         from loadtool.engine.standby import stand_by
-    # The workers load their modules while this process loads its own and the profile.
-    with stand_by(workers) as standby:
-        with loading():
-            from loadtool import run
-            from loadtool.commands import outputs, views
-            from loadtool.preparation import check_existing
-            from loadtool.profile.load import load_profile
-            from loadtool.report.result_file import RESULT_NAME, file_of
+    with Aftermath() as aftermath:
+        # The workers load their modules while this process loads its own and the profile.
+        with stand_by(workers) as standby:
+            with loading():
+                from loadtool import run
+                from loadtool.commands import outputs, views
+                from loadtool.preparation import check_existing
+                from loadtool.profile.load import load_profile
+                from loadtool.report.result_file import RESULT_NAME, file_of
 
-        wanted = outputs.wanted(
-            {
-                "json": json, "junit": junit, "markdown": markdown, "html": html,
-                "csv": csv, "hlog": hlog, "hgrm": hgrm,
-            },
-            inputs=[("--profile", profile)],
-            results=[
-                *([] if out is None else [("the result.json of --out", out / RESULT_NAME)]),
-                *(("--baseline", file_of(path)) for path in baseline or ()),
-            ],
-        )  # fmt: skip
-        reference = comparing.Baseline.of(
-            baseline or (), fail_if or (), different_profiles=different_profiles
-        )
-
-        def load(environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
-            """Called before the setup commands, and once more after them if there are any."""
-            loaded = load_profile(
-                profile, overrides=overrides or (), target=target, seed=seed, scale=scale,
-                environment=environment, pending=pending,
+            wanted = outputs.wanted(
+                {
+                    "json": json, "junit": junit, "markdown": markdown, "html": html,
+                    "csv": csv, "hlog": hlog, "hgrm": hgrm,
+                },
+                inputs=[("--profile", profile)],
+                results=[
+                    *([] if out is None else [("the result.json of --out", out / RESULT_NAME)]),
+                    *(("--baseline", file_of(path)) for path in baseline or ()),
+                ],
             )  # fmt: skip
-            check_existing(loaded, toxiproxy)
-            outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])
-            if reference is not None:
-                reference.check(loaded)
-            return loaded
+            reference = comparing.Baseline.of(
+                baseline or (), fail_if or (), different_profiles=different_profiles
+            )
 
-        outputs.prove_writable(wanted)
-        exporter = views.exporter(prometheus)
-        finished = run.spike(
-            load,
-            run.RunOptions(
-                workers=workers,
-                toxiproxy=toxiproxy,
-                allow_hosts=tuple(allow_host or ()),
-                out=out,
-                cut_load=cut_load or cut_load_for is not None,
-                cut_load_for_s=cut_load_for,
-                standby=standby,
-                exporter=exporter,
-            ),
-            views.choose(plain=plain, quiet=quiet, exporter=exporter),
+            def load(environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
+                """Called before the setup commands, and once more after them if there are any."""
+                loaded = load_profile(
+                    profile, overrides=overrides or (), target=target, seed=seed, scale=scale,
+                    environment=environment, pending=pending,
+                )  # fmt: skip
+                check_existing(loaded, toxiproxy)
+                outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])
+                if reference is not None:
+                    reference.check(loaded)
+                return loaded
+
+            outputs.prove_writable(wanted)
+            exporter = views.exporter(prometheus)
+            finished = run.spike(
+                load,
+                run.RunOptions(
+                    workers=workers,
+                    toxiproxy=toxiproxy,
+                    allow_hosts=tuple(allow_host or ()),
+                    out=out,
+                    cut_load=cut_load or cut_load_for is not None,
+                    cut_load_for_s=cut_load_for,
+                    standby=standby,
+                    aftermath=aftermath,
+                    exporter=exporter,
+                ),
+                views.choose(plain=plain, quiet=quiet, exporter=exporter),
+            )
+        code = outputs.after(
+            aftermath, partial(_tell, finished, wanted, reference), partial(_say_where, finished)
         )
-    code = _deliver(finished, wanted)
-    if reference is not None:
-        code = _compare(finished, reference, code)
     raise typer.Exit(code)
+
+
+def _tell(finished: Finished, wanted: list[Wanted], reference: comparing.Baseline | None) -> int:
+    """All that there is to tell of the run; the exit code."""
+    code = _deliver(finished, wanted)
+    return code if reference is None else _compare(finished, reference, code)
+
+
+def _say_where(finished: Finished) -> None:
+    """Say where the result is, for a run whose report was not made to its end."""
+    for path in finished.files:
+        place = shlex.quote(str(path.parent))
+        console.note(f"the result is in {path}: `loadtool report {place}` makes the report again")
 
 
 def _compare(finished: Finished, reference: comparing.Baseline, code: int) -> int:
@@ -181,15 +198,9 @@ def _deliver(finished: Finished, wanted: list[Wanted]) -> int:
     from loadtool.commands import outputs
     from loadtool.report import terminal
 
-    try:
-        written, failures = outputs.write(finished.result, wanted)
-        failures = [*finished.failures, *failures, *outputs.tell_github(finished.result)]
-        report = terminal.render(finished.result, width=console.width(), color=console.colour(sys.stdout))
-    except KeyboardInterrupt:
-        for path in finished.files:
-            place = shlex.quote(str(path.parent))
-            console.note(f"the result is in {path}: `loadtool report {place}` makes the report again")
-        raise
+    written, failures = outputs.write(finished.result, wanted)
+    failures = [*finished.failures, *failures, *outputs.tell_github(finished.result)]
+    report = terminal.render(finished.result, width=console.width(), color=console.colour(sys.stdout))
     lines = [f"wrote {path}" for path in [*finished.files, *written]]
     if finished.files and sys.stdout.isatty():
         lines += _next_steps(finished.files[0].parent)
