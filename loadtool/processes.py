@@ -35,6 +35,7 @@ from loadtool.errors import SetupError
 _TAIL_BYTES = 16 * 1024
 _PANIC = re.compile(rb"^(?:panic|fatal error): .+$", re.MULTILINE)
 _LINE_LIMIT = 1024 * 1024
+_FRAME = " \t\r\f\v+-|"  # what Python draws around the exceptions of a group
 _LAST_RESORT_LIMIT = 10_240  # of open files, where the hard limit itself is refused (macOS)
 _ENDING_S = 10.0  # from the end of a child's output to its own; on a busy machine it takes a while
 
@@ -184,8 +185,9 @@ class Child:
             state = f"killed by {_signal_name(-code)}"
         else:
             state = f"exit code {code}"
-        lines = self.stderr_tail().strip().splitlines()
-        said = (self._tail.panic() if code is not None else "") or (lines[-1].strip() if lines else "")
+        lines = [line for line in self.stderr_tail().splitlines() if line.strip(_FRAME)]
+        last = lines[-1].strip().removeprefix("| ") if lines else ""
+        said = (self._tail.panic() if code is not None else "") or last
         return f"{state}: {said}" if said else state
 
     async def read_line(self, deadline_s: float = 10.0) -> str:

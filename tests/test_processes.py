@@ -288,6 +288,27 @@ async def test_a_panic_is_told_by_its_reason_not_by_the_end_of_a_stack(script: s
 
 
 @pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("raise ExceptionGroup('a nursery', [ValueError('oh no')])", "ValueError: oh no"),
+        ("raise ExceptionGroup('a', [ExceptionGroup('b', [OSError(24, 'x')])])", "OSError: [Errno 24] x"),
+        ("raise ValueError('oh no')", "ValueError: oh no"),
+        ("import sys; sys.exit('- oh | no -')", "- oh | no -"),
+        ("import sys; sys.exit('  +---+')", ""),
+    ],
+)
+async def test_its_last_words_are_words(script: str, words: str) -> None:
+    """Not the frame that Python draws around the exceptions of a group."""
+    child = Child("it", [PYTHON, "-c", script])
+    try:
+        await child.wait()
+        child.take_rest_of_output()
+        assert child.last_words() == (f"exit code 1: {words}" if words else "exit code 1")
+    finally:
+        await child.stop()
+
+
+@pytest.mark.parametrize(
     ("late_s", "state"),
     [
         (5, "exit code 3"),
