@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import sys
@@ -38,6 +39,7 @@ BUG = 3
 NO_THREAD = (
     "the system allows no more threads: raise the limit of processes (`ulimit -u`, a container's pids)"
 )
+NO_FILE = "the system allows no more open files (%s): raise `ulimit -n`"
 
 app = typer.Typer(
     name="loadtool",
@@ -149,9 +151,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _as_ours(error: BaseException) -> BaseException:
-    """What typer says of a command line, or Python of a thread that was refused, as one line of ours."""
+    """What typer says of a command line, or Python of a thread or file refused, as one line of ours."""
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return SetupError(NO_THREAD)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return SetupError(NO_FILE % errno.errorcode[error.errno])
     said = getattr(error, "format_message", None)
     if said is None:
         return error

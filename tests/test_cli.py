@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 import subprocess
@@ -199,6 +200,8 @@ MISTAKES = ProfileError([Mistake("p.yaml", 9, "b", "second"), Mistake("p.yaml", 
         (BaseExceptionGroup("", [UsageError("one"), UsageError("one")]), 2, "loadtool: one\n"),
         (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, "loadtool: interrupted\n"),
         (RuntimeError("can't start new thread"), 3, f"loadtool: {cli.NO_THREAD}\n"),
+        (OSError(errno.EMFILE, "x"), 3, f"loadtool: {cli.NO_FILE % 'EMFILE'}\n"),
+        (BaseExceptionGroup("", [OSError(errno.ENFILE, "x")]), 3, f"loadtool: {cli.NO_FILE % 'ENFILE'}\n"),
     ],
     ids=repr,
 )
