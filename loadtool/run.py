@@ -150,7 +150,7 @@ class _Run:
         finally:
             self._view.end()
         with _patience(self._view.notice):
-            return self._finish(started, prepared, directory.path, measured, beyond)
+            return self._finish(started, prepared, directory, measured, beyond)
 
     def _checked(self, environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
         """The profile. Raises UsageError if it is none for what is to be done with it."""
@@ -210,7 +210,7 @@ class _Run:
         self,
         started: datetime,
         prepared: Prepared,
-        directory: Path,
+        directory: RunDirectory,
         measured: Measured,
         beyond: list[CutLoadSteps],
     ) -> Finished:
@@ -223,12 +223,13 @@ class _Run:
         result.warnings += self._preparation.warnings
         result.probes = [replace(p, detail=prepared.mask(p.detail)) for p in answers]
         verdict = judge(result)
-        file = directory / RESULT_NAME
+        file = directory.path / RESULT_NAME
         try:
             write_atomically(result, file)
         except OutputError as e:
-            return Finished(result, verdict.exit_code or e.exit_code, directory, [], [e])
-        return Finished(result, verdict.exit_code, directory, [file], [])
+            directory.remove_if_empty()
+            return Finished(result, verdict.exit_code or e.exit_code, directory.path, [], [e])
+        return Finished(result, verdict.exit_code, directory.path, [file], [])
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from loadtool import drive as drive_module
 from loadtool import run as run_module
 from loadtool.drive import Silent
 from loadtool.engine.fleet import Fleet
-from loadtool.errors import Interrupted, SetupError
+from loadtool.errors import Interrupted, OutputError, SetupError
 from loadtool.judge.verdict import Verdict, judge
 from loadtool.measure.result import Result
 from loadtool.plan.job import Job
@@ -145,6 +145,28 @@ def test_figures_that_take_long_to_work_out_are_announced(
     monkeypatch.setattr(run_module, "judge", slowly)
     finished = spike(load, RunOptions(workers=1, out=tmp_path / "out"), Noting())
     assert finished.files == [tmp_path / "out" / "result.json"]
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["one that was there", "a new one"])
+def test_a_result_that_cannot_be_written_leaves_no_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    (tmp_path / "p.yaml").write_text(SHORT)
+    out = tmp_path / "out"
+    if made:
+        out.mkdir()
+
+    def full(result: Result, path: Path) -> None:
+        assert path.parent.is_dir()
+        raise OutputError(f"{path}: cannot be written")
+
+    def load(environment: object, *, pending: bool = False) -> Loaded:
+        return load_profile(tmp_path / "p.yaml", environment={})
+
+    monkeypatch.setattr(run_module, "write_atomically", full)
+    finished = spike(load, RunOptions(workers=1, out=out), Silent())
+    assert (finished.files, len(finished.failures)) == ([], 1)
+    assert out.exists() == made
 
 
 def test_a_result_that_is_replaced_is_told_of(tmp_path: Path) -> None:
