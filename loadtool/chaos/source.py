@@ -89,6 +89,8 @@ async def open_toxiproxy(
     none answers at `url`, SetupError if one cannot be started.
     """
     source = describe_source(url, which)
+    if source.owned:
+        _see_loopback()
     opener = {"url": _at_url, "path": _program, "embedded": _embedded}[source.kind]
     async with opener(source, seed, on_shortage) as control:
         yield control
@@ -221,6 +223,16 @@ async def _is_ours(control: Control, child: Child, mark: str) -> bool:
             else:
                 return True
     raise SetupError(f"{PROGRAM} was not ready after {_READY_S:g} s ({child.last_words()})")
+
+
+def _see_loopback() -> None:
+    """Raises SetupError where nothing reaches this machine itself, as in a new network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("127.0.0.1", 9))  # sends nothing: it looks for a way there
+        except OSError as e:
+            remedy = "bring the loopback interface up (`ip link set lo up`)"
+            raise SetupError(f"127.0.0.1 cannot be reached: {e.strerror}; {remedy}") from e
 
 
 def _free_port() -> int:

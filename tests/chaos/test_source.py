@@ -103,6 +103,29 @@ async def test_what_the_embedded_one_lacked_is_told_when_it_has_ended(
     assert told == ["EMFILE", "ENOMEM"]
 
 
+@pytest.mark.parametrize("kind", ["nowhere", pytest.param("shutil.which", marks=real)])
+def test_a_loopback_that_is_down_is_told_at_once(kind: str) -> None:
+    apart = ["unshare", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False).returncode:
+        pytest.skip("only root may make a network of its own, with unshare")
+    script = f"""\
+import shutil, trio
+from loadtool.chaos.source import open_toxiproxy
+from loadtool.errors import SetupError
+nowhere = lambda program: None
+async def main():
+    try:
+        async with open_toxiproxy(None, which={kind}) as control:
+            print(await control.version())
+    except SetupError as e:
+        print(e)
+trio.run(main)
+"""
+    done = subprocess.run([*apart, sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    told = "127.0.0.1 cannot be reached: Network is unreachable; bring the loopback interface up"
+    assert done.stdout == f"{told} (`ip link set lo up`)\n", done.stderr
+
+
 async def test_nobody_at_the_url() -> None:
     with pytest.raises(FaultError) as caught:
         async with open_toxiproxy("http://127.0.0.1:1"):
