@@ -125,6 +125,8 @@ class Child:
         self.name = name
         shim = [sys.executable, "-I", "-S", "-c", _KEEPER if kept else _ALONE, str(os.getpid())]
         command = [*shim, *argv] if foreign else list(argv)
+        if env is None and not foreign:  # what ours say is read as UTF-8, however people want to read us
+            env = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
         try:
             self._popen = subprocess.Popen(
                 command,

@@ -267,6 +267,17 @@ async def test_what_it_left_in_its_pipes_is_taken_however_late(monkeypatch: pyte
         await child.stop()
 
 
+async def test_ours_speak_utf_8_and_programs_as_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16-le")
+    script = [PYTHON, "-c", "print('é', flush=True); import time; time.sleep(600)"]
+    for foreign, said in ((False, "é".encode()), (True, "é".encode("utf-16-le"))):
+        child = Child("it", script, foreign=foreign, output=True)
+        try:
+            assert await child.peek(2) == said
+        finally:
+            await child.stop()
+
+
 @pytest.mark.parametrize(
     ("script", "words"),
     [
