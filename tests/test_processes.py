@@ -79,6 +79,7 @@ async def test_a_foreign_one_that_cannot_be_started() -> None:
     child = Child("it", ["/no/such"], foreign=True)
     assert await child.wait() == 1
     await child.stop()
+    child.take_rest_of_output()  # a thread takes it, which may be late
     assert "cannot start /no/such" in child.stderr_tail()
 
 
