@@ -37,7 +37,7 @@ class Arrival:
 
     __slots__ = (
         "cell", "data", "dialled", "due", "give_up", "launched", "number", "queue_due", "queue_rested",
-        "request", "resent", "rested", "retry",
+        "refused", "request", "resent", "rested", "retry",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,7 @@ class Arrival:
         self.launched = 0  # when the loop got round to it
         self.dialled = 0  # when a connection began to be opened for it: no longer its turn that it waits for
         self.resent = False  # has had its one more try on a fresh connection
+        self.refused = 0  # by how many connections, opened for it, whose server said it was leaving
         self.rested = 0  # what the loop had rested when it began to wait for a connection
         self.queue_due = 0  # when the first one of those it waits behind was due; 0: it does not wait
         self.queue_rested = 0  # what the loop had rested when that one began to wait

@@ -34,6 +34,7 @@ class Link(httpx.AsyncBaseTransport):
         self.stream: Stream | None = None  # once it is open
         self.http2 = http2
         self.served = 0  # answers that have come over it
+        self.kept = False  # was open before the request under way needed it
         self.spent = False  # takes no more requests
         self.retired = False  # ... as its turn to be opened anew has come
         self._unheard = 0  # when the first request left that nothing has come since, if there is one

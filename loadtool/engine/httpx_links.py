@@ -64,12 +64,15 @@ class Links:
             link = self._idle.pop()
             if link.usable():
                 self.busy += 1
+                link.kept = True
                 return link
             self._drop(link)
         while self._spares:
             stream = self._spares.pop(0)
             if not stream.stale():
-                return self.over(stream)
+                link = self.over(stream)
+                link.kept = True
+                return link
             stream.close()
         return None
 

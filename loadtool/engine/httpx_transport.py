@@ -31,6 +31,7 @@ from loadtool.engine.transports import Gauges, Parts
 from loadtool.measure.outcome import RESET, TIMEOUT, TLS, UNSENT
 
 SILENCE_NS: Final = 100_000_000
+LEAVING: Final = 3  # new connections that may refuse a request before that is how it ended
 _NOT_SENT: Final = "the timeout expired before its first byte left"
 _CLOSED: Final = frozenset((RESET, TLS))  # how a connection ends that the server closed
 
@@ -313,11 +314,12 @@ class HttpxTransport(HttpxOpening):
         in_vain = in_vain and not scene.started and not one_stream
         perhaps = exchange.maybe_read or exchange.owed or link.broken_off  # there may be work on it
         in_vain = in_vain and (not perhaps or self._repeatable[arrival.request])
-        if failure.outcome in _CLOSED and in_vain and not exchange.second:
+        arrival.refused += exchange.refused and not link.kept
+        if failure.outcome in _CLOSED and in_vain and (not exchange.second or _tries_on(exchange)):
             if scene.sent and perhaps:
                 arrival.cell.attempts += 1  # what follows is another
                 arrival.cell.touched = True
-            arrival.resent = scene.sent
+            arrival.resent = arrival.resent or scene.sent
             self._retried += 1
             if self._links.may_replace(now):
                 return self._exchange(arrival, self._links.fresh(), now, second=True)
@@ -338,6 +340,15 @@ class HttpxTransport(HttpxOpening):
         else:
             self._ledger.unreachable(arrival, now, failure.outcome, failure.detail)
         return None
+
+
+def _tries_on(exchange: Exchange) -> bool:
+    """Whether it is sent a third time, or once more than that.
+
+    Servers say that they leave before they do: many connections that were open may have heard it, unread as
+    yet, and a new one may still be theirs. But one that takes nothing over several new ones takes nothing.
+    """
+    return exchange.refused and (exchange.link.kept or exchange.arrival.refused < LEAVING)
 
 
 def _never(now: int) -> int:

@@ -85,3 +85,4 @@ class Patience:
         arrival.give_up = min(retry.due + self._timeout, arrival.due + self._longest)
         arrival.dialled = 0
         arrival.resent = False
+        arrival.refused = 0

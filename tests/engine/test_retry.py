@@ -108,13 +108,14 @@ def test_each_attempt_has_a_timeout_of_its_own_up_to_the_deadline() -> None:
     client = replace(CLIENT, deadline_ns=3 * S)
     assert client.retries is not None
     patience, subject = Patience(client, client.retries, 1), arrival(due=10 * S, give_up=12 * S)
-    subject.dialled, subject.resent = 5, True
+    subject.dialled, subject.resent, subject.refused = 5, True, 3
     for ended, give_up in ((10_200, 12_300), (11_000, 13_000)):  # due at 10.3, and at 11.2 s
         retry = patience.next_attempt(subject, ended * MS, None)
         assert retry is not None
         patience.begin(subject, retry)
         assert subject.give_up == give_up * MS
-        assert (subject.dialled, subject.resent) == (0, False)  # it is tried as if for the first time
+        # It is tried as if for the first time.
+        assert (subject.dialled, subject.resent, subject.refused) == (0, False, 0)
     assert subject.due == 10 * S  # response times count from there
 
 
