@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -136,15 +136,17 @@ def capacity(
     from loadtool import capacity as search
     from loadtool.commands import outputs, views
     from loadtool.preparation import check_existing
-    from loadtool.profile.load import load_profile
+    from loadtool.profile.load import load_profile, read_profile
 
     wanted = outputs.wanted({"json": json}, inputs=[("--profile", profile)])
     outputs.prove_writable(wanted)
 
+    text = cache(partial(read_profile, profile))
+
     def load(environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
         loaded = load_profile(
             profile, overrides=overrides or (), target=target, seed=seed,
-            environment=environment, pending=pending,
+            environment=environment, pending=pending, text=text(),
         )  # fmt: skip
         check_existing(loaded, toxiproxy)
         outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +50,8 @@ def history(
 
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such directory; name the one that holds the results of runs")
-    files = sorted({*directory.glob(f"*/{RESULT_NAME}"), *directory.glob("*.json")})
+    found = {*directory.glob(f"*/{RESULT_NAME}"), *directory.glob("*.json")}
+    files = sorted(file for file in found if os.path.isfile(file))  # a pipe would keep it waiting
     entries, broken = [], []
     for file in files:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,7 +101,7 @@ def spike(
                 from loadtool import run
                 from loadtool.commands import outputs, views
                 from loadtool.preparation import check_existing
-                from loadtool.profile.load import load_profile
+                from loadtool.profile.load import load_profile, read_profile
                 from loadtool.report.result_file import RESULT_NAME, file_of
 
             wanted = outputs.wanted(
@@ -119,11 +119,13 @@ def spike(
                 baseline or (), fail_if or (), different_profiles=different_profiles
             )
 
+            text = cache(partial(read_profile, profile))
+
             def load(environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
                 """Called before the setup commands, and once more after them if there are any."""
                 loaded = load_profile(
                     profile, overrides=overrides or (), target=target, seed=seed, scale=scale,
-                    environment=environment, pending=pending,
+                    environment=environment, pending=pending, text=text(),
                 )  # fmt: skip
                 check_existing(loaded, toxiproxy)
                 outputs.keep_apart(wanted, [(f"{key} of the profile", file) for key, file in loaded.inputs])

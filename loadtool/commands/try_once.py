@@ -73,9 +73,11 @@ def try_(
     of the run finds nobody there.
     """
     from loadtool.drive import run_alone
-    from loadtool.profile.load import load_profile
+    from loadtool.profile.load import load_profile, read_profile
 
-    load = partial(load_profile, profile, overrides=overrides or (), target=target, seed=seed)
+    load = partial(
+        load_profile, profile, overrides=overrides or (), target=target, seed=seed, text=read_profile(profile)
+    )
     raise typer.Exit(run_alone(partial(_heedful, load, tuple(allow_host or ())), list))
 
 

@@ -112,6 +112,7 @@ def load_profile(
     scale: float = 1.0,
     environment: Mapping[str, str],
     pending: bool = False,
+    text: str | None = None,
 ) -> Loaded:
     """The profile of a YAML file, checked.
 
@@ -120,12 +121,13 @@ def load_profile(
 
     With `pending`, and commands under `setup:`, names that are not set are no mistakes, since the commands
     may print them: their values get stand-ins, what would be wrong with those values is not said, and
-    `Loaded.pending` has the names. Load again once the commands have run.
+    `Loaded.pending` has the names. Load again once the commands have run, with the `text` that `read_profile`
+    gave: without it the file is read, and a pipe can be read once.
 
     Raises ProfileError with every mistake.
     """
     name = str(file)
-    draft = _read(FilePath(file), name)
+    draft = _draft(name, read_profile(file) if text is None else text)
     apply_overrides(draft, overrides, target, seed)
     keep_sources(draft)
     substitute(draft, environment, pending=pending)
@@ -158,13 +160,17 @@ def load_profile(
     )
 
 
-def _read(path: FilePath, name: str) -> Draft:
-    """The file as a draft. Raises ProfileError if it is no YAML mapping."""
+def read_profile(file: str | FilePath) -> str:
+    """The text of a profile's file. Raises ProfileError if it can't be read."""
     try:
-        text = read_text(path, most_bytes=MOST_BYTES)
+        return read_text(FilePath(file), most_bytes=MOST_BYTES)
     except ValueError as e:
         line = e.line if isinstance(e, NotText) else None
-        raise ProfileError([Mistake(name, line, "", str(e))]) from None
+        raise ProfileError([Mistake(str(file), line, "", str(e))]) from None
+
+
+def _draft(name: str, text: str) -> Draft:
+    """The text of file `name` as a draft. Raises ProfileError if it is no YAML mapping."""
     tree = read_tree(text)
     if tree.flaws:
         raise ProfileError([Mistake(name, f.line, keys.show_path(f.path), f.message) for f in tree.flaws])

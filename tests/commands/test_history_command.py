@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,15 @@ def test_a_directory_without_results_is_a_mistake(tmp_path: Path, capsys: pytest
     assert cli.main(["history", str(tmp_path / "x")]) == 2
     said = f"loadtool: {tmp_path / 'x'}: no such directory; name the one that holds the results of runs\n"
     assert capsys.readouterr().err == said
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leave(tmp_path, "shop", "2026-01-01T00:00:00Z")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / "result.json")
+    leave(tmp_path / "2026-01-02.json", "shop", "2026-01-02T00:00:00Z")
+    assert cli.main(["history", str(tmp_path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [r["started"][:10] for r in json.loads(out)["runs"]] == ["2026-01-01"]
+    assert err == ""

@@ -131,3 +131,20 @@ def test_a_run_that_never_begins_takes_back_only_its_own_directories(
     assert "the command 'false' failed" in capsys.readouterr().err
     left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir()]
     assert sorted(left) == there
+
+
+@pytest.mark.parametrize("command", ["spike", "capacity", "try"])
+def test_a_profile_from_a_pipe_is_read_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # Its mistake shows only after setup, when the profile is loaded for the second time.
+    text = (
+        "{target: 'http://127.0.0.1:9', setup: echo W=heavy, requests: [{get: /, weight: '${W}'}], "
+        "phases: [{name: baseline, rate: 1/s, for: 1s}], slos: p95 < 1s}"
+    )
+    read, write = os.pipe()
+    try:
+        os.write(write, text.encode())
+        os.close(write)
+        assert cli.main([command, "-p", f"/dev/fd/{read}"]) == 2
+    finally:
+        os.close(read)
+    assert f"/dev/fd/{read}:1: requests[0].weight: got heavy, want a weight" in capsys.readouterr().err
