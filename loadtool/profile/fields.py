@@ -58,6 +58,14 @@ PositiveRate = Annotated[
     PlainSerializer(units.format_rate),
     WithJsonSchema(_POSITIVE_RATE),
 ]
+DialRate = Annotated[
+    float,
+    BeforeValidator(readers.dial_rate),
+    PlainSerializer(units.format_rate),
+    WithJsonSchema(
+        {"anyOf": [_POSITIVE_RATE["anyOf"][0], {"type": "number", "minimum": readers.LEAST_DIAL_RATE}]}
+    ),
+]
 PositiveDuration = Annotated[
     int,
     BeforeValidator(lambda value: units.positive_duration(units.parse_duration(value))),

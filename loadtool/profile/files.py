@@ -10,7 +10,7 @@ class NotText(ValueError):
     """The bytes are not UTF-8. `line` counts from 1."""
 
     def __init__(self, line: int, byte: int) -> None:
-        super().__init__(f"not UTF-8 text: byte 0x{byte:02x}")
+        super().__init__(f"not UTF-8 text: byte 0x{byte:02x}; save the file as UTF-8")
         self.line = line
 
 

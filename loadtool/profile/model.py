@@ -172,7 +172,7 @@ class Connections(Model):
     """How many connections at a time, and how fast new ones are opened. Totals of the run."""
 
     max: fields.Connections = 1000
-    per_second: fields.PositiveRate | None = None
+    per_second: fields.DialRate | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from loadtool.profile.text_patterns import NUMBER, SHARE, WHOLE
 
 NAME_PATTERN: Final = r"[A-Za-z][\w-]*"
 MOST_CONNECTIONS: Final = 1_000_000
+LEAST_DIAL_RATE: Final = 1e-6  # per second; from one to the next, nanoseconds still fit in 64 bits
 MOST_SEED: Final = 2**63 - 1
 MOST_RETRIES: Final = 100
 # Outcomes after which another attempt makes sense.
@@ -122,6 +123,13 @@ def budget_or_none(value: object) -> object:
         want = "none, a share such as 10%, {share: 10%, min: 1/s} or {tokens: 10, ratio: 0.1}"
         raise ValueError(got(value, want))
     return value
+
+
+def dial_rate(value: object) -> float:
+    rate = units.positive_rate(units.parse_rate(value))
+    if rate < LEAST_DIAL_RATE:
+        raise ValueError(got(value, "a rate of at least 0.000001/s, such as 50/s"))
+    return rate
 
 
 def weight(value: object) -> float:

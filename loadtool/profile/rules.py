@@ -45,7 +45,7 @@ def check(draft: Draft, data: Mapping[str, Any]) -> None:
     if "demo" in data and data.get("target") != DEMO and not draft.waits_within(("target",)):
         draft.report(("demo",), "the switches of the embedded service need target: demo; leave this out")
     wait_for = data.get("wait_for")
-    if isinstance(wait_for, dict) and "{{" in str(wait_for.get("get")):
+    if isinstance(wait_for, dict) and re.search(r"\{[{%#]", str(wait_for.get("get"))):
         draft.report(("wait_for", "get"), got(wait_for["get"], "a plain path: this is no template"))
 
 

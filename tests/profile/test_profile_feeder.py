@@ -34,7 +34,7 @@ BAD = [
         ["a.csv:4: got 1 value, want 2, as in the header", "a.csv:5: got 3 values, want 2, as in the header"],
     ),
     ("a.csv", b'a,b\n1,2\n"3,4\n', ["a.csv:3: not CSV: unexpected end of data"]),
-    ("a.csv", b"a,b\n1,\xff\n", ["a.csv:2: not UTF-8 text: byte 0xff"]),
+    ("a.csv", b"a,b\n1,\xff\n", ["a.csv:2: not UTF-8 text: byte 0xff; save the file as UTF-8"]),
     ("a.jsonl", b"", ["a.jsonl: has no rows"]),
     ("a.jsonl", b"\n[1]\n", ['a.jsonl:2: got a list, want a JSON object such as {"cart": 1}']),
     ("a.jsonl", b"{}\n", ['a.jsonl:1: got a mapping, want a JSON object such as {"cart": 1}']),

@@ -133,7 +133,9 @@ def test_files_that_are_no_profile(tmp_path: Path) -> None:
         (b"- 1\n", "got a list, want keys such as target, requests and phases"),
         (b"hello\n", "got hello, want keys such as target, requests and phases"),
         (b"~\n", "got nothing, want keys such as target, requests and phases"),
-        (b"name: x\nb: \xff\n", "not UTF-8 text: byte 0xff"),
+        (b"name: x\nb: \xff\n", "not UTF-8 text: byte 0xff; save the file as UTF-8"),
+        ("name: x\n".encode("utf-16"), "not UTF-8 text: byte 0xff; save the file as UTF-8"),
+        ("name: ü\n".encode("latin-1"), "not UTF-8 text: byte 0xfc; save the file as UTF-8"),
         (b"a: 1\n" + b"#" * MOST_BYTES, "is larger than 4 MB"),
     ]:
         file.write_bytes(content)
