@@ -77,7 +77,8 @@ quotes. In a JSON body a lone expression keeps its type: `"{{ randint(1, 5) }}"`
 
 **Override** any value for one run with `--set phases.spike.rate=800/s`, `--set requests.browse.weight=3` or
 `--set slos[0]="p95 < 1s"`; list items go by name or by number. `--set client.deadline=null` takes a
-key away: null is as if it were not there, in a profile too. `--scale 2` doubles every rate.
+key away: null is as if it were not there, in a profile too, but for names and other text, which it is then.
+`--scale 2` doubles every rate.
 
 More about [SLOs](slos.md), [arrivals and replays](arrivals.md), [faults](faults.md), [clients that try
 again](clients.md) and [transports](transports.md).
