@@ -58,6 +58,9 @@ class Http1Transport:
     def tick_at(self, first_ns: int, on_tick: Callable[[int], int]) -> None:
         self._reactor.on_tick, self._reactor.next_tick = on_tick, first_ns
 
+    def before_abort(self, on_stop: Callable[[int], None]) -> None:
+        self._reactor.on_stop = on_stop
+
     async def run(self) -> None:
         with kept_on():
             await self._reactor.run()

@@ -77,6 +77,7 @@ class HttpxTransport(HttpxOpening):
         self._tick = FAR
         self._wake = FAR  # until when the loop waits, if nothing happens
         self._on_tick: Callable[[int], int] = _never
+        self._on_stop: Callable[[int], None] = _ignore
         self._offset_s = 0.0  # of trio's clock to the monotonic one
 
     def stop_at(self, stop_ns: int) -> None:
@@ -84,6 +85,9 @@ class HttpxTransport(HttpxOpening):
 
     def tick_at(self, first_ns: int, on_tick: Callable[[int], int]) -> None:
         self._tick, self._on_tick = first_ns, on_tick
+
+    def before_abort(self, on_stop: Callable[[int], None]) -> None:
+        self._on_stop = on_stop
 
     def gauges(self) -> Gauges:
         sent = sum(exchange.sent > 0 for exchange in self._live)
@@ -214,6 +218,7 @@ class HttpxTransport(HttpxOpening):
     def _abort(self, now: int) -> None:
         """The run is over: whatever is under way is aborted. In between, only the pipes have a say."""
         ledger = self._ledger
+        self._on_stop(now)
         for exchange in self._live:
             if not exchange.over:
                 exchange.over = True
@@ -353,3 +358,7 @@ def _tries_on(exchange: Exchange) -> bool:
 
 def _never(now: int) -> int:
     return FAR
+
+
+def _ignore(now: int) -> None:
+    pass

@@ -51,6 +51,7 @@ class Reactor:
     ) -> None:
         self.on_tick: Callable[[int], int] = _never  # called at `next_tick`, returns the next one
         self.next_tick = FAR
+        self.on_stop: Callable[[int], None] = _ignore  # called when `stop_at` has come, before the aborting
         self.stop_at = FAR  # arrivals due from then on are not of the run; the others are aborted then
         self._feed = feed
         self._traffic = traffic
@@ -186,6 +187,7 @@ class Reactor:
     def _abort_rest(self, now: int) -> None:
         """The run is over: whatever is under way is aborted. In between, only the pipes have a say."""
         self._due = FAR
+        self.on_stop(now)
         traffic = self._traffic
         traffic.close()
         while traffic.abort_some(now) or cut_off_some(self._feed, self._ledger, self.stop_at, now):
@@ -197,3 +199,7 @@ class Reactor:
 
 def _never(now: int) -> int:
     return FAR
+
+
+def _ignore(now: int) -> None:
+    pass

@@ -35,6 +35,7 @@ class Reporter:
         worker: int,
         start_ns: int,
         slice_ns: int,
+        end_ns: int,
         *,
         recorder: Recorder,
         feed: Feed,
@@ -44,10 +45,14 @@ class Reporter:
         reports: Reports,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`gauges`: how the transport stands; what it counts begins anew. `warnings`: emptied when told."""
+        """`end_ns`: of what was planned, since the start: it is told how it stands then, whatever follows.
+
+        `gauges`: how the transport stands; what it counts begins anew. `warnings`: emptied when told.
+        """
         self._worker = worker
         self._start = start_ns
         self._slice = slice_ns
+        self._end = end_ns
         self._recorder = recorder
         self._feed = feed
         self._ledger = ledger
@@ -56,12 +61,20 @@ class Reporter:
         self._reports = reports
         self._clock = clock
         self._sequence = 0
+        self._stood = -1  # since the start: when it was last told how it stands
         self._report: Frame | None = None  # the one under way: what its frames have in common
         self._parts: deque[tuple[Cell, int]] = deque()  # of its cells, not yet told
+
+    @property
+    def first_ns(self) -> int:
+        """When `tick` is to be called first."""
+        return self._next(self._start + TICK_NS)
 
     def tick(self, now: int) -> int:
         """Send the next frame; returns when the one after it is to be sent."""
         report = self._report
+        if report is not None and self._stood < self._end <= now - self._start:
+            self._tell_in_between(now)
         if report is None:
             report = self._report = self._begin(now)
             self._parts.extend(
@@ -80,11 +93,15 @@ class Reporter:
         if report.more:
             ended = self._clock()
             hurries = now - self._start - report.elapsed_ns >= HURRY_NS
-            return ended + (APART_NS if hurries else max(APART_NS, (ended - now) * RESTS))
+            return self._next(ended + (APART_NS if hurries else max(APART_NS, (ended - now) * RESTS)))
         self._report = None
         # Nothing will be added to cells of slices that are over and whose arrivals are all prepared.
         self._recorder.forget(min(self._feed.slice, report.elapsed_ns // self._slice))
-        return self._start + (report.elapsed_ns // TICK_NS + 1) * TICK_NS
+        return self._next(self._start + (report.elapsed_ns // TICK_NS + 1) * TICK_NS)
+
+    def stop(self, now: int) -> None:
+        """The load has been told to end: send how it stands, before what is under way is aborted."""
+        self._tell_in_between(now, stopped=True)
 
     def end(self, now: int) -> None:
         """Send all that is left as the last frame, and wait until it is written."""
@@ -97,8 +114,19 @@ class Reporter:
         self._send(frame)
         self._reports.send_last()
 
+    def _next(self, due: int) -> int:
+        """When to send what is due then: the end of what was planned is told when it comes."""
+        return min(due, self._start + self._end) if self._stood < self._end else due
+
+    def _tell_in_between(self, now: int, *, stopped: bool = False) -> None:
+        """Send how it stands, without any cells: those of the report under way, and others, follow."""
+        frame = self._begin(now)
+        frame.more, frame.stopped = True, stopped
+        self._send(frame)
+
     def _begin(self, now: int) -> Frame:
         """A frame without cells, that tells all else since the last report."""
+        self._stood = now - self._start
         gauges = self._gauges()
         frame = Frame(
             worker=self._worker,

@@ -68,6 +68,9 @@ class Transport(Protocol):
     def tick_at(self, first_ns: int, on_tick: Callable[[int], int]) -> None:
         """Call `on_tick` with the time, at `first_ns` and then whenever the last call said."""
 
+    def before_abort(self, on_stop: Callable[[int], None]) -> None:
+        """Call `on_stop` with the time when the stop has come, before anything is aborted."""
+
     async def run(self) -> None:
         """Until every arrival is done, or the stop has come. Raises what a `special` raises."""
 

@@ -25,7 +25,7 @@ from loadtool.engine.pace import Pace
 from loadtool.engine.pipes import Commands, Reports
 from loadtool.engine.poller import READ, new_poller
 from loadtool.engine.renderer import Renderer
-from loadtool.engine.reporter import TICK_NS, Reporter
+from loadtool.engine.reporter import Reporter
 from loadtool.engine.tls import client_context
 from loadtool.engine.transports import TRANSPORTS, Parts
 from loadtool.errors import LoadtoolError
@@ -121,6 +121,7 @@ class Worker:
             self._worker,
             start_ns,
             job.slice_ns,
+            timeline.duration_ns if job.planned_ns is None else job.planned_ns,
             recorder=recorder,
             feed=feed,
             ledger=ledger,
@@ -143,7 +144,8 @@ class Worker:
         transport.special[self._commands.fd] = listen
         poller.register(self._commands.fd, READ)
         listen()  # what came together with the start has been read, so the poller knows nothing of it
-        transport.tick_at(start_ns + TICK_NS, reporter.tick)
+        transport.tick_at(reporter.first_ns, reporter.tick)
+        transport.before_abort(reporter.stop)
         gc.freeze()
         gc.disable()
         if lookup_ns:

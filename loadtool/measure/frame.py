@@ -81,6 +81,7 @@ class Frame:
     warnings: list[str] = field(default_factory=list)  # what befell it that no arrival tells of, in words
     final: bool = False
     more: bool = False  # the same report goes on in the next frame
+    stopped: bool = False  # made as the load was told to end, before what was under way was aborted
     slowest: list[SlowArrival] = field(default_factory=list)  # of the final one, in a run that is traced
 
 
@@ -111,7 +112,7 @@ def encode(frame: Frame) -> bytes:
             "worker": frame.worker, "sequence": frame.sequence, "elapsed_ns": frame.elapsed_ns,
             "in_flight": frame.in_flight, "waiting": frame.waiting, "connections": frame.connections,
             "cpu_ns": frame.cpu_ns, "local": frame.local, "retried": frame.retried, "final": frame.final,
-            "more": frame.more, "warnings": frame.warnings,
+            "more": frame.more, "stopped": frame.stopped, "warnings": frame.warnings,
             "examples": [(e.kind, e.request, e.due_s, e.detail) for e in frame.examples],
             "slowest": [(s.trace, s.request, s.due_s, s.ms, s.outcome) for s in frame.slowest],
             "cells": cells,

@@ -52,6 +52,7 @@ class Worker:
     first: Frame | None = None
     last: Frame | None = None
     reported_ns: int = 0  # of the run's clock: everything up to then has been told
+    gauged: int = 0  # the first slice of which it is not known how many were in flight at its end
     lost: bool = False
 
     @property
@@ -100,8 +101,7 @@ class Tally:
         for delta in frame.cells:
             self._count(worker, delta)
             self._recent.add(bin_, delta)
-        if slice_ < self.timeline.slices:
-            self.in_flight_by_slice.setdefault(slice_, {})[frame.worker] = frame.in_flight
+        self._gauge(worker, frame)
         for name, count in frame.local.items():
             self.local[name] = self.local.get(name, 0) + count
         self.retried += frame.retried
@@ -111,11 +111,25 @@ class Tally:
             if known is None or example.due_s < known.due_s:
                 self._examples[example.kind] = example
         self._slowest += frame.slowest
-        worker.first = worker.first or frame
+        if not frame.stopped:  # which the final one follows too soon to tell how busy it was
+            worker.first = worker.first or frame
         worker.last = frame
         if not frame.more:
             worker.reported_ns = frame.elapsed_ns
         self._rest(slice_ - _REST_AFTER)
+
+    def _gauge(self, worker: Worker, frame: Frame) -> None:
+        """How many were in flight at the end of each slice, by the first frame that was made then or later.
+
+        The last one ends with the schedule. Where a stop came before the end, it is how many there were then:
+        what follows is aborted.
+        """
+        width, end_ns = self.timeline.slice_ns, self.timeline.duration_ns
+        while worker.gauged < self.timeline.slices and (
+            frame.stopped or frame.elapsed_ns >= min((worker.gauged + 1) * width, end_ns)
+        ):
+            self.in_flight_by_slice.setdefault(worker.gauged, {})[frame.worker] = frame.in_flight
+            worker.gauged += 1
 
     def give_up(self, worker: int) -> None:
         """A worker died: it is not waited for any more. What it owes is for `lose` to say."""

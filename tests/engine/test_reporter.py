@@ -49,7 +49,7 @@ class Told:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, end_ns: int = 4 * SECOND) -> None:
         self.recorder = Recorder(frozenset())
         self.told = Told()
         self.now = START
@@ -61,6 +61,7 @@ class Bench:
             3,
             START,
             SECOND,
+            end_ns,
             recorder=self.recorder,
             feed=cast(Any, self.feed),
             ledger=cast(Any, self.ledger),
@@ -156,6 +157,62 @@ def test_many_values_are_many_frames_that_say_the_same(bench: Bench) -> None:
     assert pieces.snapshot(TICK_NS) == at_once.snapshot(TICK_NS)
     assert pieces.in_flight_by_slice == at_once.in_flight_by_slice == {0: {3: 7}}
     assert pieces.conservation(15_000) == []
+
+
+@pytest.mark.parametrize(
+    ("end_ns", "asked"),
+    [
+        (500 * MS, [500 * MS, 1_000 * MS, 2_000 * MS]),
+        (1_000 * MS, [1_000 * MS, 2_000 * MS, 3_000 * MS]),
+        (1_500 * MS, [1_000 * MS, 1_500 * MS, 2_000 * MS]),
+    ],
+)
+def test_how_it_stands_at_the_end_of_the_plan_is_told_when_it_comes(end_ns: int, asked: list[int]) -> None:
+    bench = Bench(end_ns)
+    due = bench.reporter.first_ns
+    for at in asked:
+        assert due == START + at
+        due = bench.reporter.tick(due)
+    assert [frame.elapsed_ns for frame in bench.told.frames] == asked
+
+
+def test_the_end_of_the_plan_in_the_middle_of_a_report_does_not_wait_for_its_end() -> None:
+    """What goes on beyond the plan is none of it. Nothing is told twice, or not at all."""
+    bench, whole = Bench(TICK_NS + MS), Bench()
+    for subject in (bench, whole):
+        for request in range(5):
+            subject.serve(request, times(request))
+    bench.now = START + TICK_NS
+    due = bench.reporter.tick(bench.now)
+    assert due == START + TICK_NS + MS < START + TICK_NS + APART_NS
+    while bench.told.frames[-1].more:
+        bench.now = due
+        due = bench.reporter.tick(due)
+    assert due == START + 2 * TICK_NS
+    first, between, *rest = bench.told.frames
+    assert (between.elapsed_ns, between.in_flight, between.cells) == (TICK_NS + MS, 7, [])
+    assert {frame.elapsed_ns for frame in (first, *rest)} == {TICK_NS}
+    whole.reporter.end(START + TICK_NS)
+    pieces, at_once = tally_of(bench.told.frames), tally_of(whole.told.frames)
+    assert pieces.populations(2 * TICK_NS) == at_once.populations(2 * TICK_NS)
+    assert pieces.conservation(15_000) == []
+
+
+@pytest.mark.parametrize("ticks", [0, 1])
+def test_a_stop_tells_how_it_stood_and_the_end_tells_all_else(ticks: int) -> None:
+    bench = Bench()
+    for request in range(5):
+        bench.serve(request, times(request))
+    for _ in range(ticks):
+        bench.reporter.tick(START + TICK_NS)  # the first piece of many
+    bench.reporter.stop(START + TICK_NS + MS)
+    stopped = bench.told.frames[-1]
+    assert (stopped.stopped, stopped.more, stopped.in_flight, stopped.cells) == (True, True, 7, [])
+    bench.reporter.end(START + TICK_NS + 2 * MS)
+    final = bench.told.frames[-1]
+    assert (final.stopped, final.more, final.final) == (False, False, True)
+    assert [frame.local for frame in bench.told.frames if frame.local] == [{"EMFILE": 2}]
+    assert tally_of(bench.told.frames).conservation(15_000) == []
 
 
 @pytest.mark.parametrize(

@@ -308,10 +308,39 @@ def test_what_is_in_flight_at_the_end_of_a_wide_slice() -> None:
     assert tally.in_flight_by_slice == {0: {0: 3}, 1: {0: 7}}
 
 
+Told = tuple[float, int, dict[str, Any]]
+FINAL, STOPPED, MORE = {"final": True}, {"stopped": True, "more": True}, {"more": True}
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        (
+            [(1.001, 4, {}), (2, 5, {}), (2.5, 6, {}), (3, 9, {}), (3.1, 0, FINAL)],
+            [4, 5, 6],
+        ),  # beyond the plan
+        ([(1, 4, {}), (2, 5, {}), (2.501, 6, {}), (2.9, 0, FINAL)], [4, 5, 6]),  # the last answers come
+        ([(1, 4, {}), (2, 5, {}), (2.4, 0, FINAL)], [4, 5, 0]),  # all had ended before
+        ([(1, 4, {}), (1.2, 7, STOPPED), (2, 3, {}), (2.6, 0, FINAL)], [4, 7, 7]),  # to abort takes a while
+        ([(0.3, 7, STOPPED), (0.4, 0, FINAL)], [7, 7, 7]),
+        ([(1, 4, {}), (2.9, 6, STOPPED), (2.9, 0, FINAL)], [4, 6, 6]),  # it stood still
+        ([(2, 4, MORE), (2.5, 6, MORE), (2, 4, MORE), (2, 4, {}), (3, 9, {})], [4, 4, 6]),  # in mid-report
+    ],
+)
+def test_what_is_in_flight_at_the_end_of_a_slice_is_told_once(told: list[Told], found: list[int]) -> None:
+    tally = Tally(timeline(("spike", "spike", 2.5)), ["browse"], workers=2)
+    for worker in (0, 1):
+        for n, (at, in_flight, options) in enumerate(told):
+            tally.add(frame(worker, n, at, in_flight=in_flight, **options))
+    assert [s.in_flight for s in result_parts(tally, 2 * SECOND + 1, 10.0).series] == [2 * n for n in found]
+
+
 def test_one_frame_does_not_tell_how_busy_a_worker_was() -> None:
     """It holds the time that starting the process took, which is no share of a run of milliseconds."""
-    tally = Tally(TWO_PHASES, ["browse"])
+    tally = Tally(TWO_PHASES, ["browse"], workers=2)
     tally.add(frame(0, 0, 0.005, cpu_ns=SECOND // 6, final=True))
+    tally.add(frame(1, 0, 0.005, cpu_ns=SECOND // 6, stopped=True))  # and to abort what there was is no load
+    tally.add(frame(1, 1, 0.010, cpu_ns=SECOND // 5, final=True))
     assert tally.cpu_share == 0
 
 
