@@ -45,7 +45,7 @@ def _interrupted(case: Case) -> Verdict | None:
     if signal is None:
         return None
     when = "after the load" if case.result.interrupted_after_load else f"after {case.result.end_s:.1f} s"
-    reason = f"interrupted by {signal} {when}"
+    reason = f"interrupted by {signal} {when}"  # alone, unless the run is invalid: reports rely on it
     return Verdict("interrupted", (reason, *invalidities(case)), SIGNALS.get(signal, SIGNALS["SIGINT"]))
 
 

@@ -50,6 +50,14 @@ def headline(result: Result) -> str:
     return "this result has not been judged."
 
 
+def is_invalid(result: Result) -> bool:
+    """Whether it proves nothing about the target, to its end or not.
+
+    The reasons of an interrupted run are that it was, and then what makes it invalid.
+    """
+    return result.verdict == "invalid" or (result.verdict == "interrupted" and len(result.reasons) > 1)
+
+
 def _be(n: int) -> str:
     return "was" if n == 1 else "were"
 

@@ -1,7 +1,8 @@
 """JUnit XML: a testcase for each SLO and one for the run itself, for the gates and trends of CI servers.
 
 A failed SLO is a `failure`. What could not be decided is an `error`: an inconclusive SLO, and every SLO of an
-invalid run. A run that was cut short keeps its failures, but none of its SLOs passes.
+invalid run. A run that was cut short keeps its failures, unless it is invalid as well, but none of its SLOs
+passes.
 """
 
 from __future__ import annotations
@@ -72,9 +73,10 @@ def _slo_case(suite: ET.Element, result: Result, slo: SloFigure, name: str) -> N
     classname = f"{name}.{_legal(slo.phase or 'run')}"
     case = ET.SubElement(suite, "testcase", classname=classname, name=_legal(slo.text), time="0")
     found = _legal(finding(slo))
-    if result.verdict == "invalid" or (result.verdict == "interrupted" and slo.status == "pass"):
-        message = f"the run is {result.verdict}, so this proves nothing: {found}"
-        ET.SubElement(case, "error", type=result.verdict, message=message).text = _where(result, slo, message)
+    verdict = "invalid" if digest.is_invalid(result) else result.verdict
+    if verdict == "invalid" or (verdict == "interrupted" and slo.status == "pass"):
+        message = f"the run is {verdict}, so this proves nothing: {found}"
+        ET.SubElement(case, "error", type=verdict, message=message).text = _where(result, slo, message)
     elif slo.status == "fail":
         ET.SubElement(case, "failure", type="slo", message=found).text = _where(result, slo, found)
     elif slo.status != "pass":

@@ -55,12 +55,24 @@ def test_a_testcase_for_the_run_and_one_for_each_slo(
 
 def test_a_run_cut_short_keeps_its_failures() -> None:
     r = failed()
-    r.verdict, r.interrupted = "interrupted", "SIGINT"
+    r.verdict, r.interrupted, r.reasons = "interrupted", "SIGINT", ["interrupted by SIGINT after 36.4 s"]
     assert [outcome(c) for c in read(r)][1:4] == [
         [("error", "interrupted")],
         [("failure", "slo")],
         [("failure", "slo")],
     ]
+
+
+def test_one_that_is_invalid_as_well_has_none() -> None:
+    """As without the Ctrl-C: a lost worker's arrivals alone may have failed an SLO."""
+    r = failed()
+    r.verdict, r.interrupted, r.generator.workers_lost = "interrupted", "SIGINT", 1
+    r.problems = ["worker 2 of 2 was lost (SIGKILL)"]
+    r.reasons = ["interrupted by SIGINT after 36.4 s", *r.problems]
+    run, *slos = read(r)
+    assert outcome(run) == [("error", "interrupted")]
+    assert [outcome(case) for case in slos] == [[("error", "invalid")]] * len(r.slos)
+    assert slos[0].result[0].message.startswith("the run is invalid, so this proves nothing: measured ")
 
 
 @pytest.mark.parametrize("name", SAMPLES)
