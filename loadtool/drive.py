@@ -20,7 +20,7 @@ from loadtool.engine.build import compiled
 from loadtool.engine.fleet import Fleet, Lost, usable_cores
 from loadtool.errors import lone
 from loadtool.judge.abort import AbortWatch
-from loadtool.judge.slo import judge_cells
+from loadtool.judge.slo import judge_groups
 from loadtool.measure.frame import Frame
 from loadtool.measure.result import Aborted, Engine, Result, SloFigure
 from loadtool.measure.snapshot import Snapshot
@@ -321,7 +321,7 @@ class Drive:
                 continue
             if elapsed >= judge_at:
                 began = time.thread_time()  # as above
-                slos = judge_cells(self.loaded.slos, tally.populations(elapsed_ns), warmups)
+                slos = judge_groups(self.loaded.slos, tally.groups(elapsed_ns), warmups)
                 judge_at = elapsed + max(SLOS_EVERY_S, (time.thread_time() - began) * RESTS)
             # In a thread: a terminal that has been stopped (Ctrl-S) must not hold up the faults.
             now = shown.snapshot(elapsed_ns)

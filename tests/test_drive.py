@@ -177,7 +177,7 @@ async def test_slos_that_take_long_to_judge_are_judged_less_often(
         judged.append(trio.current_time())
         return []
 
-    monkeypatch.setattr(drive_module, "judge_cells", judge)
+    monkeypatch.setattr(drive_module, "judge_groups", judge)
     monkeypatch.setattr(time, "thread_time", lambda: takes_s * len(judged))
     frames = [Frame(0, n - 1, n * SECOND, [], final=n == 10) for n in range(1, 11)]
     frames[0].cells = [ended(0, 10, 10, 0), ended(1, 10, 10, 0)]

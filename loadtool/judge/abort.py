@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadtool.judge.slo import METRICS, Metric, covered
+from loadtool.judge.coverage import Coverage
+from loadtool.judge.slo import METRICS, Metric
 from loadtool.judge.windows import windows
 from loadtool.judge.words import counted, metric_name, number, written
+from loadtool.measure.groups import Group, Groups
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_OK
-from loadtool.measure.population import CellKey, Population, pool
+from loadtool.measure.population import Population
 from loadtool.measure.result import Aborted
 from loadtool.measure.tally import Tally
 from loadtool.plan.timeline import Timeline
@@ -101,7 +103,7 @@ class AbortWatch:
 
     slos: tuple[Slo, ...]
     timeline: Timeline
-    planned: dict[CellKey, Population]
+    planned: Coverage
     by_slice: Counter[int]
     # By SLO and start of a stretch: up to which slice all have ended, as of the last look.
     _settled_to: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -112,7 +114,6 @@ class AbortWatch:
         cls, slos: Sequence[Slo], timeline: Timeline, request_names: Sequence[str], planned: Planned
     ) -> AbortWatch:
         """`planned`: all arrivals of the run (`Schedule.counts_by_segment_and_request`)."""
-        cells: dict[CellKey, Population] = {}
         ns: Counter[tuple[str, tuple[str, ...]]] = Counter()
         places = []
         for stretch in timeline.stretches:
@@ -122,28 +123,28 @@ class AbortWatch:
             )
             places.append(place)
             ns[place] += stretch.end_ns - stretch.start_ns
-        for place, length in ns.items():
-            for name in request_names:
-                cells[CellKey(*place, name)] = Population(seconds=length / _SECOND)
+        groups = {place: Group(*place, length / _SECOND, request_names, {}) for place, length in ns.items()}
         by_slice: Counter[int] = Counter()
         for (slice_, segment, request), count in planned.items():
             place = places[timeline.segments[segment].stretch]
-            cells[CellKey(*place, request_names[request])].scheduled += count
+            filled = groups[place].filled
+            filled.setdefault(request_names[request], Population()).scheduled += count
             by_slice[slice_] += count
-        return cls(tuple(s for s in slos if s.abort), timeline, cells, by_slice)
+        warmups = {span.name for span in timeline.spans if span.role == "warmup"}
+        planned_for = Coverage(Groups(groups.values()), warmups)
+        return cls(tuple(s for s in slos if s.abort), timeline, planned_for, by_slice)
 
     def check(self, tally: Tally, elapsed_ns: int) -> Aborted | None:
         """The first objective that can no longer be met, if it may end the run by now."""
-        now = tally.populations(elapsed_ns)
         warmups = {span.name for span in self.timeline.spans if span.role == "warmup"}
+        now = Coverage(tally.groups(elapsed_ns), warmups)
         for index, slo in enumerate(self.slos):
             if slo.window_ns is not None:
                 why = self._window(index, slo, tally)
             else:
                 metric = METRICS[slo.metric]
                 assert isinstance(metric, Metric)
-                so_far = pool(covered(slo, now, warmups), metric.classes)
-                why = LOST[slo.metric](so_far, pool(covered(slo, self.planned, warmups), ()), slo)
+                why = LOST[slo.metric](now.pool(slo, metric.classes), self.planned.pool(slo, ()), slo)
             if why and elapsed_ns >= slo.after_ns:
                 return Aborted(at_s=round(elapsed_ns / _SECOND, 3), slo=slo.text, why=why)
         return None

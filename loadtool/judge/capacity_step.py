@@ -9,7 +9,7 @@ from typing import Final
 
 from loadtool.judge.capacity import Hunt, Purpose
 from loadtool.judge.case import Case
-from loadtool.judge.slo import covered, judge_case
+from loadtool.judge.slo import judge_case
 from loadtool.judge.validity import generator_limits, no_answer
 from loadtool.measure.result import PhaseFigures, Result, SloFigure
 from loadtool.plan.timeline import slice_width
@@ -88,7 +88,7 @@ def _leans_to_pass(figure: SloFigure, slo: Slo, case: Case) -> bool:
     if figure.value is not None:
         return slo.meets(figure.value)
     # An infinite one, or nothing that could be measured: fine only where nothing was asked.
-    return not any(population.scheduled for _, population in covered(slo, case.cells, case.warmups))
+    return not any(population.scheduled for _, population in case.coverage.cells(slo))
 
 
 def lengths_s(seconds: float, slos: Sequence[Slo]) -> tuple[float, float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from loadtool.errors import UsageError
+from loadtool.judge.coverage import Coverage
+from loadtool.measure.groups import Groups, filled
 from loadtool.measure.outcome import ABORTED, OUTCOMES
 from loadtool.measure.population import Cells, from_result
 from loadtool.measure.result import Result
@@ -22,6 +24,10 @@ class Case:
     cells: Cells
     slos: tuple[Slo, ...]
     warmups: frozenset[str]  # names of the warm-up phases
+    coverage: Coverage = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coverage", Coverage(Groups.of(self.cells), self.warmups))
 
     @classmethod
     def of(cls, result: Result) -> Case:
@@ -63,8 +69,8 @@ class Case:
             aborted = step.errors.get(_ABORTED, 0) if step.end_s > self.late_s else 0
             errors = {kind: n for kind, n in step.errors.items() if not aborted or kind != _ABORTED}
             steps.append(replace(step, errors=errors, ok=step.ok + aborted, good=step.good + aborted))
-        cells = {}
-        for key, population in self.cells.items():
+        cells = dict(self.cells)
+        for key, population in filled(self.coverage.groups.all):
             good = min(population.aborted, hopeful[key.phase])
             hopeful[key.phase] -= good
             cells[key] = population.had_been_good(good)

@@ -13,8 +13,9 @@ from typing import Final
 from loadtool.errors import UsageError
 from loadtool.judge.case import Case
 from loadtool.judge.compare_stats import LEAST_BLOCKS, Draws, block_length
+from loadtool.measure.groups import pooled
 from loadtool.measure.histogram import HIGHEST_US, Histogram, highest_equivalent, rank
-from loadtool.measure.population import Population, pool
+from loadtool.measure.population import Population
 from loadtool.measure.result import Result, Slice
 from loadtool.units import counted
 
@@ -126,13 +127,12 @@ class Sample:
             ]
             mine = [slots[i] for i in places]
             times = tuple(round(result.series[i].t - phase.start_s, 6) for i in places)
-            cells = [(k, p) for k, p in case.cells.items() if k.phase == phase.name]
-            stretches[phase.name] = _stretch(phase.name, pool(cells), [mine], times)
+            cells = pooled(case.coverage.groups.in_phases(phase.name))
+            stretches[phase.name] = _stretch(phase.name, cells, [mine], times)
             if phase.name not in case.warmups:
                 strata.append(mine)
                 starts += times
-        judged = pool((k, p) for k, p in case.cells.items() if k.phase not in case.warmups)
-        whole = _stretch(OVERALL, judged, _joined(strata), tuple(starts))
+        whole = _stretch(OVERALL, pooled(case.coverage.judged), _joined(strata), tuple(starts))
         return cls(result, {OVERALL: whole, **stretches}, _doubt(result))
 
 

@@ -14,6 +14,7 @@ from loadtool.judge.cut_load import judge_cut_load
 from loadtool.judge.overload_words import sentence_of
 from loadtool.judge.spike_view import SpikeView
 from loadtool.judge.words import counted, under_way
+from loadtool.measure.groups import filled
 from loadtool.measure.outcome import ABORTED, H_SHED, M_KEPT, M_PROMISED, M_THROTTLED
 from loadtool.measure.result import Result
 from loadtool.measure.spike import Overload, SpikeFigures
@@ -59,7 +60,7 @@ def _say_what_was_aborted(overload: Overload, case: Case) -> None:
     assert best is not None  # it has the same spikes
     for figures, at_best in zip(overload.spikes, best.spikes, strict=True):
         phases = (*figures.phases, *figures.recovery)
-        aborted = sum(p.aborted for key, p in case.cells.items() if key.phase in phases)
+        aborted = sum(p.aborted for _, p in filled(case.coverage.groups.in_phases(*phases)))
         if not aborted:
             continue
         hangs = f"had all been good that still had time, it would be {at_best.verdict}"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final, TypeVar
 
 from loadtool.judge import intervals
 from loadtool.judge.case import Case
+from loadtool.judge.coverage import Coverage
 from loadtool.judge.overload import judge_overload
 from loadtool.judge.overload_slo import NOT_YET, SPIKE_METRICS, SpikeMetric, judge_spikes
 from loadtool.judge.windows import (
@@ -26,9 +28,10 @@ from loadtool.judge.windows import (
 )
 from loadtool.judge.words import counted, metric_name, under_way
 from loadtool.measure.books import Books, in_ms
+from loadtool.measure.groups import Groups
 from loadtool.measure.histogram import rank
 from loadtool.measure.outcome import H_FAILED, H_OK, H_SERVICE, H_SHED
-from loadtool.measure.population import CellKey, Cells, Population, pool
+from loadtool.measure.population import CellKey, Population
 from loadtool.measure.result import Aborted, SloFigure
 from loadtool.measure.spike import Overload
 from loadtool.plan.windows import slices_in
@@ -131,22 +134,26 @@ METRICS: Final[dict[str, Metric | SpikeMetric]] = {
 def judge_case(case: Case, overload: Overload | None, no_overload: str) -> list[SloFigure]:
     """Each SLO of the profile, once it is known what the spikes did, or why that can't be known."""
     judged = []
+    slices = books_of(case.result) if any(slo.window_ns is not None for slo in case.slos) else {}
+    best = cache(lambda: judge_overload(case.at_best()))
     for slo in case.slos:
         if slo.metric in SPIKE_METRICS:
             figure = judge_spikes(slo, overload, no_overload)
             if figure.status == "fail" and case.ended_early and case.aborted:
-                figure = _unless_good(figure, slo, case)
+                figure = _unless_good(figure, slo, case, *best())
         elif slo.window_ns is not None:
-            figure = _in_windows(slo, case)
+            figure = _in_windows(slo, case, slices)
         else:
-            figure = _judge(slo, covered(slo, case.cells, case.warmups), case)
+            figure = _judge(slo, case.coverage, case)
         judged.append(_aborted(figure, case.result.aborted))
     return judged
 
 
-def _unless_good(figure: SloFigure, slo: Slo, case: Case) -> SloFigure:
+def _unless_good(
+    figure: SloFigure, slo: Slo, case: Case, overload: Overload | None, no_overload: str
+) -> SloFigure:
     """A missed objective on spikes, unless it is met had all been good that was aborted and had time."""
-    best = judge_spikes(slo, *judge_overload(case.at_best()))
+    best = judge_spikes(slo, overload, no_overload)
     if best.status == "fail":
         return figure
     note = "; ".join(filter(None, (figure.note, under_way(case.aborted))))
@@ -161,47 +168,39 @@ def _aborted(figure: SloFigure, aborted: Aborted | None) -> SloFigure:
     return replace(figure, status="fail", note=note)
 
 
-def judge_cells(slos: Sequence[Slo], cells: Cells, warmups: Container[str]) -> list[SloFigure]:
-    """The same while a run lasts, for the cells so far (`Tally.populations`).
+def classes_of(slos: Iterable[Slo]) -> frozenset[int]:
+    """The histograms that `judge_groups` reads for these."""
+    metrics = [METRICS[slo.metric] for slo in slos if slo.window_ns is None]
+    return frozenset(code for m in metrics if isinstance(m, Metric) for code in m.classes)
+
+
+def judge_groups(slos: Sequence[Slo], groups: Groups, warmups: Container[str]) -> list[SloFigure]:
+    """The same while a run lasts, for the cells so far (`Tally.groups`).
 
     Of spikes and windows nothing is known.
     """
+    coverage = Coverage(groups, warmups)
     return [
         judge_spikes(slo, None, NOT_YET)
         if slo.metric in SPIKE_METRICS
         else _figure(slo, Evidence(None, 0), "inconclusive", NOT_YET)
         if slo.window_ns is not None
-        else _judge(slo, covered(slo, cells, warmups))
+        else _judge(slo, coverage)
         for slo in slos
     ]
 
 
-def covered(slo: Slo, cells: Cells, warmups: Container[str]) -> list[tuple[CellKey, Population]]:
-    """The cells that an SLO is about.
-
-    `during` names a phase, or else a fault: the stretches of any phase in which it was planned active.
-    Without it, all phases but warm-ups, pooled.
-    """
-    return [(k, p) for k, p in _during(slo, cells, warmups) if slo.request in (None, k.request)]
-
-
-def _during(slo: Slo, cells: Cells, warmups: Container[str]) -> Iterable[tuple[CellKey, Population]]:
-    if slo.during is None:
-        return [(k, p) for k, p in cells.items() if k.phase not in warmups]
-    in_phase = [(k, p) for k, p in cells.items() if k.phase == slo.during]
-    return in_phase or [(k, p) for k, p in cells.items() if slo.during in k.faults]
-
-
-def _judge(slo: Slo, cells: list[tuple[CellKey, Population]], case: Case | None = None) -> SloFigure:
+def _judge(slo: Slo, coverage: Coverage, case: Case | None = None) -> SloFigure:
     """`case`: of a run that is over."""
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)  # the others are `judge_spikes`'s
-    population = pool(cells, metric.classes)
-    evidence = metric.measure(population, slo) if cells else Evidence(None, 0)
-    status, note = _status(slo, metric, evidence, reached=bool(cells))
+    reached = bool(coverage.of(slo))
+    population = coverage.pool(slo, metric.classes)
+    evidence = metric.measure(population, slo) if reached else Evidence(None, 0)
+    status, note = _status(slo, metric, evidence, reached=reached)
     if status == "fail" and case is not None and case.ended_early and (aborted := population.aborted):
         # They count as failed; if nothing else fails the objective, nobody knows what would have been.
-        spared = metric.spared(population, _hopeful(cells, case))
+        spared = metric.spared(population, _hopeful(coverage.cells(slo), case))
         decided, _ = _status(slo, metric, metric.measure(spared, slo), reached=True)
         if decided != "fail":
             status, note = "inconclusive", under_way(aborted)
@@ -216,11 +215,11 @@ def _hopeful(cells: Iterable[tuple[CellKey, Population]], case: Case) -> int:
     return (aborted & case.hopeful()).total()
 
 
-def _in_windows(slo: Slo, case: Case) -> SloFigure:
+def _in_windows(slo: Slo, case: Case, slices: Mapping[int, Books]) -> SloFigure:
     metric = METRICS[slo.metric]
     assert isinstance(metric, Metric)
-    where = slices_in(intervals_of(slo, case.result), case.result.slice_s)
-    slices, slice_s = books_of(case.result), case.result.slice_s
+    slice_s = case.result.slice_s
+    where = slices_in(intervals_of(slo, case.result), slice_s)
     found = judge_windows(slo, metric.measure, slices, where, slice_s)
     status, note = found.status, found.note
     if status == "fail" and case.ended_early and (aborted := sum(b.aborted for b in slices.values())):

@@ -11,7 +11,8 @@ from operator import attrgetter
 from typing import Final
 
 from loadtool.judge.case import Case
-from loadtool.measure.population import Population, pool
+from loadtool.measure.groups import pooled
+from loadtool.measure.population import Population
 from loadtool.measure.result import Result
 from loadtool.measure.spike import SpikeFrame, Step
 
@@ -105,7 +106,7 @@ class SpikeView:
 
 
 def _pooled(case: Case, phases: Sequence[str]) -> Population:
-    return pool((key, population) for key, population in case.cells.items() if key.phase in phases)
+    return pooled(case.coverage.groups.in_phases(*phases))
 
 
 def _within(steps: Sequence[Step], start_s: float, end_s: float) -> Sequence[Step]:

@@ -7,9 +7,9 @@ from typing import Final
 
 from loadtool.judge.case import Case
 from loadtool.judge.remedies import remedy_for
-from loadtool.judge.slo import covered
 from loadtool.judge.words import counted, number, percentile
 from loadtool.measure.books import in_ms
+from loadtool.measure.groups import filled
 from loadtool.measure.histogram import merged
 from loadtool.measure.outcome import ABORTED, H_LAG, OUTCOMES
 from loadtool.measure.result import Result
@@ -134,25 +134,20 @@ def _too_early(case: Case) -> bool:
 
 def _lags(case: Case) -> Iterator[str]:
     bound = lag_bound_ms(case.result)
+    used = {
+        (slo.quantile, frozenset(group.phase for group in case.coverage.of(slo)))
+        for slo in case.slos
+        if slo.quantile is not None
+    }
     for phase in case.result.phases:
         if phase.name in case.warmups:
             continue
-        q = _lag_quantile(phase.name, case)
-        lag = merged(p.histogram(H_LAG) for key, p in case.cells.items() if key.phase == phase.name)
+        # p99, or the highest quantile that an SLO uses on arrivals of this phase.
+        q = max([LAG_QUANTILE, *(quantile for quantile, phases in used if phase.name in phases)])
+        lag = merged(p.histogram(H_LAG) for _, p in filled(case.coverage.groups.in_phases(phase.name)))
         value = in_ms(lag.quantile(q))
         if value is not None and value > bound:
             yield (
                 f"the generator was late in {phase.name}: send lag {percentile(q)} was {number(value)} ms, "
                 f"over {number(bound)} ms: {LAG_REMEDY}"
             )
-
-
-def _lag_quantile(phase: str, case: Case) -> float:
-    """p99, or the highest quantile that an SLO uses on arrivals of this phase."""
-    used = [
-        slo.quantile
-        for slo in case.slos
-        if slo.quantile is not None
-        and any(key.phase == phase for key, _ in covered(slo, case.cells, case.warmups))
-    ]
-    return max([LAG_QUANTILE, *used])

@@ -28,6 +28,12 @@ class Population(Books):
 
     seconds: float = 0.0
 
+    @property
+    def holds_anything(self) -> bool:
+        """Whether it adds more to a pool than its time."""
+        numbers = self.scheduled or self.good or self.attempts or any(self.counts) or any(self.marks)
+        return bool(numbers or self.values or self.packed)
+
     def per_second(self, count: int) -> float:
         """The count over the time covered; 0 if there is none."""
         return count / self.seconds if self.seconds else 0.0

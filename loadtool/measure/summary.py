@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from loadtool.measure.books import Books, in_ms
+from loadtool.measure.groups import Groups, pooled
 from loadtool.measure.histogram import Histogram, merged
 from loadtool.measure.outcome import (
     H_CONNECT,
@@ -27,7 +28,7 @@ from loadtool.measure.outcome import (
     M_THROTTLED,
     UNSENT,
 )
-from loadtool.measure.population import Cells, Population, pool, to_entries
+from loadtool.measure.population import Cells, Population, to_entries
 from loadtool.measure.recent import SECOND
 from loadtool.measure.result import (
     Cell,
@@ -82,14 +83,13 @@ def result_parts(tally: Tally, end_ns: int, lag_bound_ms: float) -> ResultParts:
     No arrival due after `end_ns` may be in the tally. `lag_bound_ms`: what `late_share` counts against.
     """
     end_ns = min(end_ns, tally.timeline.duration_ns)
-    cells = tally.populations(end_ns)
+    cells, groups = tally.populations(end_ns), tally.groups(end_ns)
     entries, histograms = to_entries(cells)
     return ResultParts(
-        totals=_figures(pool(cells.items()), Figures()),
-        phases=_phases(tally, cells, end_ns),
+        totals=_figures(pooled(groups.all), Figures()),
+        phases=_phases(tally, groups, end_ns),
         requests=[
-            _figures(pool((k, p) for k, p in cells.items() if k.request == name), RequestFigures(name=name))
-            for name in tally.request_names
+            _figures(pooled(groups.all, name), RequestFigures(name=name)) for name in tally.request_names
         ],
         series=_series(tally, end_ns),
         slice_s=tally.timeline.slice_ns / SECOND,
@@ -141,11 +141,10 @@ def _finite(ms: float | None) -> float | None:
     return None if ms is None or math.isinf(ms) else ms
 
 
-def _phases(tally: Tally, cells: Cells, end_ns: int) -> list[PhaseFigures]:
-    reached = {key.phase for key in cells}
+def _phases(tally: Tally, groups: Groups, end_ns: int) -> list[PhaseFigures]:
     return [
         _figures(
-            pool((k, p) for k, p in cells.items() if k.phase == span.name),
+            pooled(reached),
             PhaseFigures(
                 name=span.name,
                 role=span.role,
@@ -154,7 +153,7 @@ def _phases(tally: Tally, cells: Cells, end_ns: int) -> list[PhaseFigures]:
             ),
         )
         for span in tally.timeline.spans
-        if span.name in reached
+        if (reached := groups.in_phases(span.name))
     ]
 
 

@@ -7,12 +7,13 @@ requests, faults), by slice of due (the series), by segment (the steps of a spik
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from loadtool.measure.books import Books, in_ms
 from loadtool.measure.frame import CellDelta, Example, Frame
+from loadtool.measure.groups import Group, Groups
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import (
     CHECK,
@@ -70,6 +71,7 @@ class Tally:
         """`workers`: how many are expected; those that report are counted in any case."""
         self.timeline = timeline
         self.request_names = tuple(request_names)
+        self._requests = frozenset(request_names)
         self.totals = Books()  # counts only
         self._alike = _alike(timeline)
         self.by_stretch: dict[tuple[int, int], Books] = {}  # by the first stretch of those alike, and request
@@ -282,22 +284,35 @@ class Tally:
 
         Stretches that were not reached are left out. The histograms are shared, not copied: read only.
         """
+        return {
+            CellKey(group.phase, group.faults, name): group.filled.get(name)
+            or Population(seconds=group.seconds)
+            for group in self.groups(end_ns).all
+            for name in self.request_names
+        }
+
+    def groups(self, end_ns: int, copied: Container[int] | None = None) -> Groups:
+        """The same cells, grouped. With `copied` they have histograms of these classes, of their own."""
         stretches = self.timeline.stretches
-        ns: dict[int, int] = {}  # how long, by the first of those alike
+        books_of: dict[int, list[tuple[str, Books]]] = {}  # with the request, by the first of those alike
+        for (first, request), books in self.by_stretch.items():
+            books_of.setdefault(first, []).append((self.request_names[request], books))
+        ns: dict[int, int] = {}  # how long
         for stretch, first in zip(stretches, self._alike, strict=True):
             length = min(stretch.end_ns, end_ns) - stretch.start_ns
-            reached = any((first, r) in self.by_stretch for r in range(len(self.request_names)))
-            if length > 0 or reached:
+            if length > 0 or first in books_of:
                 ns[first] = ns.get(first, 0) + max(length, 0)
-        cells: dict[CellKey, Population] = {}
+        groups = []
         for first, total_ns in ns.items():
-            phase, names = _place_of(self.timeline, stretches[first])
-            for request, name in enumerate(self.request_names):
-                population = cells[CellKey(phase, names, name)] = Population(seconds=total_ns / SECOND)
-                if (books := self.by_stretch.get((first, request))) is not None:
-                    population.add(books, classes=())
+            phase, faults = _place_of(self.timeline, stretches[first])
+            group = Group(phase, faults, total_ns / SECOND, self._requests, {})
+            groups.append(group)
+            for name, books in books_of.get(first, ()):
+                population = group.filled[name] = Population(seconds=group.seconds)
+                population.add(books, classes=copied or ())
+                if copied is None:
                     population.values = books.awake()
-        return cells
+        return Groups(groups)
 
     def snapshot(self, elapsed_ns: int) -> Snapshot:
         """What is known at this time of the run's clock."""

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Final
 from urllib.parse import quote
 
+from loadtool.measure.groups import Groups, filled
 from loadtool.measure.histogram import Histogram, highest_equivalent, merged
 from loadtool.measure.population import from_result
 from loadtool.measure.result import Figures, Result
@@ -31,10 +32,10 @@ def render(result: Result) -> str:
 
 def by_phase(result: Result) -> dict[str, str]:
     """The distribution of each phase, by `file_name_of` its name. Raises UsageError as above."""
-    cells = from_result(result)
+    groups = Groups.of(from_result(result))
     return {
         file_name_of(phase.name): distribution(
-            merged(p.answered for key, p in cells.items() if key.phase == phase.name), phase
+            merged(p.answered for _, p in filled(groups.in_phases(phase.name))), phase
         )
         for phase in result.phases
     }

@@ -10,7 +10,7 @@ from judge_samples import judge_slos
 from overload_runs import SPIKE, Answer, Phase, Run, failed, ok, schedule, shed
 
 from loadtool.judge.overload_slo import SPIKE_METRICS, judge_spikes
-from loadtool.judge.slo import judge_cells
+from loadtool.judge.slo import judge_groups
 from loadtool.judge.verdict import judge
 from loadtool.measure.result import SloFigure
 from loadtool.measure.spike import Overload, SpikeFigures
@@ -254,7 +254,7 @@ def test_ratios_are_written_as_multiples() -> None:
 def test_while_the_run_lasts_nothing_is_known_of_them() -> None:
     result = run(shedding)
     slos = [parse_slo("goodput retention > 90%"), parse_slo("shed rate > 50%")]
-    cells = result.tally().populations(69_000_000_000)
-    first, second = judge_cells(slos, cells, ())
+    groups = result.tally().groups(69_000_000_000)
+    first, second = judge_groups(slos, groups, ())
     assert (first.status, first.value, first.note) == ("inconclusive", None, "known when the run has ended")
     assert second.status == "pass"

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from loadtool.judge.abort import LOST
-from loadtool.judge.slo import METRICS, Metric, judge_cells
+from loadtool.judge.slo import METRICS, Metric, judge_groups
 from loadtool.measure.books import Books
+from loadtool.measure.groups import Groups
 from loadtool.measure.histogram import Histogram
 from loadtool.measure.outcome import CLASSES, H_OK, OUTCOMES
 from loadtool.measure.population import CellKey, Population, pool
@@ -81,7 +82,7 @@ def test_a_metric_measures_the_same_without_the_classes_that_it_does_not_name(
 
 @pytest.mark.parametrize("name", ROWS)
 def test_judging_a_run_that_lasts_pools_no_others(name: str, read: Sequence[int]) -> None:
-    (figure,) = judge_cells([about(name)], cells(), ())
+    (figure,) = judge_groups([about(name)], Groups.of(cells()), ())
     assert figure.samples > 0
     assert set(read) == set(ROWS[name].classes)
 

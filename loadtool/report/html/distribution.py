@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import Any, Final
 
 from loadtool.measure.books import in_ms
+from loadtool.measure.groups import Groups, pooled
 from loadtool.measure.histogram import Histogram, highest_equivalent
 from loadtool.measure.outcome import H_SERVICE
-from loadtool.measure.population import from_result, pool
+from loadtool.measure.population import from_result
 from loadtool.report import figures
 from loadtool.report.html.drawing import Drawing, Scale, Trace, line, log_axis, plain, rounded
 from loadtool.report.html.story import Moment, Story
@@ -118,11 +119,11 @@ def quantiles() -> list[float]:
 
 def percentile_curve(story: Story) -> Drawing | None:
     """Response time beside service time for each phase, on an axis that gives every nine the same room."""
-    cells = from_result(story.result)
+    groups = Groups.of(from_result(story.result))
     grid = quantiles()
     curves: list[tuple[str, str, str, list[tuple[float, float | None]]]] = []
     for i, phase in enumerate(story.result.phases):
-        population = pool((k, p) for k, p in cells.items() if k.phase == phase.name)
+        population = pooled(groups.in_phases(phase.name))
         judged = population.finished - population.shed
         service = population.histogram(H_SERVICE)
         response = [(q, population.latency_ms(q)) for q in _within(grid, judged)]
