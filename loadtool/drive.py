@@ -20,7 +20,6 @@ from loadtool.engine.build import compiled
 from loadtool.engine.fleet import Fleet, Lost, usable_cores
 from loadtool.errors import lone
 from loadtool.judge.abort import AbortWatch
-from loadtool.judge.slo import judge_groups
 from loadtool.measure.frame import Frame
 from loadtool.measure.result import Aborted, Engine, Result, SloFigure
 from loadtool.measure.snapshot import Snapshot
@@ -31,6 +30,7 @@ from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import Loaded
 from loadtool.report.stage import Bar, Stage
+from loadtool.report.standing import Standing
 from loadtool.signals import Aftermath, endings
 
 if TYPE_CHECKING:  # what a run without faults and probes does not load
@@ -38,8 +38,7 @@ if TYPE_CHECKING:  # what a run without faults and probes does not load
     from loadtool.chaos.probe import Prober
 
 VIEW_EVERY_S: Final = 0.25
-SLOS_EVERY_S: Final = 1.0
-RESTS: Final = 10  # times what judging took, if that is longer: faults and probes wait meanwhile
+RESTS: Final = 10  # times what a look took, if that is longer: faults and probes wait meanwhile
 CURVE_SAMPLES: Final = 400
 LEAST_AGAIN: Final = 10  # requests sent again, and the share of all, from which on a race is no reason
 MUCH_AGAIN: Final = 0.01
@@ -51,6 +50,8 @@ T = TypeVar("T")
 class View(Protocol):
     """What is shown while a run lasts."""
 
+    @property
+    def shows_slos(self) -> bool: ...  # else none are judged while it lasts
     def notice(self, text: str) -> None: ...
     def begin(self, stage: Stage) -> None: ...
     def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
@@ -63,6 +64,8 @@ class View(Protocol):
 
 class Silent:
     """A view that shows nothing."""
+
+    shows_slos = False
 
     def notice(self, text: str) -> None:
         pass
@@ -308,8 +311,7 @@ class Drive:
         """Keep the view up to date until cancelled."""
         warmups = {p.name for p in self.job.phases if p.role == "warmup"}
         shown = tally if self.after is None else self.after.tally
-        slos: list[SloFigure] = []
-        judge_at = -SLOS_EVERY_S
+        standing = Standing(self.loaded.slos, warmups, self.view.notice)
         beat = 0
         while True:
             await trio.sleep_until(origin + beat * VIEW_EVERY_S)
@@ -319,10 +321,7 @@ class Drive:
             active = self.conductor.active() if self.conductor is not None else []
             if not self.view.wants(elapsed_ns / 1e9, active):
                 continue
-            if elapsed >= judge_at:
-                began = time.thread_time()  # as above
-                slos = judge_groups(self.loaded.slos, tally.groups(elapsed_ns), warmups)
-                judge_at = elapsed + max(SLOS_EVERY_S, (time.thread_time() - began) * RESTS)
+            slos = await standing.look(tally, elapsed_ns) if self.view.shows_slos else ()
             # In a thread: a terminal that has been stopped (Ctrl-S) must not hold up the faults.
             now = shown.snapshot(elapsed_ns)
             await trio.to_thread.run_sync(self.view.update, now, active, slos, abandon_on_cancel=True)

@@ -20,7 +20,9 @@ from loadtool.chaos.conductor import Conductor
 from loadtool.drive import Drive, Silent, abort_watch, result_of, stage_of
 from loadtool.engine.fleet import Fleet, Lost
 from loadtool.judge.abort import AbortWatch
+from loadtool.judge.slo import judge_groups
 from loadtool.measure.frame import CellDelta, Frame
+from loadtool.measure.groups import Groups
 from loadtool.measure.outcome import OK, OUTCOMES
 from loadtool.measure.result import SloFigure
 from loadtool.measure.snapshot import Snapshot
@@ -32,6 +34,7 @@ from loadtool.plan.schedule import Schedule
 from loadtool.plan.timeline import Timeline
 from loadtool.profile.load import Loaded, load_profile
 from loadtool.report.stage import Bar, Stage
+from loadtool.report.standing import Standing
 
 SECOND = 1_000_000_000
 # 20 arrivals in two seconds; 10 % of them are two.
@@ -110,6 +113,7 @@ async def test_an_slo_ends_what_was_planned_and_not_what_follows(
 
 
 class Choosy:
+    shows_slos = False
     """A view that wants every other of its times."""
 
     def __init__(self) -> None:
@@ -157,34 +161,35 @@ async def test_nothing_is_worked_out_for_a_view_that_does_not_want_it(
 
 
 class Curious(Silent):
+    def __init__(self, *, shows_slos: bool) -> None:
+        self.shows_slos = shows_slos
+        self.told: list[Sequence[SloFigure]] = []
+
     def wants(self, elapsed_s: float, active_faults: Collection[str]) -> bool:
         return True
 
+    def update(self, now: Snapshot, active_faults: Collection[str], slos: Sequence[SloFigure]) -> None:
+        self.told.append(slos)
 
-@pytest.mark.parametrize(("takes_s", "apart_s"), [(0.001, 1.0), (0.3, 3.0)])
-async def test_slos_that_take_long_to_judge_are_judged_less_often(
-    autojump_clock: MockClock,
-    short: Short,
-    monkeypatch: pytest.MonkeyPatch,
-    takes_s: float,
-    apart_s: float,
+
+@pytest.mark.parametrize("shows", [True, False])
+async def test_slos_are_judged_for_a_view_that_shows_them(
+    autojump_clock: MockClock, short: Short, monkeypatch: pytest.MonkeyPatch, shows: bool
 ) -> None:
-    """Nothing else goes on meanwhile."""
     loaded, job = short
-    judged: list[float] = []
+    judged: list[int] = []
+    found = judge_groups(loaded.slos, Groups([]), ())
 
-    def judge(*_: object) -> list[SloFigure]:
-        judged.append(trio.current_time())
-        return []
+    async def noted(standing: Standing, tally: Tally, elapsed_ns: int) -> Sequence[SloFigure]:
+        judged.append(elapsed_ns)
+        return found  # at once, as the clock goes on while a thread judges
 
-    monkeypatch.setattr(drive_module, "judge_groups", judge)
-    monkeypatch.setattr(time, "thread_time", lambda: takes_s * len(judged))
-    frames = [Frame(0, n - 1, n * SECOND, [], final=n == 10) for n in range(1, 11)]
-    frames[0].cells = [ended(0, 10, 10, 0), ended(1, 10, 10, 0)]
-    await Drive(loaded, job, 1, Curious()).run(ScriptedFleet(job, reported(frames)))
-    assert judged != []
-    gaps = [later - earlier for earlier, later in pairwise(judged)]
-    assert all(gap > apart_s - 0.001 for gap in gaps)
+    monkeypatch.setattr(Standing, "look", noted)
+    frames = [Frame(0, n - 1, n * SECOND, [ended(n - 1, 10, 10, 0)], final=n == 2) for n in (1, 2)]
+    view = Curious(shows_slos=shows)
+    await Drive(loaded, job, 1, view).run(ScriptedFleet(job, reported(frames)))
+    assert bool(judged) == shows
+    assert all(slos == (found if shows else ()) for slos in view.told)
 
 
 @pytest.mark.parametrize(("takes_s", "apart_s"), [(0.001, 0.25), (0.05, 0.5)])

@@ -31,6 +31,10 @@ class Patient:
         self._begun = False
         self._stage: Stage | None = None
 
+    @property
+    def shows_slos(self) -> bool:
+        return self._view.shows_slos
+
     def notice(self, text: str) -> None:
         if self._begun:
             self._draw(lambda: self._view.notice(text))
@@ -81,6 +85,10 @@ class Watched:
         self._view = view
         self._exporter = exporter
         self.notice, self.end = view.notice, view.end
+
+    @property
+    def shows_slos(self) -> bool:
+        return self._view.shows_slos
 
     def begin(self, stage: Stage) -> None:
         self._exporter.begin(stage)

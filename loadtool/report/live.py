@@ -49,6 +49,8 @@ class LiveView:
     `notice` never waits for it.
     """
 
+    shows_slos = True
+
     def __init__(self, console: Console | None = None, *, light: bool = False) -> None:
         """`light`: the terminal's background is."""
         self.console = console if console is not None else Console()

@@ -41,6 +41,8 @@ def line(stage: Stage, now: Snapshot, active_faults: Collection[str] = ()) -> st
 class PlainView:
     """A line at the start, every few seconds, and wherever the phase or the active faults change."""
 
+    shows_slos = False
+
     def __init__(self, write: Callable[[str], None], *, every_s: float = EVERY_S) -> None:
         self._write = write
         self._every_s = every_s
@@ -67,7 +69,7 @@ class PlainView:
     def update(
         self, now: Snapshot, active_faults: Collection[str] = (), slos: Sequence[SloFigure] = ()
     ) -> None:
-        """Something may have changed; most calls write nothing. `slos` are left to the report."""
+        """Something may have changed; most calls write nothing."""
         if self._stage is None or not self.wants(now.elapsed_s, active_faults):
             return
         self._put(line(self._stage, now, active_faults))

@@ -112,6 +112,8 @@ def test_without_a_terminal_progress_is_plain_lines_or_none() -> None:
 
 
 class Recording:
+    shows_slos = True
+
     def __init__(self) -> None:
         self.calls: list[str] = []
 
