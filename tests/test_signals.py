@@ -16,6 +16,7 @@ import pytest
 import trio
 from run_harness import Live, eventually, running
 
+from loadtool import signals
 from loadtool.drive import Heed
 from loadtool.signals import Aftermath, Ended
 
@@ -73,6 +74,20 @@ def test_the_first_signal_is_the_exit_code(steps: list[str | signal.Signals], co
         assert ended_with == code
         assert done[-1] == f"{steps[-1]}"
     assert [signal.getsignal(number) for number in (INT, TERM, HUP)] == before
+
+
+def test_last_words_that_nobody_reads_do_not_hold_it_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+    with Aftermath() as aftermath:
+        aftermath.hold()
+        aftermath.let_go()
+        with pytest.raises(Ended):
+            signal.raise_signal(TERM)
+        signal.raise_signal(INT)
+        now += 2.0
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(INT)
 
 
 def test_what_the_end_of_a_load_has_not_taken_is_held_back() -> None:
@@ -182,7 +197,13 @@ def test_a_signal_leaves_no_half_of_a_file(tmp_path: Path, number: signal.Signal
         done = live.end()
     result = str(done.results[0])
     before = f"os.replace = lambda *_: os.kill(os.getpid(), {number:d})"
-    for words in (["report", result, "--html", "x.html"], ["compare", result, result, "--html", "x.html"]):
+    line = '127.0.0.1 - - [01/Mar/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 5'
+    (tmp_path / "access.log").write_text(f"{line}\n" * 2)
+    for words in (
+        ["report", result, "--html", "x.html"],
+        ["compare", result, result, "--html", "x.html"],
+        ["import", "access.log", "-o", "imported"],
+    ):
         told = python(before, *words, directory=tmp_path)
         assert told.returncode == 128 + number
         assert told.stderr == "loadtool: interrupted\n"

@@ -14,6 +14,7 @@ import typer
 
 from loadtool.commands import console, help_pages
 from loadtool.errors import OutputError, UsageError, got
+from loadtool.signals import ending_by_exception
 
 if TYPE_CHECKING:
     from loadtool.profile.imported import Imported
@@ -98,9 +99,10 @@ def import_log(
     texts[_REPLAY] = imported.replay_profile(it, name, where, log.name, _ROWS)
     texts[_MIX] = imported.mix_profile(it, name, where, log.name)
     try:
-        _write_lines(imported.replay_rows(recording), out / _ROWS)
-        for file, text in texts.items():
-            write_text_atomically(text, out / file)
+        with ending_by_exception():
+            _write_lines(imported.replay_rows(recording), out / _ROWS)
+            for file, text in texts.items():
+                write_text_atomically(text, out / file)
     except OutputError as e:
         raise UsageError(str(e)) from e
     console.say("\n".join(_summary(it, log)))
