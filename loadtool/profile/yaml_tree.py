@@ -280,6 +280,8 @@ class _Builder:
         self._tree.flaws.append(Flaw(line, path, message))
 
 
+_SPACED: Final = "want a key, a colon and a space"
+_UNSPACED: Final = re.compile(r"\s*(?:-\s+)*[A-Za-z_][\w-]*:(?!//)\S")
 # What the parser says -> what to do about it, and whether the place is where the construct began.
 _ADVICE: Final[tuple[tuple[str, str, bool], ...]] = (
     (r"character '\\t'", "a tab cannot indent YAML: use spaces", False),
@@ -294,7 +296,7 @@ _ADVICE: Final[tuple[tuple[str, str, bool], ...]] = (
         "this line does not fit the indentation around it",
         False,
     ),
-    (r"could not find expected ':'", "want a key, a colon and a space", True),
+    (r"could not find expected ':'", _SPACED, True),
 )
 
 
@@ -308,6 +310,8 @@ def _syntax_flaw(text: str, e: MarkedYAMLError) -> Flaw:
         if trap := find_trap(lines[number], colons="mapping values" in problem):
             key, hint = trap
             return Flaw(number + 1, (key,) if key else (), hint)
+    if "mapping values" in problem and 0 < at <= len(lines) and _UNSPACED.match(lines[at - 1]):
+        return Flaw(at, (), _SPACED)  # it was read as text that goes on here
     for pattern, advice, at_start in _ADVICE:
         if match := re.search(pattern, problem):
             return Flaw((since if at_start else at) + 1, (), match.expand(advice))
