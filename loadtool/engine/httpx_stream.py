@@ -83,6 +83,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self._transport = transport
         self._early = bytearray()  # came while the request was still being sent
         self._heard_out = False  # nothing more than that can be read
+        self._sifted = False  # the frames of HTTP/2 in it have been looked at
         self._goodbye = False  # ... and the peer had ended it as TLS wants it
 
     def expect(self) -> None:
@@ -95,7 +96,8 @@ class Stream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while (data := await self._receive(max_bytes)) and self.http2:
-            data = self.frames.pass_on(data)
+            if not self._sifted:
+                data = self.frames.pass_on(data)
             if self.frames.refused:
                 self.broken = self.frames.words
                 raise httpcore.ReadError(self.broken)
@@ -136,9 +138,11 @@ class Stream(httpcore.AsyncNetworkStream):
                 await self._transport.send_all(buffer)
                 self.written += len(buffer)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as e:
-            words = self._break(self._last_words(e) or e)
-            # After a WriteError httpcore still reads: the peer may have said why it takes no more.
-            raise (httpcore.ReadError if self.lacking else httpcore.WriteError)(words) from None
+            self._break(self._last_words(e) or e)
+            if self.http2 and not self.lacking:
+                self._last_frames()
+            # After a WriteError httpcore still reads HTTP/1: the peer may have said why it takes no more.
+            raise (httpcore.ReadError if self.lacking else httpcore.WriteError)(self.broken) from None
 
     async def aclose(self) -> None:
         self.close()
@@ -249,13 +253,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self._heard_out = True
         if isinstance(cause, ssl.SSLError):
             return None  # it was read, and is the reason
-        taken = 0
-        try:
-            while taken < LAST_WORDS and (data := os.read(self._sock.fileno(), RECEIVE)):
-                transport._incoming.write(data)
-                taken += len(data)
-        except OSError:
-            pass  # that was all, or it was closed on this side
+        transport._incoming.write(self._unread())
         try:
             while data := transport._ssl_object.read(RECEIVE):
                 self._came(data)
@@ -266,6 +264,28 @@ class Stream(httpcore.AsyncNetworkStream):
         except ssl.SSLError as e:
             return e.with_traceback(None)  # whose frames hold it: workers collect no cycles
         return None
+
+    def _last_frames(self) -> None:
+        """Heed a GOAWAY that had come when a write failed: httpcore reads no more HTTP/2 then."""
+        if self._sifted:
+            return
+        if not isinstance(self._transport, trio.SSLStream) and (data := self._unread()):
+            self._came(data)
+            self._early += data
+        self._early[:] = self.frames.pass_on(bytes(self._early))
+        self._sifted = True
+        if self.frames.refused or self.frames.complained:
+            self.broken = self.frames.words
+
+    def _unread(self) -> bytes:
+        """What has come of a connection that is broken, and was not read."""
+        data = bytearray()
+        try:
+            while len(data) < LAST_WORDS and (more := os.read(self._sock.fileno(), RECEIVE)):
+                data += more
+        except OSError:
+            pass  # that was all, or it was closed on this side
+        return bytes(data)
 
     def _break(self, error: BaseException) -> str:
         cause = _root(error)

@@ -148,7 +148,10 @@ class Peer:
                 self._seen.at_once = max(self._seen.at_once, len(self._asked))
                 return self._asked[event.stream_id] if self._at_once else None
             case h2.events.DataReceived() if self._at_once:
-                self._state.increment_flow_control_window(event.flow_controlled_length)  # the connection's
+                if event.flow_controlled_length:
+                    self._state.increment_flow_control_window(
+                        event.flow_controlled_length
+                    )  # the connection's
             case h2.events.DataReceived() if event.stream_id in self._asked:
                 self._asked[event.stream_id].body += event.data
                 self._state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
