@@ -147,7 +147,7 @@ class Bandwidth(Toxic):
                 size = min(len(head.data), rate * self.PIECE_MS)
                 if self.due is None:
                     self.since, self.rate = now - self.late, rate
-                    self.due = self.since + max(0, size - self.paid) / rate * MILLISECOND
+                    self.due = self.since + max(0.0, size - self.paid) / rate * MILLISECOND
                 if self.due > now:
                     return self.due
                 if self.noticed is None:
@@ -156,7 +156,7 @@ class Bandwidth(Toxic):
                     return NEVER
                 out.push(self.inbox.take(size))
                 self.late = self.noticed - self.due
-                self.paid = max(0, self.paid - size)
+                self.paid = max(0.0, self.paid - size)
                 self.due = self.noticed = None
             elif out.full:
                 return NEVER
