@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import trio
 
@@ -35,7 +36,7 @@ from loadtool.drive import (
 from loadtool.engine.fleet import Fleet, default_workers, open_fleet
 from loadtool.engine.standby import Standby
 from loadtool.errors import Interrupted, OutputError, UsageError
-from loadtool.judge.verdict import judge
+from loadtool.judge.verdict import Verdict, judge
 from loadtool.measure.result import FaultFigure, Result
 from loadtool.measure.spike import CutLoadSteps
 from loadtool.measure.tally import Tally
@@ -149,8 +150,13 @@ class _Run:
             raise
         finally:
             self._view.end()
+        file = directory.path / RESULT_NAME
         with _patience(self._view.notice):
-            return self._finish(started, prepared, directory, measured, beyond)
+            with _Impatience(self._view.notice, file) as impatience:
+                result = self._summed_up(started, prepared, measured, beyond)
+                impatience.measured(result)
+                verdict = _judged(result, file)
+            return _written(result, verdict, directory)
 
     def _checked(self, environment: Mapping[str, str], *, pending: bool = False) -> Loaded:
         """The profile. Raises UsageError if it is none for what is to be done with it."""
@@ -206,14 +212,10 @@ class _Run:
 
     # After the load
 
-    def _finish(
-        self,
-        started: datetime,
-        prepared: Prepared,
-        directory: RunDirectory,
-        measured: Measured,
-        beyond: list[CutLoadSteps],
-    ) -> Finished:
+    def _summed_up(
+        self, started: datetime, prepared: Prepared, measured: Measured, beyond: list[CutLoadSteps]
+    ) -> Result:
+        """The run's result, not judged yet."""
         answers = prepared.prober.answers if prepared.prober is not None else []
         result = _result(started, prepared, measured)
         result.cut_load = beyond
@@ -222,21 +224,97 @@ class _Run:
         result.problems += self._preparation.problems
         result.warnings += self._preparation.warnings
         result.probes = [replace(p, detail=prepared.mask(p.detail)) for p in answers]
-        verdict = judge(result)
-        file = directory.path / RESULT_NAME
+        return result
+
+
+def _judged(result: Result, file: Path) -> Verdict:
+    """The verdict. Whatever it fails with, what was measured is in the file."""
+    try:
+        return judge(result)
+    except Interrupted:  # by a second signal, which has written it
+        raise
+    except BaseException as error:
+        result.verdict, result.reasons = "invalid", ["it could not be judged"]
         try:
             write_atomically(result, file)
+            error.add_note(f"what was measured is in {file}")
         except OutputError as e:
-            directory.remove_if_empty()
-            return Finished(result, verdict.exit_code or e.exit_code, directory.path, [], [e])
-        return Finished(result, verdict.exit_code, directory.path, [file], [])
+            error.add_note(str(e))
+        raise
+
+
+def _written(result: Result, verdict: Verdict, directory: RunDirectory) -> Finished:
+    file = directory.path / RESULT_NAME
+    try:
+        write_atomically(result, file)
+    except OutputError as e:
+        directory.remove_if_empty()
+        return Finished(result, verdict.exit_code or e.exit_code, directory.path, [], [e])
+    return Finished(result, verdict.exit_code, directory.path, [file], [])
+
+
+class _Impatience:
+    """What a signal does while the figures are worked out: the first waits for them, the second does not.
+
+    What was measured is then written without a verdict, and the process ends as the signal has it. A third
+    ends it at once.
+    """
+
+    def __init__(self, notice: Callable[[str], None], file: Path) -> None:
+        self._notice = notice
+        self._file = file
+        self._first = True
+        self._last: signal.Signals | None = None
+        self._result: Result | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def measured(self, result: Result) -> None:
+        """It is all there but the verdict: from now on it can be written."""
+        self._result = result
+        if self._last is not None:
+            self._end(result, self._last)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        """In the main thread, between two steps of whatever is worked out."""
+        heard = signal.Signals(number)
+        if self._first:
+            self._first = False
+            self._before[heard](number, frame)  # whose it is when the figures are there
+            self._notice("interrupted: the figures are being worked out; once more ends that")
+            return
+        for other in self._before:
+            signal.signal(other, signal.SIG_DFL)
+        self._last = heard
+        if self._result is not None:
+            self._end(self._result, heard)
+
+    def _end(self, result: Result, heard: signal.Signals) -> None:
+        result.interrupted, result.interrupted_after_load = heard.name, True
+        result.verdict = "interrupted"
+        result.reasons = [f"interrupted by {heard.name} while its figures were worked out: it is not judged"]
+        try:
+            write_atomically(result, self._file)
+            self._notice(f"what was measured is in {self._file}, not judged")
+        except OutputError as e:
+            self._notice(str(e))
+        signal.raise_signal(heard)
+        raise Interrupted(heard)  # the first process of a container does not die of it
 
 
 @contextmanager
 def _patience(notice: Callable[[str], None]) -> Iterator[None]:
     """Say what goes on in this block if it takes long, as after a run of days.
 
-    Signals wait meanwhile: a result that was measured for so long is written first.
+    The first signal waits meanwhile: a result that was measured for so long is judged and written first.
     """
     said = threading.Timer(PATIENCE_S, notice, ("working out the figures",))
     said.daemon = True
