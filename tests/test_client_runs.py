@@ -280,6 +280,16 @@ def test_try_with_fewer_certificates(mutual: Service, tmp_path: Path) -> None:
     assert command("try", tmp_path, profile(url(mutual, "https"), "client: {tls: {ca: ca.pem}}\n")) == 3
 
 
+def test_try_asks_for_no_certificate_that_the_profile_names(
+    mutual: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = trustme.CA().issue_cert("me@shop.test")
+    (tmp_path / "me.pem").write_bytes(b"".join(blob.bytes() for blob in other.cert_chain_pems))
+    (tmp_path / "me.key").write_bytes(other.private_key_pem.bytes())
+    assert command("try", tmp_path, profile(url(mutual, "https"), TLS)) == 3
+    assert "`client: {tls: {cert: …}}`: name another one" in capsys.readouterr().err
+
+
 def test_try_names_an_untrusted_certificate(
     mutual: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

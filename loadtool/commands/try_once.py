@@ -182,7 +182,8 @@ async def _try_all(loaded: Loaded, allow_hosts: Sequence[str]) -> int:
             console.say(show(index + 1, len(job.requests), spec.name, done, loaded.secrets, color=color))
             tried.append(done)
     if not any(done.answered for done in tried):
-        remedies = (remedy for done in tried if (remedy := remedy_for(done.detail)))
+        named = {"ca": job.client.tls.ca is not None, "cert": job.client.tls.cert is not None}
+        remedies = (remedy for done in tried if (remedy := remedy_for(done.detail, **named)))
         remedy = next(remedies, "start the service, or name another with --target")
         place = loaded.secrets.mask(without_userinfo(url))
         console.note(f"loadtool: nothing answered at {place}; {remedy}")

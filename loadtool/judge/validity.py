@@ -117,7 +117,9 @@ def _answers(case: Case) -> Iterator[str]:
         return
     kind = max(totals.errors, key=lambda k: totals.errors[k], default="")
     detail = next((e["detail"] for e in result.examples if e.get("kind") == kind and e.get("detail")), "")
-    remedy = remedy_for(detail) or f"see that {target} is up and reachable from here"
+    tls = (result.profile.get("client") or {}).get("tls") or {}
+    remedy = remedy_for(detail, ca=bool(tls.get("ca")), cert=bool(tls.get("cert")))
+    remedy = remedy or f"see that {target} is up and reachable from here"
     yield (
         f"no HTTP answer in the whole run: {totals.errors.get(kind, 0):,} of {totals.scheduled:,} ended as "
         f"{kind}{detail and f', {detail}'}; {remedy}"

@@ -215,6 +215,20 @@ def test_what_else_makes_a_run_invalid(result: Result, reasons: list[str]) -> No
     assert invalidities(Case.of(result)) == reasons
 
 
+@pytest.mark.parametrize(
+    ("tls", "detail", "remedy"),
+    [
+        ({"ca": "ca.pem"}, "certificate not accepted: unable to get local issuer certificate", "whole chain"),
+        ({"cert": "me.pem"}, "TLS: SSLV3_ALERT_CERTIFICATE_EXPIRED before an answer came", "another one"),
+    ],
+)
+def test_what_the_profile_names_is_not_asked_for(tls: dict[str, str], detail: str, remedy: str) -> None:
+    result = silent({"tls": 9}, tls=detail)
+    result.profile = {**result.profile, "client": {"tls": tls}}
+    [reason] = invalidities(Case.of(result))
+    assert remedy in reason
+
+
 def test_a_fault_that_problems_speak_of_is_not_named_twice() -> None:
     result = with_faults(problem="the proxy did not answer", removed=False)
     result.problems = ["fault slow could not be removed: the proxy did not answer"]
