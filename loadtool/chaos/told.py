@@ -16,8 +16,8 @@ _SEE_LOG: Final = "look in the system's log for what ended it, and run again"
 # A real Toxiproxy's, such as where connections come and go while two toxics are taken in and out of a proxy.
 _PANICS: Final = (": panic: ", ": fatal error: ")
 _AVOID: Final = (
-    "it has crashed: have fewer faults at a time on one proxy, or start the embedded one with"
-    " `loadtool toxiproxy` and give its URL with --toxiproxy"
+    "it has crashed: have fewer faults at a time on one proxy, and no ramp of a bandwidth, or start the"
+    " embedded one with `loadtool toxiproxy` and give its URL with --toxiproxy"
 )
 
 

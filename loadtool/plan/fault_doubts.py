@@ -50,6 +50,14 @@ def _ramps(job: Job, profile: Profile) -> Iterator[Doubt]:
                 f"embedded one rolls anew which {format_share(fault.toxicity)} of the connections are hit"
             )
             yield ("faults", i, "ramp"), f"{message}; leave out the ramp or the toxicity"
+        if fault.ramp is not None and fault.toxic == "bandwidth":
+            # Its Go code cuts what it holds back by the rate of that moment, which may be more than there is.
+            message = (
+                "a bandwidth that grows while it holds answers back can crash a Toxiproxy that is not the "
+                "embedded one, and the run is invalid then"
+            )
+            remedy = "leave out the ramp, or start `loadtool toxiproxy` and give its URL with --toxiproxy"
+            yield ("faults", i, "ramp"), f"{message}; {remedy}"
 
 
 def _rolls(job: Job, profile: Profile) -> Iterator[Doubt]:

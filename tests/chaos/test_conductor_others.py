@@ -158,8 +158,8 @@ async def test_a_toxiproxy_of_the_run_that_ended_is_named_once(
     [
         ("it ended", "look in the system's log for what ended it, and run again"),
         ("it ended (exit code 2: panic: runtime error: index out of range [1])",
-         "it has crashed: have fewer faults at a time on one proxy, or start the embedded one with "
-         "`loadtool toxiproxy` and give its URL with --toxiproxy"),
+         "it has crashed: have fewer faults at a time on one proxy, and no ramp of a bandwidth, or start "
+         "the embedded one with `loadtool toxiproxy` and give its URL with --toxiproxy"),
     ],
 )  # fmt: skip
 async def test_it_is_named_where_no_fault_met_it(autojump_clock: MockClock, how: str, remedy: str) -> None:

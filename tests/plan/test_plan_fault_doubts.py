@@ -84,3 +84,15 @@ def test_a_reset_that_waits_for_long_cannot_be_taken_out(tmp_path: Path, timeout
     )
     assert doubts(tmp_path, fault) == ([message] if told else [])
     assert doubts(tmp_path, fault.replace("reset_peer", "timeout")) == []
+
+
+def test_a_bandwidth_that_grows_can_crash_a_real_toxiproxy(tmp_path: Path) -> None:
+    fault = "name: thin, at: 5s, for: 4s, proxy: store, toxic: bandwidth, rate: 100KB/s"
+    message = (
+        ".ramp: a bandwidth that grows while it holds answers back can crash a Toxiproxy that is not the "
+        "embedded one, and the run is invalid then; leave out the ramp, or start `loadtool toxiproxy` and "
+        "give its URL with --toxiproxy"
+    )
+    assert doubts(tmp_path, f"{fault}, ramp: 2s") == [message]
+    assert doubts(tmp_path, fault) == []
+    assert doubts(tmp_path, f"name: slow, at: 5s, for: 4s, proxy: store, {SLOW}, ramp: 2s") == []
