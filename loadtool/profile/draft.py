@@ -25,7 +25,7 @@ class Draft:
     pending: set[str] = field(default_factory=set)  # unset variables that `setup:` may yet set
     unsettled: set[Path] = field(default_factory=set)  # texts with variables that it may set, or set anew
     masked: dict[Path, str] = field(default_factory=dict)  # texts to show instead of the real ones
-    # Texts with variables in pieces, as they may be shown, each with whether it is a variable's value.
+    # Texts with variables in pieces, as they may be shown, and which are a variable's value or default.
     shown: dict[Path, tuple[tuple[str, bool], ...]] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     mistakes: list[Mistake] = field(default_factory=list)

@@ -27,30 +27,38 @@ def give_names(draft: Draft, data: dict[str, Any], stem: str) -> None:
     hidden = Secrets.of(draft.secrets)
     data["name"] = _shown(draft, ("name",), data.get("name", stem), hidden)
     called: dict[str, str] = {}
+    owners: dict[str, str | None] = {}
     for path, request in _items(data, "requests"):
         safe = {key: _shown(draft, (*path, key), request.get(key), hidden) for key in ("name", *METHODS)}
         given, name = item_name(request), item_name(safe)
-        if given is not None and name is not None:
-            called[given] = name
         # Without a method it is a mistake anyway, and so is a name that is no text.
-        _name(request, name or f"request {path[1]}")
-    for path, check in _items(data, "steady_state"):
-        _name(check, _first(draft, path, check, ("name", "get", "tcp"), hidden) or f"check {path[1]}")
-    for path, gauge in _items(data, "probes"):
-        _name(gauge, _first(draft, path, gauge, ("name", "value"), hidden) or f"probe {path[1]}")
+        _name(request, given, name or f"request {path[1]}", owners)
+        if given is not None:
+            called[given] = str(request["name"])
+    for section, keys_of, kind in (
+        ("steady_state", ("name", "get", "tcp"), "check"), ("probes", ("name", "value"), "probe")
+    ):  # fmt: skip
+        owners = {}
+        for path, item in _items(data, section):
+            key = next((key for key in keys_of if isinstance(item.get(key), str)), None)
+            shown = _shown(draft, (*path, key), item[key], hidden) if key is not None else f"{kind} {path[1]}"
+            _name(item, item[key] if key is not None else None, str(shown), owners)
     for profile in (draft.data, data):
         _rename(profile, called)
 
 
-def _name(item: dict[str, Any], name: str) -> None:
-    if isinstance(item.get("name", ""), str):
-        item["name"] = name if item.get("name") != "" else ""
+def _name(item: dict[str, Any], given: str | None, shown: str, owners: dict[str, str | None]) -> None:
+    """Name an item. Names that were others before they were masked stay so, by a number.
 
-
-def _first(draft: Draft, path: Path, item: Mapping[str, Any], of: tuple[str, ...], hidden: Secrets) -> str:
-    """The first of these values, as it may be shown."""
-    key = next((key for key in of if isinstance(item.get(key), str)), None)
-    return str(_shown(draft, (*path, key), item[key], hidden)) if key is not None else ""
+    `owners`: by name, what was given for it.
+    """
+    if not isinstance(item.get("name", ""), str):
+        return
+    name, number = shown, 1
+    while owners.setdefault(name, given) != given:
+        number += 1
+        name = f"{shown} ({number})"
+    item["name"] = name if item.get("name") != "" else ""
 
 
 def _shown(draft: Draft, path: Path, value: Any, hidden: Secrets) -> Any:
@@ -82,7 +90,7 @@ def _renamed(slo: Any, called: Mapping[str, str]) -> Any:
         parsed = parse_slo(slo)
     except ValueError:
         return slo  # a mistake, which is said elsewhere
-    name = called.get(parsed.request or "", parsed.request)
+    name = parsed.request and called.get(parsed.request, parsed.request)
     return slo if name == parsed.request else str(replace(parsed, request=name))
 
 

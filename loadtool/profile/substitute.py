@@ -117,9 +117,8 @@ def _keep_secret(draft: Draft, path: Path, pieces: Sequence[Piece]) -> None:
             shown.append(piece.text[:first] + MASK + piece.text[last:])
         else:
             shown.append(piece.text)
-    if any(piece.origin is Origin.ENVIRONMENT for piece in pieces):
-        origins = (piece.origin is Origin.ENVIRONMENT for piece in pieces)
-        draft.shown[path] = tuple(zip(shown, origins, strict=True))
+    if any(piece.name for piece in pieces):
+        draft.shown[path] = tuple(zip(shown, (bool(piece.name) for piece in pieces), strict=True))
     masked = _mask_literals(draft, path, text, "".join(shown))
     if masked != text:
         draft.masked[path] = masked

@@ -84,8 +84,42 @@ slos: ['error rate < 1% for "POST /password/check"']
     assert dump["slos"] == ['error rate < 1% for "POST /password/check"']
 
 
-def test_names_that_differ_by_secrets_alone_are_one(tmp_path: Path) -> None:
-    text = SHOP.replace('name: "put ${KEY}", put: /x', 'get: "/api/${OTHER}/items?x=${OTHER}"')
-    text = text.replace("headers: {", 'headers: {X-Other: "${OTHER}", ').partition("slos:")[0]
-    with pytest.raises(ProfileError, match=r"GET /api/\*\*\*/items"):
-        load(tmp_path, text, KEY=KEY, OTHER="live_uvwxyz")
+def test_names_that_differ_by_secrets_alone_stay_apart(tmp_path: Path) -> None:
+    text = """\
+target: http://127.0.0.1:1
+headers: {X-Tenants: "${A},${B}"}
+requests: [{get: "/p/${A}"}, {get: "/p/${B}"}, {name: "put ${A}", put: /}, {name: "put ${B}", put: /}]
+steady_state: [{get: "/well/${A}"}, {get: "/well/${B}"}]
+probes: [{get: /m, value: "q_${A}"}, {get: /m, value: "q_${B}"}]
+phases: [{name: baseline, rate: 1/s, for: 1s}]
+slos: ['p50 < 1s for "GET /p/${A}"', 'p50 < 1s for "GET /p/${B}"', 'p50 < 1s for "put ${B}"', p50 < 1s]
+"""
+    loaded = load(tmp_path, text, A="acme", B="globex")
+    profile = loaded.profile
+    names = ["GET /p/***", "GET /p/*** (2)", "put ***", "put *** (2)"]
+    assert [r.name for r in profile.requests] == names
+    assert [c.name for c in profile.steady_state] == ["/well/***", "/well/*** (2)"]
+    assert [g.name for g in profile.probes] == ["q_***", "q_*** (2)"]
+    assert [slo.request for slo in loaded.slos] == [names[0], names[1], names[3], None]
+    with pytest.raises(ProfileError, match=r"GET /p/\*\*\* is the name of requests\[0\] already"):
+        load(tmp_path, text, A="acme", B="acme")
+
+
+def test_a_default_that_is_a_secret_is_masked_as_a_value_is(tmp_path: Path) -> None:
+    text = """\
+target: http://127.0.0.1:1
+headers: {Authorization: "Bearer ${NOPE:-development}"}
+requests: [{get: "/y/${NOPE:-development}"}, {name: "q ${NOPE:-development}", get: /}]
+phases: [{name: baseline, rate: 1/s, for: 1s}]
+slos: ['p50 < 1s for "q ${NOPE:-development}"']
+"""
+    assert "development" not in json.dumps(load(tmp_path, text).normalised())
+
+
+def test_an_empty_name_is_one_mistake(tmp_path: Path) -> None:
+    text = (
+        SHOP.replace('get: "/plain"', 'name: "", get: "/plain"').partition("slos:")[0] + "slos: [p95 < 1s]\n"
+    )
+    with pytest.raises(ProfileError) as caught:
+        load(tmp_path, text, KEY=KEY)
+    assert [m.message for m in caught.value.mistakes] == ["got '', want text"]
