@@ -50,6 +50,8 @@ def doubts(job: Job, loaded: Loaded, timeline: Timeline, cells: Cells) -> Iterat
 
 def _undecidable_slos(plan: _Plan) -> Iterator[Doubt]:
     for i, slo in enumerate(plan.loaded.slos):
+        if slo.during in plan.loaded.untimed:
+            continue
         arrivals = _covered(plan, slo)
         counted, leave = ("1 arrival", "leaves") if arrivals == 1 else (f"{arrivals:,} arrivals", "leave")
         if arrivals == 0:
@@ -81,7 +83,7 @@ def _unreachable_slos(plan: _Plan) -> Iterator[Doubt]:
 def _windows(plan: _Plan) -> Iterator[Doubt]:
     slice_s = plan.timeline.slice_ns / SECOND
     for i, slo in enumerate(plan.loaded.slos):
-        if slo.window_ns is None:
+        if slo.window_ns is None or slo.during in plan.loaded.untimed:
             continue
         needed = wanted_slices(slo, slice_s)
         most = max(map(len, planned_slices(slo, plan.timeline)), default=0)

@@ -32,7 +32,8 @@ FAULT = "faults:\n  - {{name: f, run: x, undo: y, {}}}\n  - {{name: g, at: 5s, r
 def test_a_fault_whose_time_waits_is_not_on_the_axis(
     tmp_path: Path, when: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = SETUP + FAULT.format(when)
+    slos = "slos: [p99 < 1s during f, error rate < 1% in any 1s during f]\n"  # how many arrivals nobody knows
+    text = SETUP + FAULT.format(when) + slos
     loaded = load(tmp_path, text, pending=True)
     job = build_job(loaded, endpoint=endpoint_of("http://127.0.0.1:8080"))
     assert [fault.name for fault in job.faults] == ["g"]
@@ -40,6 +41,7 @@ def test_a_fault_whose_time_waits_is_not_on_the_axis(
     shown = " ".join(capsys.readouterr().out.split())
     assert "! f is not shown: when it is depends on what the setup commands print" in shown
     assert "g is not shown" not in shown
+    assert "nothing decides it" not in shown
     loaded = load(tmp_path, text, environment={"AT": "spike", "N": "7"}, pending=True)
     assert {fault.name for fault in loaded.timed_faults()} == {"f", "g"}
 
