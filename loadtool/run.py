@@ -45,7 +45,7 @@ from loadtool.preparation import Load, Preparation, Prepared
 from loadtool.profile.load import Loaded
 from loadtool.report.result_file import RESULT_NAME, new_run_directory, prove_room, write_atomically
 from loadtool.report.stage import Stage
-from loadtool.signals import Aftermath
+from loadtool.signals import Aftermath, Ended
 
 if TYPE_CHECKING:  # what most runs do not load
     from loadtool.report.exporter import Exporter
@@ -231,7 +231,7 @@ def _judged(result: Result, file: Path) -> Verdict:
     """The verdict. Whatever it fails with, what was measured is in the file."""
     try:
         return judge(result)
-    except Interrupted:  # by a second signal, which has written it
+    except Ended:  # by a second signal, which has written it
         raise
     except BaseException as error:
         result.verdict, result.reasons = "invalid", ["it could not be judged"]
@@ -307,7 +307,7 @@ class _Impatience:
         except OutputError as e:
             self._notice(str(e))
         signal.raise_signal(heard)
-        raise Interrupted(heard)  # the first process of a container does not die of it
+        raise Ended(heard)  # the first process of a container does not die of it
 
 
 @contextmanager

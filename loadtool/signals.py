@@ -41,7 +41,9 @@ class Aftermath:
     For the main thread. When the block ends, everything is as it was before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ignored: bool = True) -> None:
+        """`ignored`: those, too, that the command was started to ignore, as a load hears them."""
+        self._ignored = ignored
         self.first: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._held = False  # one that ends what follows
@@ -49,7 +51,8 @@ class Aftermath:
         self._ended_at: float | None = None
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.getsignal(number) for number in endings()}
+        before = {number: signal.getsignal(number) for number in endings()}
+        self._before = {n: b for n, b in before.items() if self._ignored or b is not signal.SIG_IGN}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,8 +95,11 @@ class Aftermath:
 
 @contextmanager
 def ending_by_exception() -> Iterator[None]:
-    """Files are written in this block: a signal ends it by Ended, which leaves no half of one."""
-    with Aftermath() as aftermath:
+    """Files are written in this block: a signal ends it by Ended, which leaves no half of one.
+
+    One that is ignored, as in what a script has in the background (`loadtool report … &`), stays ignored.
+    """
+    with Aftermath(ignored=False) as aftermath:
         aftermath.let_go()
         aftermath.hold()
         yield

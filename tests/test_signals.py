@@ -208,3 +208,20 @@ def test_a_signal_leaves_no_half_of_a_file(tmp_path: Path, number: signal.Signal
         assert told.returncode == 128 + number
         assert told.stderr == "loadtool: interrupted\n"
         assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [INT, TERM, HUP])
+def test_what_is_ignored_does_not_end_the_writing_of_a_report(number: signal.Signals) -> None:
+    """A shell has a script's jobs in the background ignore Ctrl-C: `loadtool report … &` goes on."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with signals.ending_by_exception():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_what_is_not_ignored_ends_it() -> None:
+    with pytest.raises(Ended), signals.ending_by_exception():
+        signal.raise_signal(TERM)

@@ -20,6 +20,7 @@ from loadtool.profile.load import Loaded, load_profile
 from loadtool.report import terminal
 from loadtool.report.result_file import read
 from loadtool.run import RunOptions, spike
+from loadtool.signals import Ended
 
 SHORT = """\
 name: short
@@ -105,6 +106,29 @@ def _is_default(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = int(status.partition("SigCgt:")[2].split()[0], 16)
     return not caught >> (number - 1) & 1
+
+
+def test_where_no_signal_ends_the_process_it_ends_as_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process of a container: not by an error that says that nothing was sent."""
+    (tmp_path / "p.yaml").write_text(SHORT)
+    send = signal.raise_signal
+
+    def load(environment: object, *, pending: bool = False) -> Loaded:
+        return load_profile(tmp_path / "p.yaml", environment={})
+
+    def impatient(result: Result) -> None:
+        send(signal.SIGINT)
+        send(signal.SIGTERM)
+
+    monkeypatch.setattr(run_module, "judge", impatient)
+    monkeypatch.setattr(signal, "raise_signal", lambda number: None)
+    with pytest.raises(Ended) as e:
+        spike(load, RunOptions(workers=1, out=tmp_path / "out"), Silent())
+    assert e.value.exit_code == 128 + signal.SIGTERM
+    result = read(tmp_path / "out")
+    assert (result.verdict, result.totals.scheduled) == ("interrupted", 3)
 
 
 def test_a_judge_that_fails_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
