@@ -210,6 +210,8 @@ def unknown_key(path: Path, m: type[model.Model], item: Mapping[str, Any]) -> st
     if (instead := SYNONYMS.get(m.__name__, {}).get(key)) is not None:
         return f"unknown key, write {instead}"
     known = known_keys(m, item)
+    if (name := key.partition(":")[0]) in known and name != key:  # as YAML reads it within braces
+        return f"unknown key, want a space after the colon: {name}: {key[len(name) + 1 :]}"
     return "unknown key" + (did_you_mean(key, known) or f", want one of {', '.join(known)}")
 
 
