@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import trio
 from scripted_fleet import Said, ScriptedFleet, reported
 from trio.testing import MockClock
 
-from loadtool.drive import Drive, Silent, result_of
+from loadtool.drive import Drive, Measured, Silent, result_of
 from loadtool.judge.verdict import judge
 from loadtool.measure.frame import CellDelta, Frame, Sparse
 from loadtool.measure.outcome import ABORTED, H_OK, OK
+from loadtool.measure.result import Result
 from loadtool.plan.build import build_job
 from loadtool.plan.endpoint import endpoint_of
 from loadtool.plan.job import Job
@@ -56,6 +58,30 @@ def ended(slice_: int, ok: int, aborted: int = 0, scheduled: int = 0) -> CellDel
     return cell
 
 
+async def run(
+    fleet_of: Callable[[Job], ScriptedFleet],
+    at_s: float | None,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Measured, Result]:
+    """The load of this fleet, stopped at `at_s` unless that is None, on the clock of the test."""
+    (directory / "p.yaml").write_text(PROFILE)
+    loaded = load_profile(directory / "p.yaml", environment={})
+    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
+    monkeypatch.setattr(time, "monotonic_ns", lambda: round(trio.current_time() * SECOND))
+    fleet = fleet_of(job)
+
+    async def stop(at: float) -> None:
+        await trio.sleep(at)
+        await fleet.stop()
+
+    async with trio.open_nursery() as nursery:
+        if at_s is not None:
+            nursery.start_soon(stop, at_s)
+        measured = await Drive(loaded, job, 1, Silent()).run(fleet)
+    return measured, result_of(loaded, measured, "")
+
+
 @pytest.mark.parametrize(
     ("at_s", "status"),
     [
@@ -70,25 +96,15 @@ async def test_a_load_that_is_stopped_after_its_last_arrival_ended_then(
     at_s: float,
     status: str,
 ) -> None:
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
-    monkeypatch.setattr(time, "monotonic_ns", lambda: round(trio.current_time() * SECOND))
     frames = [
         Frame(0, 0, SECOND, [ended(0, 100, scheduled=100)]),
         Frame(0, 1, 2 * SECOND, [ended(1, 50, scheduled=100)]),
     ]
-    fleet = Heeding(job, reported(frames), Frame(0, 2, 0, [ended(1, 0, aborted=50)], final=True))
-    async with trio.open_nursery() as nursery:
-
-        async def stop() -> None:
-            await trio.sleep(at_s)
-            await fleet.stop()
-
-        nursery.start_soon(stop)
-        measured = await Drive(loaded, job, 1, Silent()).run(fleet)
+    last = Frame(0, 2, 0, [ended(1, 0, aborted=50)], final=True)
+    measured, result = await run(
+        lambda job: Heeding(job, reported(frames), last), at_s, tmp_path, monkeypatch
+    )
     assert measured.problems == []
-    result = result_of(loaded, measured, "")
     assert (result.elapsed_s, result.ended_s, result.totals.offered_per_s) == (2.0, at_s, 100.0)
     result.interrupted = "SIGINT"
     assert judge(result).reasons == (f"interrupted by SIGINT after {at_s} s",)
@@ -104,23 +120,8 @@ async def test_one_that_is_stopped_in_its_plan_and_one_that_is_not(
     at_s: float | None,
     elapsed_s: float,
 ) -> None:
-    (tmp_path / "p.yaml").write_text(PROFILE)
-    loaded = load_profile(tmp_path / "p.yaml", environment={})
-    job = build_job(loaded, endpoint=endpoint_of(loaded.profile.target))
-    monkeypatch.setattr(time, "monotonic_ns", lambda: round(trio.current_time() * SECOND))
     cells = [ended(n, 100, scheduled=100) for n in (0, 1)]
-    fleet = ScriptedFleet(
-        job, reported([Frame(0, n, (n + 1) * SECOND, [cell], final=n == 1) for n, cell in enumerate(cells)])
-    )
-    async with trio.open_nursery() as nursery:
-        if at_s is not None:
-
-            async def stop() -> None:
-                await trio.sleep(at_s or 0)
-                await fleet.stop()
-
-            nursery.start_soon(stop)
-        measured = await Drive(loaded, job, 1, Silent()).run(fleet)
-    result = result_of(loaded, measured, "")
+    frames = [Frame(0, n, (n + 1) * SECOND, [cell], final=n == 1) for n, cell in enumerate(cells)]
+    _, result = await run(lambda job: ScriptedFleet(job, reported(frames)), at_s, tmp_path, monkeypatch)
     assert (result.elapsed_s, result.ended_s) == (elapsed_s, at_s)
     assert result.end_s == elapsed_s

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from loadtool.errors import shown
 from loadtool.profile.readers import ENGINE_HEADERS
 from loadtool.profile.recording import Recorded
+from loadtool.profile.secrets import URI_SAFE
 
 BROKEN: Final = -1
 SECOND: Final = 1_000_000_000
@@ -47,7 +48,6 @@ _MONTHS: Final = {
 }
 _CLF: Final = re.compile(rb"(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 _ESCAPE: Final = re.compile(r"\\x([0-9A-Fa-f]{2})")
-_URI: Final = "/?:@!$&'()*+,;=-._~%[]"
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9/?&=._~%+:,-]*")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HALF: Final = r"holds half of a surrogate pair, such as \ud800, which can't be sent"
@@ -298,5 +298,5 @@ def recorded(key: Key) -> Recorded | str:
         if parts.scheme not in ("http", "https"):
             return "the path can't be sent"
         raw = ((parts.path or "/") + (f"?{parts.query}" if parts.query else "")).encode()
-    path = raw.decode() if _PLAIN.fullmatch(raw) else quote(raw.partition(b"#")[0], safe=_URI)
+    path = raw.decode() if _PLAIN.fullmatch(raw) else quote(raw.partition(b"#")[0], safe=URI_SAFE)
     return Recorded(method, path, headers, body)

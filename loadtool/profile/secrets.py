@@ -25,7 +25,7 @@ _SECRET_KEY = re.compile(
 )
 _SCHEME = re.compile(r"((?:Bearer|Basic|Token|Digest|ApiKey|Negotiate)\s+)(.+)", re.IGNORECASE | re.DOTALL)
 _URL_SAFE = str.maketrans("+/", "-_")
-# What a text keeps where it becomes a path and query: plan/template.py.
+# What a text keeps where it becomes a path and query; plan/template.py, which workers load, has it too.
 URI_SAFE: Final = "/?:@!$&'()*+,;=-._~%[]"
 _USERINFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)@")
 

@@ -144,7 +144,7 @@ async def test_a_connection_that_fails_before_it_is_taken_ends_nothing(
     """accept(2) of Linux tells of the new connection's errors, and wants to be asked again."""
     lacked: list[str] = []
     async with proxy_to(await upstream(echo), lacked) as proxy:
-        proxy._sock = _FailsFirst(proxy._sock, OSError(number, "it failed"))  # type: ignore[assignment]
+        proxy._sock = _FailsFirst(proxy._sock, OSError(number, "it failed"))  # type: ignore[assignment]  # it stands in
         async with await connect(proxy) as stream:
             await stream.send_all(b"still here")
             assert await stream.receive_some(100) == b"still here"
